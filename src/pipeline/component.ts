@@ -70,6 +70,8 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
+  /** Sent after `body`, piece by piece, until it ends or the client goes. */
+  readonly stream?: AsyncIterable<string>;
 }
 export type HttpHandler = (request: HttpRequest, signal: AbortSignal) => HttpResponse | Promise<HttpResponse>;
 
@@ -84,6 +86,8 @@ export interface ComponentContext<E = unknown, M extends MetricSpecs = MetricSpe
   readonly log: Logger;
   /** The declared instruments, labelled with the component's id and path. */
   readonly metrics: InstrumentsOf<M>;
+  /** Those labels, flat, for metrics whose names only the configuration says. */
+  readonly metricLabels: readonly string[];
   readonly flow: Flow;
   /** Disposed of in reverse when the component has stopped. */
   readonly stack: AsyncDisposableStack;

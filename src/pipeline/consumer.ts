@@ -22,3 +22,13 @@ export const CONSUMER_CAPSULES: Readonly<Record<Signal, string>> = {
   otlp: "otelcol.Consumer",
   profiles: "pyroscope.Appendable",
 };
+
+/** Types `s.consumer(signal)`, which belongs to a layer below. */
+declare module "#lang/schema" {
+  interface ConsumerTypes {
+    logs: Consumer<"logs">;
+    metrics: Consumer<"metrics">;
+    otlp: Consumer<"otlp">;
+    profiles: Consumer<"profiles">;
+  }
+}

@@ -1,7 +1,10 @@
-import { type Batch, cloneBatch, type Signal } from "./batch.ts";
+import type { Clock } from "#base/clock";
+import { errorText } from "#base/log";
+import { type Batch, batchItems, cloneBatch, type Signal } from "./batch.ts";
 import type { Consumer } from "./consumer.ts";
 import { PermanentError, RetryableError } from "./errors.ts";
 import type { Flow } from "./flow.ts";
+import type { Tap } from "./tap.ts";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 5_000;
@@ -9,29 +12,24 @@ const LAST_RETRY_MS = 5_000;
 /**
  * Hands each batch to every consumer of a `forward_to` list and accepts when all of them have. A consumer that is full
  * is asked again with growing pauses until `signal` is aborted; one that refuses for good has the batch counted as
- * dropped on that edge, and the others still get it. So `consume` rejects only when `signal` is aborted.
+ * dropped, and the others still get it. So `consume` rejects only when `signal` is aborted.
  */
 export class Fanout<S extends Signal> {
   readonly #signal: S;
   readonly #flow: Flow;
-  readonly #now: () => number;
-  readonly #sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  #consumers: readonly Consumer<S>[] = [];
+  readonly #tap: Tap;
+  readonly #clock: Clock;
+  #consumers: readonly Consumer<S>[];
 
-  constructor(
-    kind: S,
-    consumers: readonly Consumer<S>[],
-    flow: Flow,
-    clock: { now(): number; sleep(ms: number, signal?: AbortSignal): Promise<void> },
-  ) {
-    this.#signal = kind;
+  constructor(signal: S, consumers: readonly Consumer<S>[], flow: Flow, tap: Tap, clock: Clock) {
+    this.#signal = signal;
     this.#flow = flow;
-    this.#now = () => clock.now();
-    this.#sleep = (ms, signal) => clock.sleep(ms, signal);
-    this.set(consumers);
+    this.#tap = tap;
+    this.#clock = clock;
+    this.#consumers = [...consumers];
   }
 
-  /** Replaces the consumers; batches under way finish where they started. */
+  /** Replaces the consumers. A batch that waits for a consumer goes to the new one of the same component. */
   set(consumers: readonly Consumer<S>[]): void {
     this.#consumers = [...consumers];
   }
@@ -44,34 +42,37 @@ export class Fanout<S extends Signal> {
     const consumers = this.#consumers;
     if (consumers.length === 1) return this.#deliver(consumers[0]!, batch, signal);
     if (consumers.length === 0) {
-      this.#flow.drop(this.#signal, "no_consumer", batchCount(batch));
+      this.#flow.drop(this.#signal, "no_consumer", batchItems(batch));
       batch.acknowledgement.release();
       return;
     }
     batch.acknowledgement.retain(consumers.length - 1);
-    const pending: Promise<void>[] = [];
-    // Those that only read go last, over the original: a mutator's clone is then made before anything can change it.
+    // Copies for those that mutate are made before anybody gets the batch; the last to get the original may be one of them.
     const mutators = consumers.filter((each) => each.mutates);
     const readers = consumers.filter((each) => !each.mutates);
-    const copies = mutators.map((_, i) => (i === 0 && readers.length === 0 ? batch : cloneBatch(batch)));
-    for (const [i, consumer] of [...mutators, ...readers].entries()) {
-      const result = this.#deliver(consumer, copies[i] ?? batch, signal);
+    const handOver = [...readers.map((each) => ({ consumer: each, copy: batch }))];
+    for (const [i, consumer] of mutators.entries()) {
+      const mayHaveOriginal = i === 0 && readers.length === 0;
+      handOver.push({ consumer, copy: mayHaveOriginal ? batch : cloneBatch(batch) });
+    }
+    const pending: Promise<void>[] = [];
+    for (const { consumer, copy } of handOver) {
+      const result = this.#deliver(consumer, copy, signal);
       if (result !== undefined) pending.push(result);
     }
-    if (pending.length === 0) return;
-    return settleAll(pending);
+    return pending.length === 0 ? undefined : settleAll(pending);
   }
 
   #deliver(consumer: Consumer<S>, batch: Batch<S>, signal: AbortSignal): void | Promise<void> {
-    // Counted before the hand-over, since the consumer may change the columns; taken back if it refuses for good.
-    const edge = this.#flow.edge(consumer.componentId);
-    const items = batchCount(batch);
-    edge.add(batch, this.#now());
+    // Counted and shown before the hand-over, since the consumer may change the columns.
+    const items = batchItems(batch);
+    this.#flow.edge(consumer.componentId).add(batch, this.#clock.now());
+    if (this.#tap.active) this.#tap.show("out", consumer.componentId, batch);
     let result: void | Promise<void>;
     try {
       result = consumer.consume(batch, signal);
     } catch (error) {
-      return this.#refused(consumer, batch, items, error, signal, FIRST_RETRY_MS);
+      return this.#refused(consumer, batch, items, error, signal);
     }
     if (result === undefined) {
       this.#flow.ok();
@@ -79,29 +80,26 @@ export class Fanout<S extends Signal> {
     }
     return result.then(
       () => this.#flow.ok(),
-      (error) => this.#refused(consumer, batch, items, error, signal, FIRST_RETRY_MS),
+      (error) => this.#refused(consumer, batch, items, error, signal),
     );
   }
 
-  async #refused(
-    consumer: Consumer<S>,
-    batch: Batch<S>,
-    items: number,
-    error: unknown,
-    signal: AbortSignal,
-    pauseMs: number,
-  ): Promise<void> {
-    for (let cause = error, pause = pauseMs; ; pause = Math.min(pause * 2, LAST_RETRY_MS)) {
+  async #refused(first: Consumer<S>, batch: Batch<S>, items: number, error: unknown, signal: AbortSignal) {
+    let cause = error;
+    for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(pauseMs * 2, LAST_RETRY_MS)) {
       if (signal.aborted) throw signal.reason;
       if (!(cause instanceof RetryableError)) {
         const reason = cause instanceof PermanentError ? cause.reason : "internal_error";
-        this.#flow.drop(this.#signal, reason, items);
-        this.#flow.degraded(`${consumer.componentId} refused ${items} items: ${(cause as Error).message}`);
-        batch.acknowledgement.release();
+        this.#giveUp(batch, items, reason, `${first.componentId} refused ${items} items: ${errorText(cause)}`);
         return;
       }
-      this.#flow.degraded(`${consumer.componentId} takes nothing: ${cause.message}`);
-      await this.#sleep(cause.retryAfterMs ?? pause, signal);
+      this.#flow.degraded(`${first.componentId} takes nothing: ${cause.message}`);
+      await this.#clock.sleep(cause.retryAfterMs ?? pauseMs, signal);
+      const consumer = this.#consumers.find((each) => each.componentId === first.componentId);
+      if (consumer === undefined) {
+        this.#giveUp(batch, items, "consumer_removed", `${first.componentId} was taken out of forward_to`);
+        return;
+      }
       try {
         await consumer.consume(batch, signal);
         this.#flow.ok();
@@ -111,6 +109,12 @@ export class Fanout<S extends Signal> {
       }
     }
   }
+
+  #giveUp(batch: Batch<S>, items: number, reason: string, message: string): void {
+    this.#flow.drop(this.#signal, reason, items);
+    this.#flow.degraded(message);
+    batch.acknowledgement.release();
+  }
 }
 
 /** Waits for all before it rejects with the first failure, so that no branch still reads a batch that its source reuses. */
@@ -118,8 +122,4 @@ async function settleAll(pending: readonly Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(pending)) {
     if (outcome.status === "rejected") throw outcome.reason;
   }
-}
-
-function batchCount(batch: Batch): number {
-  return batch.signal === "otlp" ? batch.items : batch.signal === "profiles" ? batch.profiles.length : batch.count;
 }

@@ -18,6 +18,8 @@ export interface FlowStatus {
 
 /** Counts of one edge or of all entries that a component took in. */
 export class FlowCounts {
+  /** What flows here; undefined before the first batch. */
+  signal: Signal | undefined;
   batches = 0;
   items = 0;
   bytes = 0;
@@ -25,6 +27,7 @@ export class FlowCounts {
   last = 0;
 
   add(batch: Batch, now: number): void {
+    this.signal = batch.signal;
     this.batches += 1;
     this.items += batchItems(batch);
     this.bytes += batchBytes(batch);
@@ -43,6 +46,8 @@ export class Flow {
   lastError: { readonly time: number; readonly message: string } | undefined;
   /** Bytes waiting in the component's queue and when the oldest of them came (epoch ms), for writers. */
   queue: (() => { readonly bytes: number; readonly oldest: number | undefined }) | undefined;
+  /** A problem of the component's own that data flowing past does not end, such as targets that do not answer. */
+  hold: (() => { readonly state: "degraded" | "failing"; readonly cause: string } | undefined) | undefined;
   #status: FlowStatus;
   readonly #onChange: (status: FlowStatus, previous: FlowStatus) => void;
 
@@ -65,7 +70,9 @@ export class Flow {
   /** Data flowed: ends `idle`, `degraded` and `failing`. */
   ok(): void {
     this.lastSuccess = this.#now();
-    if (this.#status.state !== "ok") this.#set("ok", "");
+    const held = this.hold?.();
+    if (held !== undefined) this.#fail(held.state, held.cause);
+    else if (this.#status.state !== "ok") this.#set("ok", "");
   }
   idle(cause: string): void {
     this.#set("idle", cause);

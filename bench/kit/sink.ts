@@ -1,0 +1,127 @@
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createHttp2Server, type ServerHttp2Stream } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
+import { uncompress } from "#formats/snappy";
+
+/** The largest body that a sink takes, unpacked. */
+const MAX_BODY = 64 * 1024 * 1024;
+
+/** Counts how often each number of a sequence came. */
+export class SequenceCounter {
+  #seen = new Uint8Array(1 << 20);
+  #distinct = 0;
+  total = 0;
+
+  add(sequence: number): void {
+    while (sequence >= this.#seen.length) {
+      const grown = new Uint8Array(this.#seen.length * 2);
+      grown.set(this.#seen);
+      this.#seen = grown;
+    }
+    this.total += 1;
+    if (this.#seen[sequence] === 0) this.#distinct += 1;
+    if (this.#seen[sequence]! < 255) this.#seen[sequence]! += 1;
+  }
+  get distinct(): number {
+    return this.#distinct;
+  }
+  get duplicated(): number {
+    return this.total - this.#distinct;
+  }
+}
+
+export interface SinkCounts {
+  items: number;
+  bytes: number;
+  requests: number;
+}
+
+/** An HTTP server that takes everything, unpacks it and hands it to `onBody`; answers 204, or what `answer` says. */
+export class Sink {
+  readonly counts: SinkCounts = { items: 0, bytes: 0, requests: 0 };
+  readonly #server: Server;
+  #port = 0;
+  answer: () => { status: number; headers?: Record<string, string> } = () => ({ status: 204 });
+
+  private constructor(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void) {
+    this.#server = createServer(async (request, response) => {
+      try {
+        const { status, headers } = this.answer();
+        const body = await readBody(request);
+        if (status < 300) {
+          this.counts.requests += 1;
+          this.counts.bytes += body.length;
+          onBody(request.url ?? "/", unpack(body, request.headers["content-encoding"]), this.counts);
+        }
+        response.writeHead(status, headers).end();
+      } catch (error) {
+        response.writeHead(500).end(String(error));
+      }
+    });
+  }
+
+  static async start(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void): Promise<Sink> {
+    const sink = new Sink(onBody);
+    await new Promise<void>((resolve) => sink.#server.listen(0, "127.0.0.1", resolve));
+    sink.#port = (sink.#server.address() as AddressInfo).port;
+    return sink;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+  get port(): number {
+    return this.#port;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+function unpack(body: Buffer, encoding: string | undefined): Uint8Array {
+  if (encoding === "gzip") return gunzipSync(body);
+  return encoding === "snappy" ? uncompress(body, MAX_BODY) : body;
+}
+
+/** A gRPC server for OTLP exports over clear text: unary calls only, answers an empty message. */
+export async function startGrpcSink(
+  onMessage: (path: string, message: Uint8Array) => void,
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const server = createHttp2Server({ settings: { initialWindowSize: 4 * 1024 * 1024, maxFrameSize: 128 * 1024 } });
+  const sessions = new Set<{ destroy(): void }>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+  });
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
+    const chunks: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("error", () => {});
+    stream.on("end", () => {
+      const body = Buffer.concat(chunks);
+      const packed = body[0] === 1;
+      const message = body.subarray(5);
+      onMessage(String(headers[":path"]), packed ? gunzipSync(message) : message);
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end(Buffer.alloc(5));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      for (const session of sessions) session.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

@@ -1,0 +1,225 @@
+import { writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { MeasuredProcess, sleep, waitUntil } from "../kit/process.ts";
+import { freePort, type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
+import { Sink } from "../kit/sink.ts";
+import { countSamples } from "../kit/walk.ts";
+
+/** Samples that a scrape adds to those of its page. */
+const EXTRA_SAMPLES = 5;
+
+/** One line of a page: ten labels, as `performance.md`'s reference load. */
+function seriesLine(index: number, generation: number, value: number): string {
+  return `bench_requests_total{cluster="eu-west-1",namespace="shop-${index % 20}",pod="checkout-${index % 500}-${generation}",container="app",method="GET",code="${200 + (index % 5)}",path="/api/v1/items/${index}",instance_type="m6i.large",zone="eu-west-1a",version="1.2.3"} ${value}\n`;
+}
+
+interface PageLoad {
+  readonly series: number;
+  readonly targets: number;
+  readonly intervalSeconds: number;
+  readonly seconds: number;
+  /** The part of the series that is new at each scrape. */
+  readonly churn: number;
+}
+
+/** Serves the pages and counts the scrapes of each. */
+class PageServer {
+  readonly #server: Server;
+  scrapes = 0;
+  bytes = 0;
+  #port = 0;
+
+  constructor(load: PageLoad) {
+    const stable = Array.from({ length: 4 }, (_, i) => Buffer.from(page(load, 0, i * 7.25)));
+    this.#server = createServer((_request, response) => {
+      const n = this.scrapes++;
+      const body = load.churn === 0 ? stable[n % stable.length]! : Buffer.from(page(load, n, n));
+      this.bytes += body.length;
+      response.writeHead(200, { "content-type": "text/plain; version=0.0.4", "content-length": body.length });
+      response.end(body);
+    });
+  }
+  async start(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function page(load: PageLoad, scrape: number, offset: number): string {
+  const churned = Math.floor(load.series * load.churn);
+  let text = "# HELP bench_requests_total Requests.\n# TYPE bench_requests_total counter\n";
+  for (let i = 0; i < load.series; i++) text += seriesLine(i, i < churned ? scrape : 0, i * 1.5 + offset);
+  return text;
+}
+
+async function scrapeScenario(load: Load, name: string, pages: PageLoad, relabel = false): Promise<Result> {
+  const server = new PageServer(pages);
+  await server.start();
+  const byTimestamp = new Map<number, number>();
+  const sink = await Sink.start((_path, body, counts) => {
+    counts.items += countSamples(body, byTimestamp);
+  });
+  const targets = Array.from(
+    { length: pages.targets },
+    (_, i) => `{ __address__ = "${server.address}", instance = "target-${i}" }`,
+  );
+  const forward = relabel ? "prometheus.relabel.bench.receiver" : "prometheus.remote_write.bench.receiver";
+  const config = `
+prometheus.scrape "bench" {
+  targets         = [${targets.join(", ")}]
+  scrape_interval = "${pages.intervalSeconds}s"
+  scrape_timeout  = "${pages.intervalSeconds}s"
+  forward_to      = [${forward}]
+}
+${relabel ? RELABEL : ""}
+prometheus.remote_write "bench" {
+  endpoint {
+    url           = "${sink.url}/api/v1/write"
+    send_exemplars = false
+  }
+}
+`;
+  const agent = await startAgent(load, config);
+  try {
+    await measureScrapes(load, pages, server, agent.process);
+    await drained(sink);
+    const items = sink.counts.items;
+    const expected = server.scrapes * (pages.series + EXTRA_SAMPLES);
+    // Scrapes that fall due while the agent stops are not complete; one per target is forgiven.
+    const forgiven = pages.targets * (pages.series + EXTRA_SAMPLES);
+    const lost = Math.max(0, expected - items - forgiven);
+    const counts = {
+      items,
+      bytes: server.bytes,
+      lost,
+      duplicated: Math.max(0, items - expected - stale(pages, server.scrapes)),
+    };
+    const series = pages.series * pages.targets;
+    return result(load, name, agent, counts, {
+      scrapes: server.scrapes,
+      rss_per_series: agent.process.usage().rssBytes / series,
+    });
+  } finally {
+    await agent.process.stop();
+    await server.stop();
+    await sink.stop();
+  }
+}
+
+async function measureScrapes(
+  load: Load,
+  pages: PageLoad,
+  server: PageServer,
+  process: MeasuredProcess,
+): Promise<void> {
+  const wanted = Math.max(
+    2,
+    Math.ceil((pages.seconds / pages.intervalSeconds) * pages.targets * Math.min(1, load.scale * 4)),
+  );
+  await waitUntil(() => server.scrapes >= wanted, pages.seconds * 5_000 + 60_000, "scrapes", process);
+}
+
+async function drained(sink: Sink): Promise<void> {
+  let last = -1;
+  for (let quiet = 0; quiet < 12; ) {
+    await sleep(500);
+    quiet = sink.counts.items === last ? quiet + 1 : 0;
+    last = sink.counts.items;
+  }
+}
+
+/** Stale markers of the series that a churning page leaves out. */
+function stale(pages: PageLoad, scrapes: number): number {
+  return Math.ceil(pages.series * pages.churn) * scrapes;
+}
+
+const RELABEL = `
+prometheus.relabel "bench" {
+  forward_to = [prometheus.remote_write.bench.receiver]
+  rule {
+    source_labels = ["namespace"]
+    regex         = "shop-1[0-9]"
+    target_label  = "team"
+    replacement   = "basket"
+  }
+  rule {
+    action = "labeldrop"
+    regex  = "instance_type|zone"
+  }
+}
+`;
+
+export const metricScenarios: readonly Scenario[] = [
+  {
+    name: "scrape-50k",
+    summary: "one page of 50,000 stable series every second → remote write",
+    run: (load) =>
+      scrapeScenario(load, "scrape-50k", { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 40, churn: 0 }),
+  },
+  {
+    name: "scrape-churn",
+    summary: "the same with 10 % new series at each scrape",
+    run: (load) =>
+      scrapeScenario(load, "scrape-churn", { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 30, churn: 0.1 }),
+  },
+  {
+    name: "scrape-many",
+    summary: "1,000 targets of 500 series every 10 seconds",
+    run: (load) =>
+      scrapeScenario(load, "scrape-many", {
+        series: 500,
+        targets: Math.max(10, Math.ceil(1_000 * load.scale)),
+        intervalSeconds: 10,
+        seconds: 40,
+        churn: 0,
+      }),
+  },
+  {
+    name: "relabel",
+    summary: "scrape-50k through prometheus.relabel with two rules",
+    run: (load) =>
+      scrapeScenario(load, "relabel", { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 30, churn: 0 }, true),
+  },
+];
+
+/** Prometheus in agent mode and vmagent on the load of scrape-50k. */
+export async function runPeer(load: Load, peer: "prometheus" | "vmagent"): Promise<Result> {
+  const pages: PageLoad = { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 40, churn: 0 };
+  const server = new PageServer(pages);
+  await server.start();
+  const byTimestamp = new Map<number, number>();
+  const sink = await Sink.start((_path, body, counts) => {
+    counts.items += countSamples(body, byTimestamp);
+  });
+  const port = await freePort();
+  const scrape = `global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n  - job_name: bench\n    static_configs:\n      - targets: ["${server.address}"]\n`;
+  const config = join(load.folder, `${peer}.yml`);
+  const write = `${sink.url}/api/v1/write`;
+  writeFileSync(config, peer === "prometheus" ? `${scrape}remote_write:\n  - url: ${write}\n` : scrape);
+  const data = join(load.folder, `${peer}-data`);
+  const process = new MeasuredProcess(
+    peer === "prometheus"
+      ? `prometheus --enable-feature=agent --config.file=${config} --storage.agent.path=${data} --web.listen-address=127.0.0.1:${port}`
+      : `vmagent -promscrape.config=${config} -remoteWrite.url=${write} -remoteWrite.tmpDataPath=${data} -httpListenAddr=127.0.0.1:${port}`,
+  );
+  try {
+    await measureScrapes(load, pages, server, process);
+    await drained(sink);
+    const peerLoad = { ...load, agent: { name: peer, command: "" } };
+    const counts = { items: sink.counts.items, bytes: server.bytes, lost: 0, duplicated: 0 };
+    return result(peerLoad, "scrape-50k", { process, port, readyMs: 0 }, counts, { scrapes: server.scrapes });
+  } finally {
+    await process.stop();
+    await server.stop();
+    await sink.stop();
+  }
+}

@@ -1,0 +1,158 @@
+import { connect } from "node:http2";
+import { Pool } from "undici";
+import { waitUntil } from "../kit/process.ts";
+import { freePort, type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
+import { Sink, startGrpcSink } from "../kit/sink.ts";
+import { traceRequest } from "../kit/spans.ts";
+import { countSpans } from "../kit/walk.ts";
+
+const SPANS_PER_REQUEST = 200;
+const CLIENTS = 8;
+
+interface OtlpSink {
+  readonly spans: () => number;
+  readonly exporter: string;
+  stop(): Promise<void>;
+}
+
+async function httpSink(): Promise<OtlpSink> {
+  const sink = await Sink.start((_path, body, counts) => {
+    counts.items += countSpans(body);
+  });
+  const exporter = `otelcol.exporter.otlphttp "bench" {
+  client {
+    endpoint    = "${sink.url}"
+    compression = "none"
+  }
+}`;
+  return { spans: () => sink.counts.items, exporter, stop: () => sink.stop() };
+}
+
+async function grpcSink(): Promise<OtlpSink> {
+  let spans = 0;
+  const sink = await startGrpcSink((_path, message) => {
+    spans += countSpans(message);
+  });
+  const exporter = `otelcol.exporter.otlp "bench" {
+  client {
+    endpoint    = "127.0.0.1:${sink.port}"
+    compression = "none"
+    tls {
+      insecure = true
+    }
+  }
+}`;
+  return { spans: () => spans, exporter, stop: () => sink.stop() };
+}
+
+async function otlpScenario(load: Load, protocol: "http" | "grpc"): Promise<Result> {
+  const sink = protocol === "http" ? await httpSink() : await grpcSink();
+  const port = await freePort();
+  const exporter = protocol === "http" ? "otlphttp" : "otlp";
+  const config = `
+otelcol.receiver.otlp "bench" {
+  ${protocol} {
+    endpoint = "127.0.0.1:${port}"
+  }
+  output {
+    traces = [otelcol.processor.batch.bench.input]
+  }
+}
+otelcol.processor.batch "bench" {
+  output {
+    traces = [otelcol.exporter.${exporter}.bench.input]
+  }
+}
+${sink.exporter}
+`;
+  const agent = await startAgent(load, config);
+  const body = Buffer.from(traceRequest(SPANS_PER_REQUEST));
+  const requests = Math.ceil(40_000 * load.scale);
+  const client = protocol === "http" ? httpClient(port, body) : grpcClient(port, body);
+  try {
+    await waitUntil(() => client.send().catch(() => false), 10_000, "receiver", agent.process);
+    const before = sink.spans();
+    let sent = before === 0 ? 0 : -1; // the probe counts too
+    let accepted = 1;
+    const work = async () => {
+      while (sent < requests) {
+        sent += 1;
+        if (await client.send()) accepted += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: CLIENTS }, work));
+    const wanted = accepted * SPANS_PER_REQUEST;
+    await waitUntil(() => sink.spans() >= wanted, 60_000, "delivery", agent.process).catch(() => {});
+    const delivered = sink.spans();
+    const counts = {
+      items: delivered,
+      bytes: accepted * body.length,
+      lost: Math.max(0, wanted - delivered),
+      duplicated: Math.max(0, delivered - wanted),
+    };
+    return result(load, `otlp-${protocol}`, agent, counts);
+  } finally {
+    await client.close();
+    await agent.process.stop();
+    await sink.stop();
+  }
+}
+
+interface Client {
+  /** Whether the agent accepted the request. */
+  send(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+function httpClient(port: number, body: Buffer): Client {
+  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CLIENTS });
+  return {
+    async send() {
+      const response = await pool.request({
+        path: "/v1/traces",
+        method: "POST",
+        headers: { "content-type": "application/x-protobuf" },
+        body,
+      });
+      await response.body.dump();
+      return response.statusCode === 200;
+    },
+    close: () => pool.close(),
+  };
+}
+
+function grpcClient(port: number, body: Buffer): Client {
+  const session = connect(`http://127.0.0.1:${port}`);
+  session.on("error", () => {});
+  const frame = Buffer.alloc(5 + body.length);
+  frame.writeUInt32BE(body.length, 1);
+  body.copy(frame, 5);
+  return {
+    send: () =>
+      new Promise((resolve, reject) => {
+        const stream = session.request({
+          ":method": "POST",
+          ":path": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+          "content-type": "application/grpc",
+          te: "trailers",
+        });
+        let status: unknown;
+        stream.on("trailers", (trailers) => {
+          status = trailers["grpc-status"];
+        });
+        stream.on("response", (headers) => {
+          status ??= headers["grpc-status"];
+        });
+        stream.on("error", reject);
+        stream.on("close", () => resolve(status === "0"));
+        stream.resume();
+        stream.end(frame);
+      }),
+    close: async () => session.destroy(),
+  };
+}
+
+export const otlpScenarios: readonly Scenario[] = [
+  { name: "otlp-http", summary: "OTLP/HTTP in, batch, OTLP/HTTP out", run: (load) => otlpScenario(load, "http") },
+  { name: "otlp-grpc", summary: "OTLP/gRPC in, batch, OTLP/gRPC out", run: (load) => otlpScenario(load, "grpc") },
+];

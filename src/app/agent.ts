@@ -1,0 +1,276 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync, watch } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { type Clock, systemClock } from "#base/clock";
+import { createLogger, errorText, type Logger } from "#base/log";
+import { counter, gauge, type MetricFamily, MetricRegistry, type MetricSample } from "#base/metrics";
+import type { Source } from "#lang/ast";
+import { DiagnosticError } from "#lang/diagnostic";
+import { standardScope } from "#lang/stdlib";
+import type { HttpHandler, HttpResponse, Services, Stability } from "#pipeline/component";
+import { SeriesRegistry } from "#pipeline/series";
+import { ComponentNode } from "#runtime/component-node";
+import { Controller } from "#runtime/controller";
+import type { ChangeReport } from "#runtime/module";
+import type { ComponentRegistry } from "#runtime/registry";
+import { createApi } from "./api/api.ts";
+import type { LogOutput } from "./log-output.ts";
+import { openPage, type Page } from "./page.ts";
+import { host } from "./host.ts";
+import { registerProcessMetrics } from "./process-metrics.ts";
+
+export interface AgentOptions {
+  /** A file, or a folder whose `*.alloy` files are one configuration. */
+  readonly configPath: string;
+  readonly version: string;
+  readonly registry: ComponentRegistry;
+  readonly storagePath: string;
+  readonly memoryAddress: string;
+  readonly uiPathPrefix: string;
+  readonly enablePprof: boolean;
+  readonly disableSupportBundle: boolean;
+  readonly minimumStability: Stability;
+  readonly communityComponents: boolean;
+  readonly shutdownDeadlineMs: number;
+  /** All flags with their values, for the support bundle. */
+  readonly flags: ReadonlyMap<string, unknown>;
+}
+
+const METRICS = {
+  loadSuccessful: gauge("alloy_config_last_load_successful", "Config loaded successfully."),
+  loadTime: gauge(
+    "alloy_config_last_load_success_timestamp_seconds",
+    "Timestamp of the last successful configuration load.",
+  ),
+  loadFailures: counter("alloy_config_load_failures_total", "Configuration load failures."),
+  hash: gauge("alloy_config_hash", "Hash of the currently active config file.", ["sha256", "cluster_name"]),
+};
+
+/** Several events of one save are one reload. */
+const WATCH_SETTLE_MS = 200;
+
+/** One running agent: its configuration, its components, and what it says of itself. The HTTP server is the caller's. */
+export class Agent {
+  readonly options: AgentOptions;
+  readonly clock: Clock = systemClock;
+  readonly logOutput: LogOutput;
+  readonly log: Logger;
+  readonly metrics = new MetricRegistry();
+  readonly controller: Controller;
+  /** Serves the whole HTTP API. */
+  readonly handle: HttpHandler;
+  readonly startedMs = Date.now();
+  liveDebugging = false;
+  lastReload: { readonly time: string; readonly report: ChangeReport } | undefined;
+  #sources: readonly Source[] = [];
+  #page: Page | undefined;
+  #hash = "";
+  readonly #instruments;
+  readonly #stack = new AsyncDisposableStack();
+  #stopping = false;
+
+  constructor(
+    options: AgentOptions,
+    logOutput: LogOutput,
+    httpAddress: string,
+    blocks: ReadonlyMap<string, { apply(args: unknown): void }>,
+  ) {
+    this.options = options;
+    this.logOutput = logOutput;
+    this.log = createLogger(logOutput);
+    this.#instruments = this.metrics.register(METRICS).instruments;
+    this.#stack.defer(registerProcessMetrics(this.metrics, options.version));
+    this.metrics.registerCollector(() => this.#flowMetrics());
+    this.handle = createApi(this);
+    const services: Services = {
+      metrics: this.metrics,
+      series: new SeriesRegistry(),
+      httpAddress,
+      memoryAddress: options.memoryAddress,
+      minimumStability: options.minimumStability,
+      version: options.version,
+      fetchLocal: (path, headers, signal) => this.#fetchLocal(path, headers, signal),
+    };
+    const own = new Map(blocks);
+    own.set("logging", logOutput);
+    own.set("livedebugging", {
+      apply: (args) => {
+        this.liveDebugging = (args as { enabled: boolean } | undefined)?.enabled ?? false;
+      },
+    });
+    this.controller = new Controller({
+      clock: this.clock,
+      log: this.log,
+      services,
+      registry: options.registry,
+      blocks: own,
+      storagePath: resolve(options.storagePath),
+      communityComponents: options.communityComponents,
+      standardScope: standardScope(host),
+    });
+  }
+
+  get ready(): boolean {
+    return this.controller.loaded && !this.#stopping;
+  }
+  /** The text of the configuration in force. */
+  get sources(): readonly Source[] {
+    return this.#sources;
+  }
+
+  /** Reads the configuration and puts it in force. Rejects with a DiagnosticError, or with what reading the files rejected with. */
+  async reload(): Promise<ChangeReport> {
+    try {
+      const { sources, folder } = readConfiguration(this.options.configPath);
+      const report = await this.controller.load(sources, folder);
+      this.#sources = sources;
+      this.#loaded(sources, report);
+      return report;
+    } catch (error) {
+      this.#instruments.loadSuccessful.set(0);
+      this.#instruments.loadFailures.inc();
+      const text =
+        error instanceof DiagnosticError ? error.diagnostics.map((each) => each.message).join("; ") : errorText(error);
+      this.log.error("failed to load config", {
+        err: text,
+        effect: this.controller.loaded ? "the previous configuration stays in force" : "nothing runs",
+      });
+      throw error;
+    }
+  }
+
+  /** Reloads when a configuration file changes. */
+  watchConfiguration(): void {
+    const { configPath } = this.options;
+    const folder = statSync(configPath).isDirectory() ? configPath : dirname(configPath);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watcher = watch(folder, () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        const { sources } = readConfiguration(configPath);
+        const same =
+          sources.length === this.#sources.length && sources.every((each, i) => each.text === this.#sources[i]!.text);
+        if (!same) void this.reload().catch(() => {}); // logged there
+      }, WATCH_SETTLE_MS);
+    });
+    this.#stack.defer(() => {
+      watcher.close();
+      if (timer !== undefined) clearTimeout(timer);
+    });
+  }
+
+  /** A file of the page. */
+  async page(path: string): Promise<HttpResponse> {
+    this.#page ??= await openPage();
+    return this.#page.serve(path, this.options.uiPathPrefix);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.controller.stop(this.options.shutdownDeadlineMs);
+    await this.#stack.disposeAsync();
+  }
+
+  #loaded(sources: readonly Source[], report: ChangeReport): void {
+    this.#instruments.loadSuccessful.set(1);
+    this.#instruments.loadTime.set(Date.now() / 1000);
+    this.#instruments.hash.remove(this.#hash, "");
+    this.#hash = createHash("sha256")
+      .update(sources.map((each) => each.text).join(""))
+      .digest("hex");
+    this.#instruments.hash.labels(this.#hash, "").set(1);
+    this.lastReload = { time: new Date().toISOString(), report };
+    const { added, updated, restarted, removed } = report;
+    this.log.info("config loaded", { added: added.length, updated, restarted, removed });
+  }
+
+  async #fetchLocal(path: string, headers: ReadonlyMap<string, string>, signal: AbortSignal): Promise<HttpResponse> {
+    const url = new URL(path, "http://local");
+    return this.handle(
+      { method: "GET", path: url.pathname, query: url.searchParams, headers, body: async () => new Uint8Array() },
+      signal,
+    );
+  }
+
+  /** What flows and what is lost, per component: the families of our own that alerts are built on. */
+  *#flowMetrics(): Iterable<MetricFamily> {
+    const dropped: MetricSample[] = [];
+    const received: MetricSample[] = [];
+    const sent: MetricSample[] = [];
+    const bytes: MetricSample[] = [];
+    const status: MetricSample[] = [];
+    const queued: MetricSample[] = [];
+    for (const { node, module } of this.controller.nodes()) {
+      if (!(node instanceof ComponentNode)) continue;
+      const own = ["component_id", node.localId, "component_path", module.environment.path];
+      const { flow } = node;
+      for (const [signal, reasons] of flow.dropped) {
+        for (const [reason, value] of reasons) {
+          dropped.push({
+            name: "alloy_component_dropped_total",
+            labels: [...own, "signal", signal, "reason", reason],
+            value,
+          });
+        }
+      }
+      received.push({ name: "alloy_component_received_items_total", labels: own, value: flow.received.items });
+      for (const [to, counts] of flow.sent) {
+        sent.push({ name: "alloy_component_sent_items_total", labels: [...own, "to", to], value: counts.items });
+        bytes.push({ name: "alloy_component_sent_bytes_total", labels: [...own, "to", to], value: counts.bytes });
+      }
+      status.push({ name: "alloy_component_flow_status", labels: [...own, "state", flow.status.state], value: 1 });
+      const queue = flow.queue?.();
+      if (queue !== undefined) queued.push({ name: "alloy_component_queue_bytes", labels: own, value: queue.bytes });
+    }
+    yield {
+      name: "alloy_component_dropped_total",
+      type: "counter",
+      help: "Items that will never be delivered, by reason.",
+      samples: dropped,
+    };
+    yield {
+      name: "alloy_component_received_items_total",
+      type: "counter",
+      help: "Items that came in.",
+      samples: received,
+    };
+    yield {
+      name: "alloy_component_sent_items_total",
+      type: "counter",
+      help: "Items handed to each consumer.",
+      samples: sent,
+    };
+    yield {
+      name: "alloy_component_sent_bytes_total",
+      type: "counter",
+      help: "Payload bytes handed to each consumer.",
+      samples: bytes,
+    };
+    yield {
+      name: "alloy_component_flow_status",
+      type: "gauge",
+      help: "1 for the state that the component's data flow is in.",
+      samples: status,
+    };
+    yield {
+      name: "alloy_component_queue_bytes",
+      type: "gauge",
+      help: "Bytes waiting in the component's queue.",
+      samples: queued,
+    };
+  }
+}
+
+/** The files of a configuration in the order of their names, and their folder. Throws an Error that says what to do. */
+export function readConfiguration(path: string): { sources: Source[]; folder: string } {
+  if (!existsSync(path)) throw new Error(`${path}: no such file or folder; give the path of a configuration`);
+  if (!statSync(path).isDirectory()) {
+    return { sources: [{ name: path, text: readFileSync(path, "utf8") }], folder: resolve(dirname(path)) };
+  }
+  const names = readdirSync(path).filter((name) => name.endsWith(".alloy"));
+  if (names.length === 0) throw new Error(`${path}: the folder holds no *.alloy files`);
+  const sources = names
+    .sort()
+    .map((name) => ({ name: join(path, name), text: readFileSync(join(path, name), "utf8") }));
+  return { sources, folder: resolve(path) };
+}

@@ -1,0 +1,275 @@
+import { disjoint, includes, type Ranges, union } from "./ranges.ts";
+import { nullable } from "./simplify.ts";
+import type { Node } from "./syntax.ts";
+
+/**
+ * How much a backtracking engine may have to do for an expression, and where JavaScript means something else by it.
+ *
+ * Backtracking costs where the engine has a choice that the next character does not decide: `\S+ ` leaves its loop at the
+ * first space and only there, `.* ` may leave it at each. A choice is decided when what may begin the loop's body and
+ * what may follow the loop have no character in common.
+ */
+
+/** What may come next: characters, or "anything and it is a success" at the end of the expression. */
+type Follow = Ranges | "success";
+
+/** The number of ways through a part: at most `factor · n^degree` for n characters; infinite for exponentially many. */
+interface Ways {
+  readonly factor: number;
+  readonly degree: number;
+}
+
+const ONE: Ways = { factor: 1, degree: 0 };
+
+/** Characters with which a match of the node may begin; for a node that may be empty, those of the non-empty matches. */
+function firstOf(node: Node): Ranges {
+  switch (node.kind) {
+    case "class":
+      return node.ranges;
+    case "concat": {
+      let first: Ranges = [];
+      for (const part of node.parts) {
+        first = union(first, firstOf(part));
+        if (!nullable(part)) break;
+      }
+      return first;
+    }
+    case "alternate":
+      return node.parts.map(firstOf).reduce(union, []);
+    case "repeat":
+    case "capture":
+      return node.kind === "repeat" && node.max === 0 ? [] : firstOf(node.body);
+    default:
+      return [];
+  }
+}
+
+/** What may come when `node` is followed by `after`. */
+function precede(node: Node, after: Follow): Follow {
+  if (node.kind === "assert") {
+    // Reaching the end decides `$`; the others look without deciding, and may fail, so nothing is a sure success.
+    if (node.what === "text-end") return [];
+    if (node.what === "line-end") return [0x0a, 0x0a];
+    return after === "success" ? [0, 0x10ffff] : after;
+  }
+  if (!nullable(node)) return firstOf(node);
+  if (node.kind === "concat") return node.parts.reduceRight<Follow>((follow, part) => precede(part, follow), after);
+  if (node.kind === "empty") return after;
+  if (after === "success") return containsAssertion(node) ? [0, 0x10ffff] : "success";
+  return union(firstOf(node), containsAssertion(node) ? [0, 0x10ffff] : after);
+}
+
+function containsAssertion(node: Node): boolean {
+  if (node.kind === "assert") return true;
+  if (node.kind === "concat" || node.kind === "alternate") return node.parts.some(containsAssertion);
+  return (node.kind === "repeat" || node.kind === "capture") && containsAssertion(node.body);
+}
+
+function decided(first: Ranges, follow: Follow): boolean {
+  return follow === "success" || disjoint(first, follow);
+}
+
+function times(a: Ways, b: Ways): Ways {
+  return { factor: a.factor * b.factor, degree: a.degree + b.degree };
+}
+
+function plus(a: Ways, b: Ways): Ways {
+  return { factor: a.factor + b.factor, degree: Math.max(a.degree, b.degree) };
+}
+
+function waysThrough(node: Node, follow: Follow): Ways {
+  switch (node.kind) {
+    case "concat": {
+      let ways = ONE;
+      let after = follow;
+      for (let i = node.parts.length - 1; i >= 0; i--) {
+        ways = times(ways, waysThrough(node.parts[i]!, after));
+        after = precede(node.parts[i]!, after);
+      }
+      return ways;
+    }
+    case "alternate": {
+      let ways: Ways = { factor: 0, degree: 0 };
+      let seen: Ranges = [];
+      let overlap = false;
+      for (const part of node.parts) {
+        const starts = precede(part, follow);
+        if (starts === "success" || !disjoint(seen, starts)) overlap = true;
+        if (starts !== "success") seen = union(seen, starts);
+        ways = plus(ways, waysThrough(part, follow));
+      }
+      // With disjoint beginnings only one alternative is ever entered.
+      return overlap || ways.degree > 0 || ways.factor > node.parts.length ? ways : ONE;
+    }
+    case "capture":
+      return waysThrough(node.body, follow);
+    case "repeat": {
+      const first = firstOf(node.body);
+      const again: Follow = follow === "success" ? "success" : node.max > 1 ? union(first, follow) : follow;
+      const inside = waysThrough(node.body, nullable(node.body) && again !== "success" ? [0, 0x10ffff] : again);
+      const ambiguousInside = inside.factor > 1 || inside.degree > 0;
+      const exit = decided(first, follow);
+      if (node.max === 1) return exit ? inside : plus(inside, ONE);
+      if (ambiguousInside || (nullable(node.body) && !exit)) {
+        if (node.max === Infinity) return { factor: Infinity, degree: 0 };
+        return { factor: (inside.factor + 1) ** node.max, degree: inside.degree * node.max };
+      }
+      if (exit) return ONE;
+      return node.max === Infinity ? { factor: 1, degree: 1 } : { factor: node.max - node.min + 1, degree: 0 };
+    }
+    default:
+      return ONE;
+  }
+}
+
+/** The longest match in code units; Infinity without a bound. */
+function longest(node: Node): number {
+  switch (node.kind) {
+    case "class":
+      return 2;
+    case "concat":
+      return node.parts.reduce((sum, part) => sum + longest(part), 0);
+    case "alternate":
+      return Math.max(...node.parts.map(longest));
+    case "capture":
+      return longest(node.body);
+    case "repeat": {
+      const body = longest(node.body);
+      return body === 0 || node.max === 0 ? 0 : node.max * body;
+    }
+    default:
+      return 0;
+  }
+}
+
+function beginsAtTextStart(node: Node): boolean {
+  if (node.kind === "assert") return node.what === "text-start";
+  if (node.kind === "concat") {
+    for (const part of node.parts) {
+      if (beginsAtTextStart(part)) return true;
+      if (part.kind !== "assert") return false;
+    }
+    return false;
+  }
+  if (node.kind === "alternate") return node.parts.every(beginsAtTextStart);
+  if (node.kind === "capture") return beginsAtTextStart(node.body);
+  return node.kind === "repeat" && node.min > 0 && beginsAtTextStart(node.body);
+}
+
+/** Steps that one search may take; a step is below a nanosecond, so this is under 10 ms. */
+const STEP_BUDGET = 1e7;
+
+/**
+ * The longest text, in code units, on which a backtracking search for the expression stays within the budget whatever the
+ * text is. 0 for expressions with exponentially many ways.
+ */
+export function backtrackingLimit(root: Node): number {
+  let ways = waysThrough(root, "success");
+  const length = longest(root);
+  // Even an attempt that cannot branch reads on, and there is one for each place where a match may begin.
+  ways = times(ways, Number.isFinite(length) ? { factor: Math.max(length, 1), degree: 0 } : { factor: 1, degree: 1 });
+  if (!beginsAtTextStart(root)) ways = times(ways, { factor: 1, degree: 1 });
+  if (!(ways.factor <= STEP_BUDGET)) return 0;
+  if (ways.degree === 0) return Infinity;
+  let factorial = 1;
+  for (let i = 2; i <= ways.degree; i++) factorial *= i;
+  return Math.floor(((STEP_BUDGET * factorial) / ways.factor) ** (1 / ways.degree));
+}
+
+/**
+ * Whether a JavaScript engine finds the same range and the same groups. It does not where an iteration may be empty (it
+ * rejects such iterations, RE2 accepts the first) and where a group inside a loop may be left out (it forgets what the
+ * group matched in earlier iterations, RE2 keeps it).
+ */
+export function sameSubmatches(node: Node): boolean {
+  switch (node.kind) {
+    case "repeat":
+      if (node.min !== node.max && nullable(node.body)) return false;
+      if (node.max > 1 && captureCount(node.body) !== surelySet(node.body)) return false;
+      return sameSubmatches(node.body);
+    case "concat":
+    case "alternate":
+      return node.parts.every(sameSubmatches);
+    case "capture":
+      return sameSubmatches(node.body);
+    default:
+      return true;
+  }
+}
+
+function captureCount(node: Node): number {
+  if (node.kind === "concat" || node.kind === "alternate") return node.parts.reduce((sum, part) => sum + captureCount(part), 0);
+  if (node.kind === "repeat") return captureCount(node.body);
+  return node.kind === "capture" ? 1 + captureCount(node.body) : 0;
+}
+
+/** The number of groups that take part in each match of the node. */
+function surelySet(node: Node): number {
+  if (node.kind === "concat") return node.parts.reduce((sum, part) => sum + surelySet(part), 0);
+  if (node.kind === "repeat") return node.min > 0 ? surelySet(node.body) : 0;
+  return node.kind === "capture" ? 1 + surelySet(node.body) : 0;
+}
+
+/** Whether a match could begin, end or look inside a character beyond U+FFFF when these are seen as two code units. */
+export function seesSurrogates(node: Node): boolean {
+  switch (node.kind) {
+    case "class":
+      return node.ranges.length > 0 && node.ranges.at(-1)! >= 0xd800;
+    case "concat":
+    case "alternate":
+      return node.parts.some(seesSurrogates);
+    case "repeat":
+    case "capture":
+      return seesSurrogates(node.body);
+    default:
+      return false;
+  }
+}
+
+/** Whether the expression uses `\B`, which holds between the two halves of a character. */
+export function usesNotWord(node: Node): boolean {
+  if (node.kind === "assert") return node.what === "not-word";
+  if (node.kind === "concat" || node.kind === "alternate") return node.parts.some(usesNotWord);
+  return (node.kind === "repeat" || node.kind === "capture") && usesNotWord(node.body);
+}
+
+/**
+ * Whether the expression gives the same answer when each byte of UTF-8 text is taken for a character. It does if its
+ * classes are within ASCII, or hold everything beyond ASCII and stand in a loop that only ASCII can end.
+ */
+export function bytewise(root: Node): boolean {
+  return !usesNotWord(root) && bytewisePart(root, "success");
+}
+
+const BEYOND_ASCII: Ranges = [0x80, 0x10ffff];
+
+function bytewisePart(node: Node, follow: Follow): boolean {
+  switch (node.kind) {
+    case "class":
+      return disjoint(node.ranges, BEYOND_ASCII);
+    case "concat": {
+      let after = follow;
+      for (let i = node.parts.length - 1; i >= 0; i--) {
+        if (!bytewisePart(node.parts[i]!, after)) return false;
+        after = precede(node.parts[i]!, after);
+      }
+      return true;
+    }
+    case "alternate":
+      return node.parts.every((part) => bytewisePart(part, follow));
+    case "capture":
+      return bytewisePart(node.body, follow);
+    case "repeat": {
+      const { body } = node;
+      if (body.kind === "class" && !disjoint(body.ranges, BEYOND_ASCII)) {
+        const whole = includes(body.ranges, 0x80, 0x10ffff);
+        const ended = follow === "success" ? node.greedy : disjoint(follow, BEYOND_ASCII);
+        return whole && node.min <= 1 && node.max === Infinity && ended;
+      }
+      const again: Follow = follow === "success" ? firstOf(body) : union(firstOf(body), follow);
+      return bytewisePart(body, node.max > 1 ? again : follow);
+    }
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,349 @@
+import { Labels } from "#base/labels";
+import { decodeEscaped, type FieldValue } from "#formats/json-fields";
+import type { Acknowledgement } from "#pipeline/acknowledgement";
+import { allocate, type SliceableBuffer, sliceable } from "#pipeline/log-batch";
+import type { TextInterner } from "./interner.ts";
+
+/** What an extracted value is. */
+export const VALUE_ABSENT = 0;
+export const VALUE_NULL = 1;
+/** A string, in `texts`. */
+export const VALUE_TEXT = 2;
+/** A string that is still a range of the data. */
+export const VALUE_RANGE = 3;
+/** The same with JSON escapes in it. */
+export const VALUE_ESCAPED = 4;
+/** A number: a range of the data that holds its token, or in `numbers` if the range is empty. */
+export const VALUE_NUMBER = 5;
+export const VALUE_TRUE = 6;
+export const VALUE_FALSE = 7;
+
+/**
+ * The names of extracted values that a pipeline knows from its configuration, numbered. Values under other names are kept
+ * in a map, and only if some stage looks at all of them.
+ */
+export class SlotTable {
+  readonly names: string[] = [];
+  readonly #ids = new Map<string, number>();
+  /** Whether some stage looks at values whose names the configuration does not say. */
+  keepsAll = false;
+
+  of(name: string): number {
+    let id = this.#ids.get(name);
+    if (id === undefined) {
+      id = this.names.length;
+      this.names.push(name);
+      this.#ids.set(name, id);
+    }
+    return id;
+  }
+  find(name: string): number | undefined {
+    return this.#ids.get(name);
+  }
+}
+
+/**
+ * The bytes that entries' lines are ranges of. New lines are appended to a copy with room, made when the first is needed:
+ * offsets into the original stay what they are.
+ */
+export class LineStore {
+  data: SliceableBuffer = sliceable(new Uint8Array(0));
+  #length = 0;
+  #owned = false;
+
+  reset(data: Uint8Array): void {
+    this.data = sliceable(data);
+    this.#length = data.length;
+    this.#owned = false;
+  }
+
+  /** Whether lines were appended, so that `data` is not what `reset` was given. */
+  get changed(): boolean {
+    return this.#owned;
+  }
+
+  /** Room for `size` bytes; gives the offset. */
+  reserve(size: number): number {
+    const needed = this.#length + size;
+    if (!this.#owned || needed > this.data.length) {
+      const larger = allocate(Math.max(needed, Math.ceil(this.#length * 1.5), 4_096));
+      this.data.copy(larger, 0, 0, this.#length);
+      this.data = larger;
+      this.#owned = true;
+    }
+    return this.#length;
+  }
+  commit(end: number): void {
+    this.#length = end;
+  }
+}
+
+/** The entry that is going through the stages. One object serves all entries of a pipeline, one after the other. */
+export class Entry {
+  readonly slots: SlotTable;
+  readonly store: LineStore;
+  readonly interner: TextInterner;
+  labels: Labels = Labels.empty;
+  ms = 0;
+  ns = 0;
+  metadata: readonly string[] | undefined;
+  /** Acknowledgements beside the batch's, of earlier entries that were merged into this one. */
+  held: readonly Acknowledgement[] | undefined;
+  /** The acknowledgement of the batch that the entry came with. */
+  acknowledgement: Acknowledgement | undefined;
+  /** The line is `store.data[start, end)`. */
+  start = 0;
+  end = 0;
+  #line: string | undefined;
+
+  kinds: Uint8Array = new Uint8Array(0);
+  #texts: (string | undefined)[] = [];
+  #from = new Int32Array(0);
+  #to = new Int32Array(0);
+  #numbers = new Float64Array(0);
+  /** Extracted values without a slot. */
+  extra: Map<string, FieldValue> | undefined;
+
+  constructor(slots: SlotTable, store: LineStore, interner: TextInterner) {
+    this.slots = slots;
+    this.store = store;
+    this.interner = interner;
+  }
+
+  /** Makes the slots; called once when all stages are built. */
+  seal(): void {
+    const count = this.slots.names.length;
+    this.kinds = new Uint8Array(count);
+    this.#texts = new Array(count).fill(undefined);
+    this.#from = new Int32Array(count);
+    this.#to = new Int32Array(count);
+    this.#numbers = new Float64Array(count);
+    if (this.slots.keepsAll) this.extra = new Map();
+  }
+
+  /** Starts an entry: nothing extracted. */
+  begin(start: number, end: number): void {
+    this.start = start;
+    this.end = end;
+    this.#line = undefined;
+    this.held = undefined;
+    const { kinds } = this;
+    for (let i = 0; i < kinds.length; i++) kinds[i] = VALUE_ABSENT;
+    this.extra?.clear();
+  }
+
+  /** The line as text, made once. */
+  get line(): string {
+    return (this.#line ??= this.store.data.utf8Slice(this.start, this.end));
+  }
+  /** The line's length in bytes. */
+  get lineBytes(): number {
+    return this.end - this.start;
+  }
+  /** Makes a range of the data the line. */
+  setLineRange(start: number, end: number): void {
+    this.start = start;
+    this.end = end;
+    this.#line = undefined;
+  }
+  setLine(text: string): void {
+    const at = this.store.reserve(text.length * 3);
+    const written = this.store.data.utf8Write(text, at);
+    this.store.commit(at + written);
+    this.setLineRange(at, at + written);
+    this.#line = text;
+  }
+  setLineBytes(bytes: Uint8Array): void {
+    const at = this.store.reserve(bytes.length);
+    this.store.data.set(bytes, at);
+    this.store.commit(at + bytes.length);
+    this.setLineRange(at, at + bytes.length);
+  }
+  /** A copy of the line's bytes, for stages that keep it. */
+  copyLine(): Uint8Array {
+    return new Uint8Array(this.store.data.subarray(this.start, this.end));
+  }
+
+  has(slot: number): boolean {
+    return this.kinds[slot] !== VALUE_ABSENT;
+  }
+  /** Whether the value is a string rather than a number, a boolean or null. */
+  isText(slot: number): boolean {
+    const kind = this.kinds[slot]!;
+    return kind === VALUE_TEXT || kind === VALUE_RANGE || kind === VALUE_ESCAPED;
+  }
+  remove(slot: number): void {
+    this.kinds[slot] = VALUE_ABSENT;
+  }
+  setText(slot: number, text: string): void {
+    this.kinds[slot] = VALUE_TEXT;
+    this.#texts[slot] = text;
+  }
+  /** Sets a value that is a range of the data: `VALUE_RANGE`, `VALUE_ESCAPED` or `VALUE_NUMBER`. */
+  setRange(slot: number, kind: number, start: number, end: number): void {
+    this.kinds[slot] = kind;
+    this.#texts[slot] = undefined;
+    this.#from[slot] = start;
+    this.#to[slot] = end;
+  }
+  setValue(slot: number, value: FieldValue): void {
+    if (typeof value === "string") this.setText(slot, value);
+    else if (value === null) this.kinds[slot] = VALUE_NULL;
+    else if (typeof value === "boolean") this.kinds[slot] = value ? VALUE_TRUE : VALUE_FALSE;
+    else {
+      this.setRange(slot, VALUE_NUMBER, 0, 0);
+      this.#numbers[slot] = value;
+    }
+  }
+  /** Sets a value by name: into its slot, or among the others if somebody looks at them. */
+  setNamed(name: string, value: FieldValue): void {
+    const slot = this.slots.find(name);
+    if (slot !== undefined) this.setValue(slot, value);
+    else this.extra?.set(name, value);
+  }
+
+  /** The value as text (Alloy's getString); undefined if it is missing or null. */
+  text(slot: number): string | undefined {
+    const known = this.#texts[slot];
+    switch (this.kinds[slot]) {
+      case VALUE_TEXT:
+        return known;
+      case VALUE_RANGE:
+        this.kinds[slot] = VALUE_TEXT;
+        return (this.#texts[slot] = this.interner.text(this.store.data, this.#from[slot]!, this.#to[slot]!));
+      case VALUE_ESCAPED:
+        this.kinds[slot] = VALUE_TEXT;
+        return (this.#texts[slot] = decodeEscaped(this.store.data, this.#from[slot]!, this.#to[slot]!));
+      case VALUE_NUMBER:
+        return known ?? (this.#texts[slot] = this.#numberText(slot));
+      case VALUE_TRUE:
+        return "true";
+      case VALUE_FALSE:
+        return "false";
+      default:
+        return undefined;
+    }
+  }
+
+  /** The value with its type. */
+  value(slot: number): FieldValue | undefined {
+    switch (this.kinds[slot]) {
+      case VALUE_ABSENT:
+        return undefined;
+      case VALUE_NULL:
+        return null;
+      case VALUE_TRUE:
+        return true;
+      case VALUE_FALSE:
+        return false;
+      case VALUE_NUMBER:
+        return this.#number(slot);
+      default:
+        return this.text(slot);
+    }
+  }
+
+  /** The text of a value by name, also of one without a slot. */
+  namedText(name: string): string | undefined {
+    const slot = this.slots.find(name);
+    if (slot !== undefined) return this.text(slot);
+    const value = this.extra?.get(name);
+    if (value === undefined || value === null) return undefined;
+    return typeof value === "number" ? formatPlainNumber(value) : String(value);
+  }
+
+  /** Makes an extracted string the line: without copying where it is a range of the data. False if there is no string. */
+  setLineFrom(slot: number): boolean {
+    if (this.kinds[slot] === VALUE_RANGE) {
+      this.setLineRange(this.#from[slot]!, this.#to[slot]!);
+      return true;
+    }
+    const text = this.text(slot);
+    if (text === undefined) return false;
+    this.setLine(text);
+    return true;
+  }
+
+  /** All extracted values by name, those without a slot included if they are kept. */
+  *extracted(): Generator<readonly [name: string, value: FieldValue]> {
+    for (let slot = 0; slot < this.kinds.length; slot++) {
+      const value = this.value(slot);
+      if (value !== undefined) yield [this.slots.names[slot]!, value];
+    }
+    if (this.extra !== undefined) yield* this.extra;
+  }
+
+  #number(slot: number): number {
+    const from = this.#from[slot]!;
+    const to = this.#to[slot]!;
+    return from === to ? this.#numbers[slot]! : Number(this.store.data.latin1Slice(from, to));
+  }
+
+  #numberText(slot: number): string {
+    const from = this.#from[slot]!;
+    const to = this.#to[slot]!;
+    if (from !== to && to - from <= 15) {
+      const token = this.interner.text(this.store.data, from, to);
+      if (PLAIN_INTEGER.test(token)) return token;
+    }
+    return formatPlainNumber(this.#number(slot));
+  }
+}
+
+const PLAIN_INTEGER = /^-?(?:0|[1-9]\d*)$/;
+
+/** A number as Go's `strconv.FormatFloat(v, 'f', -1, 64)`: never with an exponent. */
+export function formatPlainNumber(value: number): string {
+  if (Object.is(value, -0)) return "-0";
+  const text = String(value);
+  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
+  if (match === null) return value === Infinity ? "+Inf" : value === -Infinity ? "-Inf" : text;
+  const [, sign, first, rest = "", exponentText] = match;
+  const digits = first! + rest;
+  const exponent = Number(exponentText);
+  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${digits}`;
+  return sign + digits.padEnd(exponent + 1, "0");
+}
+
+/** An entry that a stage keeps beyond its batch. */
+export interface HeldEntry {
+  readonly labels: Labels;
+  readonly ms: number;
+  readonly ns: number;
+  readonly metadata: readonly string[] | undefined;
+  readonly extracted: readonly (readonly [name: string, value: FieldValue])[];
+  /** Holds a reference of each. */
+  readonly acknowledgements: readonly Acknowledgement[];
+}
+
+/** Keeps an entry's context; takes a reference of its batch's acknowledgement. The line is the caller's to copy. */
+export function holdEntry(entry: Entry): HeldEntry {
+  return {
+    labels: entry.labels,
+    ms: entry.ms,
+    ns: entry.ns,
+    metadata: entry.metadata,
+    extracted: [...entry.extracted()],
+    acknowledgements: heldReferences(entry),
+  };
+}
+
+/** The references that an entry's line needs when it outlives its batch. */
+export function heldReferences(entry: Entry): readonly Acknowledgement[] {
+  const own = entry.acknowledgement;
+  own?.retain();
+  return [...(own === undefined ? [] : [own]), ...(entry.held ?? [])];
+}
+
+/** Puts a kept entry back onto its way. */
+export function restoreEntry(held: HeldEntry, line: Uint8Array, acknowledgements: readonly Acknowledgement[], into: Entry) {
+  into.begin(0, 0);
+  into.setLineBytes(line);
+  into.labels = held.labels;
+  into.ms = held.ms;
+  into.ns = held.ns;
+  into.metadata = held.metadata;
+  into.acknowledgement = undefined;
+  into.held = acknowledgements;
+  for (const [name, value] of held.extracted) into.setNamed(name, value);
+}

@@ -1,0 +1,110 @@
+import type { Clock } from "#base/clock";
+import type { Logger } from "#base/log";
+import { type Counter, counter, type InstrumentsOf, type MetricRegistry } from "#base/metrics";
+import type { Entry, SlotTable } from "./entry.ts";
+
+/** One step of a pipeline. Works on one entry at a time, synchronously. */
+export interface Stage {
+  /** Changes the entry; false if it ends here: dropped and counted, or kept by the stage. */
+  process(entry: Entry): boolean;
+  /** Emits what was kept for longer than it may be, or everything that can still be emitted if `all`. */
+  flush?(all: boolean): void;
+  /** Releases what outlives the pipeline otherwise, such as metrics. */
+  close?(): void;
+}
+
+/** Alloy's metrics of loki.process, and one of our own for lines that a stage could not read. */
+export const PROCESS_METRICS = {
+  dropped: counter(
+    "loki_process_dropped_lines_total",
+    "A count of all log lines dropped as a result of a pipeline stage",
+    ["reason"],
+  ),
+  droppedByLabel: counter(
+    "loki_process_dropped_lines_by_label_total",
+    "A count of all log lines dropped as a result of a pipeline stage",
+    ["label_name", "label_value"],
+  ),
+  truncated: counter(
+    "loki_process_truncated_fields_total",
+    "A count of all log lines, labels, extracted values, or structured_metadata truncated as a result of a pipeline stage",
+    ["field"],
+  ),
+  partialLinesFlushed: counter(
+    "loki_process_cri_partial_lines_flushed_total",
+    "A count of partial lines that were flushed prematurely due to the max_partial_lines limit being exceeded",
+  ),
+  linesTruncated: counter(
+    "loki_process_cri_lines_truncated_total",
+    "A count of lines that were truncated due to the max_partial_line_size limit",
+  ),
+  unmatched: counter(
+    "loki_process_unmatched_lines_total",
+    "Lines that a stage could not parse and passed on unchanged; the stage is named by its place and kind.",
+    ["stage"],
+  ),
+} as const;
+
+/** What stages need of the component around them. */
+export interface StageEnvironment {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: InstrumentsOf<typeof PROCESS_METRICS>;
+  /** Where `stage.metrics` puts its own, with the component's constant labels (flat). */
+  readonly registry: Pick<MetricRegistry, "registerCollector">;
+  readonly metricLabels: readonly string[];
+  /** Reports drops to the flow accounting. */
+  dropped(reason: string, count: number): void;
+  /** Uniform in [0, 1). */
+  random(): number;
+}
+
+/** What a stage is built with. */
+export interface StageContext extends StageEnvironment {
+  readonly slots: SlotTable;
+  /** The stage's place and kind, such as `2.json` or `3.match.0.regex`. */
+  readonly path: string;
+  /** A counter of dropped lines under a reason. */
+  drop(reason: string): Tally;
+  /** Counts lines that this stage could not read; `what` completes "lines …". */
+  unmatched(what: string): Tally;
+  /** Sends an entry on to the stages behind this one. */
+  emit(entry: Entry): void;
+  /** Another entry object, for `emit`. */
+  spare(): Entry;
+  /** Asks that the batch be handed on no sooner than in `ms`. */
+  delay(ms: number): void;
+}
+
+/** A count that is handed over once a batch, since counters by label are too slow for each entry. */
+export class Tally {
+  readonly #counter: Counter;
+  readonly #report: ((count: number) => void) | undefined;
+  #count = 0;
+
+  constructor(counter: Counter, report?: (count: number) => void) {
+    this.#counter = counter;
+    this.#report = report;
+  }
+  add(): void {
+    this.#count += 1;
+  }
+  flush(): void {
+    if (this.#count === 0) return;
+    this.#counter.inc(this.#count);
+    this.#report?.(this.#count);
+    this.#count = 0;
+  }
+}
+
+/** A configuration that the schema cannot judge is wrong. */
+export class StageError extends Error {
+  override readonly name = "StageError";
+}
+
+const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+
+/** Whether the name fits Prometheus's legacy rule for label names, which Alloy checks. */
+export function isLabelName(name: string): boolean {
+  return LABEL_NAME.test(name);
+}

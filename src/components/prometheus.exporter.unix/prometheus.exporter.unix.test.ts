@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { test } from "node:test";
+import type { MetricFamily } from "#base/metrics";
+import { DiagnosticError } from "#lang/diagnostic";
+import { startComponent, type TestComponent } from "#pipeline/testing";
+import unix from "./prometheus.exporter.unix.ts";
+import { parseTextFile } from "./text-file.ts";
+
+const NODE_EXPORTER = "/usr/bin/prometheus-node-exporter";
+
+async function scrape(component: Pick<TestComponent<never, unknown>, "instance">): Promise<string> {
+  const response = await component.instance.http!(
+    {
+      method: "GET",
+      path: "/metrics",
+      query: new URLSearchParams(),
+      headers: new Map(),
+      body: async () => new Uint8Array(),
+    },
+    new AbortController().signal,
+  );
+  assert.equal(response.status, 200);
+  return response.body.toString();
+}
+
+/** What must be the same: the type, the help text, and the sets of label names that series have. */
+function shapes(page: string): Map<string, { type: string; help: string | undefined; labels: string }> {
+  const found = new Map<string, { type: string; help: string | undefined; labels: string }>();
+  for (const { name, type, help, samples } of parseTextFile(page)) {
+    const sets = new Set(
+      samples.map(({ labels }) =>
+        labels
+          .filter((_, i) => i % 2 === 0)
+          .sort()
+          .join(),
+      ),
+    );
+    found.set(name, { type, help, labels: [...sets].sort().join(" ") });
+  }
+  return found;
+}
+
+test("metric names, types, help and labels are those of node_exporter", {
+  skip: !existsSync(NODE_EXPORTER),
+}, async (t) => {
+  const port = await freePort();
+  const address = `127.0.0.1:${port}`;
+  const peer = spawn(NODE_EXPORTER, [`--web.listen-address=${address}`], { stdio: "ignore" });
+  const exited = new Promise((resolve) => peer.once("exit", resolve));
+  t.after(async () => {
+    peer.kill();
+    await exited;
+  });
+  const theirs = shapes(await fetchWhenReady(`http://${address}/metrics`));
+  // On by default in node_exporter and off in Alloy.
+  await using component = await startComponent(unix, "include_exporter_metrics = true\ncpu { guest = true }");
+  const ours = shapes(await scrape(component));
+
+  const onlyOurs = [...ours.keys()].filter((name) => !theirs.has(name) && !NEWER.has(name));
+  assert.deepEqual(onlyOurs, [], "only here");
+  const onlyTheirs = [...theirs.keys()].filter((name) => !ours.has(name) && !OLDER.some((each) => each.test(name)));
+  assert.deepEqual(onlyTheirs, [], "only in node_exporter");
+  for (const [name, shape] of ours) {
+    const other = theirs.get(name);
+    if (other === undefined) continue;
+    const dropped = NEW_LABELS.get(name) ?? [];
+    const labels = shape.labels
+      .split(" ")
+      .map((set) =>
+        set
+          .split(",")
+          .filter((label) => !dropped.includes(label))
+          .join(),
+      )
+      .join(" ");
+    assert.deepEqual({ ...shape, labels }, other, name);
+  }
+});
+
+/** Debian's node_exporter is 1.5.0; Alloy 1.18 has 1.10. What came between them: */
+const NEWER = new Set([
+  "node_filesystem_mount_info", // 1.9
+  "node_filesystem_purgeable_bytes", // 1.9
+  "node_softnet_backlog_len", // 1.6
+  "node_softnet_cpu_collision_total", // 1.6
+  "node_softnet_flow_limit_count_total", // 1.6
+  "node_softnet_received_rps_total", // 1.6
+  "node_pressure_irq_stalled_seconds_total", // 1.9
+]);
+const OLDER = [
+  /^(go|process)_/, // Of a process in Go; Alloy does not show them either.
+  // 1.9 reports a fixed set of fields of /proc/meminfo, older versions all of them.
+  /^node_memory_(Balloon|FileHugePages|FilePmdMapped|Hugetlb|KReclaimable|SecPageTables|Unaccepted|GPU\w+)_bytes$/,
+  // Reads netlink by default; Alloy sets it to read /proc/net/dev, where this is not.
+  /^node_network_receive_nohandler_total$/,
+];
+const NEW_LABELS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["node_disk_info", ["rotational"]], // 1.6
+  ["node_exporter_build_info", ["tags"]], // 1.6
+  ["node_network_info", ["adminstate"]], // 1.6
+  ...["avail_bytes", "device_error", "files", "files_free", "free_bytes", "readonly", "size_bytes"].map(
+    (name) => [`node_filesystem_${name}`, ["device_error"]] as const, // 1.8
+  ),
+]);
+
+test("values are plausible, and every default collector reports how it went", async () => {
+  await using component = await startComponent(unix, "");
+  const families = new Map(parseTextFile(await scrape(component)).map((family) => [family.name, family]));
+  const value = (name: string) => families.get(name)?.samples[0]?.value ?? Number.NaN;
+  assert.ok(Math.abs(value("node_time_seconds") - Date.now() / 1000) < 60);
+  assert.ok(value("node_memory_MemTotal_bytes") > value("node_memory_MemFree_bytes"));
+  assert.ok(value("node_boot_time_seconds") < Date.now() / 1000);
+  assert.ok(families.get("node_cpu_seconds_total")!.samples.length >= 8);
+  assert.equal(families.has("node_cpu_guest_seconds_total"), false);
+  assert.deepEqual(collectors(families), DEFAULT_COLLECTORS);
+  assert.deepEqual(
+    component.logs.filter(({ level }) => level === "error"),
+    [],
+  );
+});
+
+/** As Alloy's documentation lists them for Linux. */
+const DEFAULT_COLLECTORS = [
+  ...["arp", "bcache", "bonding", "btrfs", "conntrack", "cpu", "cpufreq", "diskstats", "dmi", "edac", "entropy"],
+  ...["fibrechannel", "filefd", "filesystem", "hwmon", "infiniband", "ipvs", "loadavg", "mdadm", "meminfo"],
+  ...["netclass", "netdev", "netstat", "nfs", "nfsd", "nvme", "os", "powersupplyclass", "pressure", "rapl"],
+  ...["schedstat", "selinux", "sockstat", "softnet", "stat", "tapestats", "textfile", "thermal_zone", "time"],
+  ...["timex", "udp_queues", "uname", "vmstat", "watchdog", "xfs", "zfs"],
+];
+
+function collectors(families: ReadonlyMap<string, Pick<MetricFamily, "samples">>): string[] {
+  return families
+    .get("node_scrape_collector_success")!
+    .samples.map(({ labels }) => labels[1]!)
+    .sort();
+}
+
+test("collectors are chosen by name; those that are missing show as failed", async () => {
+  const config =
+    'set_collectors = ["loadavg", "uname", "systemd"]\ndisable_collectors = ["uname"]\nenable_collectors = ["stat", "thermal", "nonsense"]';
+  await using component = await startComponent(unix, config);
+  const families = new Map(parseTextFile(await scrape(component)).map((family) => [family.name, family]));
+  assert.deepEqual(collectors(families), ["loadavg", "stat", "systemd"]);
+  const success = families.get("node_scrape_collector_success")!.samples;
+  assert.equal(success.find(({ labels }) => labels[1] === "systemd")?.value, 0);
+  const warnings = component.logs.filter(({ level }) => level === "warn").map(({ message }) => message);
+  assert.equal(warnings.filter((message) => message.startsWith("there is no such collector")).length, 1);
+  assert.equal(warnings.filter((message) => message.includes("systemd is not supported")).length, 1);
+});
+
+test("bad arguments are diagnosed", async () => {
+  for (const config of [
+    'netdev {\n device_include = "a"\n device_exclude = "b"\n}',
+    "diskstats { }",
+    'disk { device_exclude = "(" }',
+    'ipvs { backend_labels = ["nonsense"] }',
+    "arp { netlink = true }",
+    "perf { }",
+  ]) {
+    await assert.rejects(() => startComponent(unix, config), DiagnosticError, config);
+  }
+  await using component = await startComponent(unix, "arp { netlink = false }");
+  assert.equal(component.exports.targets.length, 1);
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject()));
+    });
+  });
+}
+
+async function fetchWhenReady(url: string): Promise<string> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      return await (await fetch(url, { headers: { connection: "close" } })).text();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

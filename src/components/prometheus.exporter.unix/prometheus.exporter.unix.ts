@@ -1,0 +1,33 @@
+import { exporterExports, hostInstance, runExporter } from "#kits/exporter/exporter";
+import { defineComponent } from "#pipeline/component";
+import { unixArguments } from "./arguments.ts";
+import { COLLECTORS } from "./collectors.ts";
+import { HostFiles } from "./files.ts";
+import { HostMetrics } from "./host-metrics.ts";
+import { selectCollectors } from "./selection.ts";
+
+export default defineComponent({
+  name: "prometheus.exporter.unix",
+  stability: "generally-available",
+  summary: "Exposes metrics of this host, as Prometheus's node_exporter does, as a target.",
+  example: 'prometheus.exporter.unix "host" { }',
+  args: unixArguments,
+  exports: exporterExports,
+
+  start(ctx, args) {
+    const { enabled, unknown } = selectCollectors(args, COLLECTORS);
+    for (const name of unknown) {
+      // Alloy ignores them too, so that one configuration serves several versions.
+      ctx.log.warn("there is no such collector; the name is ignored", { collector: name });
+    }
+    const host = new HostMetrics({
+      args,
+      collectors: enabled,
+      files: new HostFiles(args),
+      log: ctx.log,
+      clock: ctx.clock,
+      version: ctx.services.version,
+    });
+    return runExporter(ctx, { instance: hostInstance(), collect: () => host.collect() });
+  },
+});

@@ -1,0 +1,139 @@
+import { counter, gauge } from "#base/metrics";
+import { MetricFanout, metricFanoutMetrics } from "#kits/metric-fanout";
+import { RelabelRules } from "#kits/relabel";
+import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
+import { s } from "#lang/schema";
+import type { MetricBatch } from "#pipeline/batch";
+import { defineComponent } from "#pipeline/component";
+import { selectSamples } from "#pipeline/metric-batch";
+import { REF_DROPPED, REF_UNKNOWN, RefMap } from "#pipeline/ref-map";
+
+const LEAST_TTL_MS = 60_000;
+/** Mappings that nobody used between two looks at them are forgotten, also without `cache_ttl`: that frees series for good. */
+const SWEEP_MS = 600_000;
+
+export default defineComponent({
+  name: "prometheus.relabel",
+  stability: "generally-available",
+  summary: "Rewrites the labels of samples and drops samples by rules.",
+  example: `prometheus.relabel "example" {
+  forward_to = []
+  rule {
+    source_labels = ["__name__"]
+    regex         = "go_.*"
+    action        = "drop"
+  }
+}`,
+  args: s
+    .object({
+      forward_to: s.list(s.consumer("metrics")).doc("Where samples go."),
+      max_cache_size: s.int(0).default(100_000).doc("Series whose relabelled form is remembered; 0 with `cache_ttl`."),
+      cache_ttl: s.duration().min(0).default("0s").doc("How long an unused series is remembered, instead of `max_cache_size`."),
+      rule: s.blocks(relabelRuleSchema).doc("Rules, applied in order."),
+    })
+    .rule(
+      "cache_ttl",
+      (args) => args.max_cache_size === 0 || args.cache_ttl === 0,
+      "and `max_cache_size` exclude each other: set `max_cache_size = 0` to use `cache_ttl`",
+    )
+    .rule(
+      "max_cache_size",
+      (args) => args.max_cache_size > 0 || args.cache_ttl > 0,
+      "must be greater than 0 unless `cache_ttl` is set",
+    )
+    .rule("cache_ttl", (args) => args.cache_ttl === 0 || args.cache_ttl >= LEAST_TTL_MS, "must be at least 1m"),
+  exports: s.object({
+    receiver: s.consumer("metrics").doc("Takes samples to relabel."),
+    rules: s.capsule<readonly RelabelRule[]>(RELABEL_RULES_CAPSULE).doc("The rules, for use by other components."),
+  }),
+  metrics: {
+    processed: counter("alloy_prometheus_relabel_metrics_processed", "Total number of metrics processed"),
+    written: counter("alloy_prometheus_relabel_metrics_written", "Total number of metrics written"),
+    hits: counter("alloy_prometheus_relabel_cache_hits", "Total number of cache hits"),
+    misses: counter("alloy_prometheus_relabel_cache_misses", "Total number of cache misses"),
+    deletes: counter("alloy_prometheus_relabel_cache_deletes", "Total number of cache deletes"),
+    evictions: counter(
+      "alloy_prometheus_relabel_cache_ttl_evictions",
+      "Number of relabel cache entries removed because nobody used them",
+    ),
+    size: gauge("alloy_prometheus_relabel_cache_size", "Total size of relabel cache."),
+    ...metricFanoutMetrics,
+  },
+
+  start(ctx, args) {
+    const { series } = ctx.services;
+    const out = new MetricFanout(ctx, args.forward_to);
+    let rules = new RelabelRules(args.rule);
+    let cache = new RefMap(series, args.max_cache_size || Infinity);
+    let ttlMs = args.cache_ttl;
+    let swept = ctx.clock.monotonic();
+    ctx.stack.defer(() => cache[Symbol.dispose]());
+    ctx.metrics.size.read = () => cache.size;
+    ctx.every(LEAST_TTL_MS / 4, () => {
+      const now = ctx.clock.monotonic();
+      if (now - swept < (ttlMs || SWEEP_MS)) return;
+      swept = now;
+      ctx.metrics.evictions.inc(cache.sweep());
+    });
+    const receiver = ctx.receiver("metrics", consume);
+    ctx.export({ receiver, rules: args.rule });
+
+    return {
+      update(next) {
+        const fresh = new RelabelRules(next.rule);
+        const old = cache;
+        rules = fresh;
+        cache = new RefMap(series, next.max_cache_size || Infinity);
+        old[Symbol.dispose]();
+        ttlMs = next.cache_ttl;
+        out.set(next.forward_to);
+        ctx.export({ receiver, rules: next.rule });
+      },
+    };
+
+    function consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void> {
+      // The cache may forget a series of this batch to make room, while the consumers still work on it.
+      const pin = series.pin();
+      let result: void | Promise<void>;
+      try {
+        result = relabelAndForward(batch, signal);
+      } catch (error) {
+        series.unpin(pin);
+        throw error;
+      }
+      if (result === undefined) series.unpin(pin);
+      else return result.finally(() => series.unpin(pin));
+    }
+
+    function relabelAndForward(batch: MetricBatch, signal: AbortSignal): void | Promise<void> {
+      const { ref, count } = batch;
+      let misses = 0;
+      let dropped = 0;
+      for (let i = 0; i < count; i++) {
+        let to = cache.get(ref[i]!);
+        if (to === REF_UNKNOWN) {
+          misses += 1;
+          const labels = rules.apply(series.labels(ref[i]!));
+          cache.set(ref[i]!, labels === undefined ? REF_DROPPED : series.intern(labels));
+          to = cache.get(ref[i]!);
+        }
+        ref[i] = to;
+        if (to === REF_DROPPED) dropped += 1;
+      }
+      ctx.metrics.processed.inc(count);
+      ctx.metrics.misses.inc(misses);
+      ctx.metrics.hits.inc(count - misses);
+      ctx.metrics.written.inc(count - dropped);
+      if (dropped > 0) {
+        ctx.flow.drop("metrics", "relabel_rule", dropped);
+        selectSamples(batch, (i) => ref[i] !== REF_DROPPED);
+      }
+      if (batch.count === 0 && batch.metadata === undefined) {
+        batch.acknowledgement.release();
+        ctx.flow.ok();
+        return;
+      }
+      return out.consume(batch, signal);
+    }
+  },
+});

@@ -1,0 +1,91 @@
+import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { ESCAPING_SCHEMES, SCRAPE_PROTOCOLS, type ScrapeProtocol } from "#kits/scrape-protocol";
+import { type Infer, s } from "#lang/schema";
+
+const TEXT_PROTOCOLS = SCRAPE_PROTOCOLS.filter((each) => each !== "PrometheusProto");
+const NOT_YET = "is not supported yet";
+const NATIVE = `${NOT_YET}: native histograms need the protobuf exposition format; leave it out to scrape classic ones`;
+
+export const scrapeArguments = httpClientRules(
+  s.object({
+    targets: s.targets().doc("What to scrape."),
+    forward_to: s.list(s.consumer("metrics")).doc("Where samples go."),
+    job_name: s.string().default("").doc("Value of the `job` label; the component's id when empty."),
+    honor_labels: s.bool().default(false).doc("Labels of the page win over those of the target."),
+    honor_timestamps: s.bool().default(true).doc("Keep the timestamps of the page."),
+    track_timestamps_staleness: s.bool().default(false).doc("Mark series with timestamps stale when they vanish."),
+    params: s.map(s.list(s.string())).optional().doc("Query parameters of the request."),
+    scrape_classic_histograms: s.bool().default(false).doc("Keep classic histograms that are native as well."),
+    scrape_native_histograms: s.bool().default(false).doc("Read native histograms."),
+    scrape_failure_log_file: s.string().default("").doc("File to which failed scrapes are logged, one JSON object a line."),
+    scrape_interval: s.duration().default("1m").doc("Time between two scrapes of a target."),
+    scrape_timeout: s.duration().default("10s").doc("Longest time that one scrape may take."),
+    scrape_protocols: s
+      .list(s.oneOf(SCRAPE_PROTOCOLS))
+      .default(TEXT_PROTOCOLS)
+      .doc("Formats to ask for, in order of preference."),
+    metrics_path: s.string().default("/metrics").doc("Path on each target."),
+    scheme: s.string().default("http").doc("Scheme of the URL of each target."),
+    body_size_limit: s.byteSize().default("0B").doc("Unpacked size from which on a page fails; 0 for no limit."),
+    sample_limit: s.int(0).default(0).doc("Samples beyond which a page fails; 0 for no limit."),
+    target_limit: s.int(0).default(0).doc("Targets beyond which all scrapes fail; 0 for no limit."),
+    label_limit: s.int(0).default(0).doc("Labels of a series beyond which its page fails; 0 for no limit."),
+    label_name_length_limit: s.int(0).default(0).doc("Bytes of a label's name beyond which its page fails; 0 for no limit."),
+    label_value_length_limit: s.int(0).default(0).doc("Bytes of a label's value beyond which its page fails; 0 for no limit."),
+    ...httpClientFields,
+    extra_metrics: s.bool().default(false).doc("Report timeout, sample limit and body size of each scrape as well."),
+    enable_protobuf_negotiation: s.bool().default(false).deprecated("use `scrape_protocols` instead").doc("Ask for protobuf first."),
+    metric_name_validation_scheme: s.oneOf(["legacy", "utf8"]).default("legacy").doc("Which names are allowed."),
+    metric_name_escaping_scheme: s
+      .oneOf(["", ...ESCAPING_SCHEMES])
+      .default("")
+      .doc("How targets should escape other names; `underscores`, or `allow-utf-8` when the validation scheme is `utf8`."),
+    scrape_fallback_protocol: s
+      .oneOf(["", ...SCRAPE_PROTOCOLS])
+      .default("PrometheusText0.0.4")
+      .doc("Format of pages whose content type does not say it."),
+    convert_classic_histograms_to_nhcb: s.bool().default(false).doc("Turn classic histograms into native ones."),
+    enable_compression: s.bool().default(true).doc("Ask for gzip."),
+    native_histogram_bucket_limit: s.int(0).default(0).doc("Buckets beyond which native histograms are merged."),
+    native_histogram_min_bucket_factor: s.float().default(0).doc("Least growth from bucket to bucket of native histograms."),
+    honor_metadata: s.bool().default(false).experimental().doc("Hand on metadata; this agent always does."),
+    enable_type_and_unit_labels: s.bool().default(false).experimental().doc("Add type and unit as labels."),
+    start_timestamp_zero_ingestion: s.bool().default(false).experimental().doc("Add a zero at the start of counters."),
+    clustering: s
+      .block(s.object({ enabled: s.bool().doc("Share the targets among the nodes of the cluster.") }))
+      .presentByDefault({ enabled: false })
+      .doc("Sharing of targets among agents."),
+  }),
+)
+  .rule("scrape_timeout", (a) => a.scrape_timeout <= a.scrape_interval, "is greater than `scrape_interval`")
+  .rule("scrape_interval", (a) => a.scrape_interval > 0, "must be greater than 0")
+  .rule("scrape_timeout", (a) => a.scrape_timeout > 0, "must be greater than 0")
+  .rule(
+    "scrape_protocols",
+    (a) => new Set(a.scrape_protocols).size === a.scrape_protocols.length,
+    "has a protocol twice: make sure the scrape protocols provided are unique",
+  )
+  .rule(
+    "scrape_protocols",
+    (a) => a.scrape_protocols.some((each) => each !== "PrometheusProto"),
+    `${NOT_YET} with "PrometheusProto" alone: add a text protocol`,
+  )
+  .rule("scrape_fallback_protocol", (a) => a.scrape_fallback_protocol !== "PrometheusProto", `"PrometheusProto" ${NOT_YET}`)
+  .rule("enable_protobuf_negotiation", (a) => !a.enable_protobuf_negotiation, NATIVE)
+  .rule("scrape_native_histograms", (a) => !a.scrape_native_histograms, NATIVE)
+  .rule("convert_classic_histograms_to_nhcb", (a) => !a.convert_classic_histograms_to_nhcb, NATIVE)
+  .rule("enable_type_and_unit_labels", (a) => !a.enable_type_and_unit_labels, NOT_YET)
+  .rule("start_timestamp_zero_ingestion", (a) => !a.start_timestamp_zero_ingestion, NOT_YET)
+  .rule(
+    "metric_name_escaping_scheme",
+    (a) => a.metric_name_escaping_scheme !== "allow-utf-8" || a.metric_name_validation_scheme === "utf8",
+    'cannot be "allow-utf-8" while `metric_name_validation_scheme` is not "utf8"',
+  )
+  .rule("clustering.enabled", (a) => !a.clustering.enabled, `${NOT_YET}: every agent would scrape all targets`);
+
+export type ScrapeArguments = Infer<typeof scrapeArguments>;
+
+/** The protocols to ask for: text ones, since protobuf cannot be read yet and targets choose among what they are offered. */
+export function offeredProtocols(args: ScrapeArguments): readonly ScrapeProtocol[] {
+  return args.scrape_protocols.filter((each) => each !== "PrometheusProto");
+}

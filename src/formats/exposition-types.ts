@@ -1,0 +1,26 @@
+import type { MetricMetadata } from "#pipeline/batch";
+
+export type TypeCode = MetricMetadata["type"];
+
+/** Types by their code in the cache; 0 stands for a line that declares none. */
+export const TYPES: readonly (TypeCode | undefined)[] = [
+  undefined,
+  "unknown",
+  "counter",
+  "gauge",
+  "histogram",
+  "gaugehistogram",
+  "summary",
+  "info",
+  "stateset",
+];
+
+const TEXT_TYPES = new Set(["counter", "gauge", "histogram", "summary", "untyped"]);
+const OPEN_METRICS_TYPES = new Set(TYPES.slice(1));
+
+/** The code of a type as a page spells it, or 0 for one that its format does not know. */
+export function typeCode(text: string, openMetrics: boolean): number {
+  if (!openMetrics && text === "untyped") return 1;
+  if (!(openMetrics ? OPEN_METRICS_TYPES : TEXT_TYPES).has(text as TypeCode)) return 0;
+  return TYPES.indexOf(text as TypeCode);
+}

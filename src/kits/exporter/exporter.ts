@@ -1,0 +1,74 @@
+import { hostname } from "node:os";
+import { Labels } from "#base/labels";
+import type { MetricFamily, MetricSpecs } from "#base/metrics";
+import { expositionContentType, writeExposition } from "#formats/exposition-writer";
+import { s } from "#lang/schema";
+import type { ComponentContext, ComponentInstance, HttpResponse } from "#pipeline/component";
+import { componentPath } from "#pipeline/component";
+
+/** What every exporter exports. */
+export const exporterExports = s.object({
+  targets: s.targets().doc("The exporter as a target, to be given to `prometheus.scrape`."),
+});
+
+export interface ExporterExports {
+  readonly targets: readonly Labels[];
+}
+
+export interface ExporterOptions {
+  /** The value of the label `instance`; `hostInstance()` for exporters of this host. */
+  readonly instance: string;
+  /** All families for one scrape, each name once. Rejects when there is nothing to show; `signal` ends with the request. */
+  collect(signal: AbortSignal): Promise<readonly MetricFamily[]> | readonly MetricFamily[];
+  /** Turns the one target into several or adds labels to it, as `blackbox` and `snmp` do. */
+  targets?(base: Labels): readonly Labels[];
+}
+
+/**
+ * Runs an exporter: exports its targets and answers scrapes at `/metrics` of the component's path, in text 0.0.4 as
+ * Alloy's exporters do. The job is `integrations/` and the last part of the component's name.
+ * Matches Alloy's `internal/component/prometheus/exporter/exporter.go`.
+ */
+export function runExporter<M extends MetricSpecs>(
+  ctx: ComponentContext<ExporterExports, M>,
+  options: ExporterOptions,
+): Pick<ComponentInstance<unknown>, "http"> {
+  const base = exporterTarget(ctx.id, ctx.services.memoryAddress, options.instance);
+  ctx.export({ targets: options.targets?.(base) ?? [base] });
+
+  return {
+    async http(request, signal): Promise<HttpResponse> {
+      if (request.path !== "/metrics" && request.path !== "/metrics/") {
+        return { status: 404, body: `There is no ${request.path} here; this exporter serves /metrics.\n` };
+      }
+      try {
+        const body = writeExposition(await options.collect(signal), "text");
+        return { status: 200, headers: { "content-type": expositionContentType("text") }, body };
+      } catch (error) {
+        ctx.log.error("could not collect metrics", { error });
+        return { status: 500, body: `An error has occurred while serving metrics:\n\n${(error as Error).message}\n` };
+      }
+    },
+  };
+}
+
+/** The target that leads a scrape to the exporter with this id, without a socket. */
+export function exporterTarget(id: string, memoryAddress: string, instance: string): Labels {
+  // `prometheus.exporter.unix` may stand without a label; then its id is its name.
+  const local = id.slice(id.lastIndexOf("/") + 1);
+  const name = local.split(".").length > 3 ? local.slice(0, local.lastIndexOf(".")) : local;
+  return Labels.from([
+    ["__address__", memoryAddress],
+    ["__meta_component_id", id],
+    ["__meta_component_name", id.slice(0, id.length - local.length) + name],
+    ["__metrics_path__", `${componentPath(id)}/metrics`],
+    ["__scheme__", "http"],
+    ["instance", instance === "" ? "unknown" : instance],
+    ["job", `integrations/${name.slice(name.lastIndexOf(".") + 1)}`],
+  ]);
+}
+
+/** The name of this host as Alloy's exporters put it into `instance`: `$HOSTNAME`, else the host's own. */
+export function hostInstance(): string {
+  return process.env.HOSTNAME || hostname() || "unknown";
+}

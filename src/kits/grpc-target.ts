@@ -1,0 +1,54 @@
+import { lookup } from "node:dns/promises";
+
+/** Where a client connects to: a host that may have several addresses, or a Unix socket. */
+export type GrpcTarget =
+  | { readonly kind: "host"; readonly host: string; readonly port: number; readonly resolve: boolean }
+  | { readonly kind: "unix"; readonly path: string };
+
+export interface GrpcEndpoint {
+  readonly target: GrpcTarget;
+  /** The endpoint began with `https://`. */
+  readonly https: boolean;
+  /** What `:authority` says unless told otherwise. */
+  readonly authority: string;
+}
+
+/**
+ * Reads an endpoint as grpc-go and configgrpc do: `host:port`, `http://` and `https://` before it, `dns:///host:port`,
+ * `passthrough:///host:port`, `unix:path` and `unix:///path`. Throws an error that says what is wrong.
+ */
+export function parseGrpcEndpoint(endpoint: string): GrpcEndpoint {
+  const unix = /^unix:(?:\/\/)?(.+)$/.exec(endpoint);
+  if (unix !== null) return { target: { kind: "unix", path: unix[1]! }, https: false, authority: "localhost" };
+  const https = endpoint.startsWith("https://");
+  let rest = endpoint.replace(/^https?:\/\//, "");
+  let resolve = true;
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\/[^/]*\/(.*)$/.exec(rest);
+  if (scheme !== null) {
+    if (scheme[1] !== "dns" && scheme[1] !== "passthrough") {
+      throw new Error(
+        `endpoint ${JSON.stringify(endpoint)}: the scheme ${scheme[1]} is not supported; use dns, passthrough or unix`,
+      );
+    }
+    resolve = scheme[1] === "dns";
+    rest = scheme[2]!;
+  }
+  rest = rest.replace(/\/$/, "");
+  const match = /^(?:\[([^\]]+)\]|([^:/]+)):(\d+)$/.exec(rest);
+  if (match === null || Number(match[3]) > 65_535) {
+    throw new Error(`endpoint ${JSON.stringify(endpoint)} is no address; write it as host:port`);
+  }
+  return {
+    target: { kind: "host", host: match[1] ?? match[2]!, port: Number(match[3]), resolve },
+    https,
+    authority: rest,
+  };
+}
+
+/** The addresses to connect to, in the resolver's order. Rejects when the name is unknown. */
+export async function resolveTarget(target: GrpcTarget): Promise<readonly string[]> {
+  if (target.kind === "unix") return [target.path];
+  if (!target.resolve) return [target.host];
+  const found = await lookup(target.host, { all: true });
+  return [...new Set(found.map((each) => each.address))];
+}

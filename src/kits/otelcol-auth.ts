@@ -1,0 +1,51 @@
+/**
+ * What an `otelcol.auth.*` component exports as `handler` and what servers and clients do with it.
+ * Matches internal/component/otelcol/auth of Alloy.
+ */
+import { s } from "#lang/schema";
+
+/** A request about to be sent. Handlers change `headers` (lower-case names) in place. */
+export interface OutgoingRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Map<string, string>;
+  readonly body: Uint8Array;
+  /** What the client of the receiver sent beside the data, if it was kept. */
+  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+}
+
+/** Adds credentials. May do I/O, such as fetching a token; rejects if there are none to be had. */
+export type ClientAuth = (request: OutgoingRequest, signal: AbortSignal) => void | Promise<void>;
+
+/** Checks credentials. `headers` has lower-case names. Rejects with an AuthenticationError. */
+export type ServerAuth = (headers: ReadonlyMap<string, string>) => void | Promise<void>;
+
+/** The value in the capsule. A side that the component does not support is undefined. */
+export interface AuthHandler {
+  readonly componentId: string;
+  readonly client: ClientAuth | undefined;
+  readonly server: ServerAuth | undefined;
+}
+
+/** A request without valid credentials. */
+export class AuthenticationError extends Error {
+  override readonly name = "AuthenticationError";
+}
+
+/** The `auth` argument of servers and clients. */
+export const authArgument = () => s.capsule<AuthHandler>("otelcol.Handler").optional();
+
+/** The exports of every `otelcol.auth.*` component. */
+export const authExports = s.object({ handler: s.capsule<AuthHandler>("otelcol.Handler") });
+
+/** The handler's client side. Throws if the component only guards servers. */
+export function clientAuth(handler: AuthHandler | undefined): ClientAuth | undefined {
+  if (handler === undefined || handler.client !== undefined) return handler?.client;
+  throw new Error(`${handler.componentId} does not support client authentication`);
+}
+
+/** The handler's server side. Throws if the component only serves clients. */
+export function serverAuth(handler: AuthHandler | undefined): ServerAuth | undefined {
+  if (handler === undefined || handler.server !== undefined) return handler?.server;
+  throw new Error(`${handler.componentId} does not support server authentication`);
+}

@@ -1,0 +1,288 @@
+import type { Clock } from "#base/clock";
+import { errorText, type Logger } from "#base/log";
+import type { ExpositionColumns } from "#formats/exposition";
+import type { MetricBatch } from "#pipeline/batch";
+import { selectSamples } from "#pipeline/metric-batch";
+import type { Deadline } from "#pipeline/component";
+import type { SeriesRegistry } from "#pipeline/series";
+import { BodySizeError, type PageBuffers, readPage } from "./scrape-body.ts";
+import { LabelLimitError } from "./scrape-labels.ts";
+import type { ScrapeMetrics } from "./scrape-metrics.ts";
+import { pageSyntax, type ScrapeProtocol } from "./scrape-protocol.ts";
+import { type BatchColumns, type PageResult, type PageRules, SampleLimitError, ScrapeSeries } from "./scrape-series.ts";
+import type { ScrapeTarget } from "./scrape-target.ts";
+
+/** How far a scrape may be behind its turn and still carry the turn's timestamp. */
+const ALIGN_TOLERANCE_MS = 2;
+
+export interface ScrapeResponse {
+  readonly status: number;
+  readonly statusText: string;
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Asks a target. Rejects when it cannot be asked. */
+export type ScrapeTransport = (
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+) => Promise<ScrapeResponse>;
+
+/** What may change between two scrapes of a target without forgetting its series. */
+export interface ScrapeSettings {
+  readonly transport: ScrapeTransport;
+  readonly accept: string;
+  readonly compression: boolean;
+  readonly fallbackProtocol: ScrapeProtocol | undefined;
+  /** Unpacked bytes, 0 for no limit. */
+  readonly bodySizeLimit: number;
+  readonly extraMetrics: boolean;
+  readonly page: PageRules;
+}
+
+/** What all loops of a pool share. */
+export interface ScrapeEnvironment {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly registry: SeriesRegistry;
+  readonly metrics: ScrapeMetrics;
+  readonly columns: ExpositionColumns;
+  readonly batches: BatchColumns;
+  readonly buffers: PageBuffers;
+  /** Aborted when the component stops. */
+  readonly signal: AbortSignal;
+  deadline(ms: number): Deadline;
+  consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void>;
+  /** Told after each scrape. */
+  scraped(loop: ScrapeLoop): void;
+  /** Writes to `scrape_failure_log_file`. */
+  logFailure(target: ScrapeTarget, error: Error): void;
+}
+
+export type TargetHealth = "unknown" | "up" | "down";
+
+/** Scrapes one target again and again and remembers its series in between. */
+export class ScrapeLoop {
+  readonly target: ScrapeTarget;
+  settings: ScrapeSettings;
+  /** Why the target is not asked although its turn comes. */
+  forcedError: Error | undefined;
+  health: TargetHealth = "unknown";
+  lastError: Error | undefined;
+  /** Epoch milliseconds; 0 before the first scrape. */
+  lastScrape = 0;
+  lastDurationMs = 0;
+  readonly #environment: ScrapeEnvironment;
+  readonly #series: ScrapeSeries;
+  #running: AbortController | undefined;
+  #task: Promise<void> = Promise.resolve();
+  #pageBytes = 0;
+
+  constructor(target: ScrapeTarget, settings: ScrapeSettings, environment: ScrapeEnvironment) {
+    this.target = target;
+    this.settings = settings;
+    this.#environment = environment;
+    const { registry, columns } = environment;
+    this.#series = new ScrapeSeries(registry, columns, target.labels, settings.page, settings.extraMetrics);
+  }
+
+  get families(): number {
+    return this.#series.families;
+  }
+  get memoryBytes(): number {
+    return this.#series.memoryBytes;
+  }
+
+  /** Scrapes at the target's turns until `stop`. Never rejects. */
+  run(): Promise<void> {
+    const running = new AbortController();
+    this.#running = running;
+    const previous = this.#task;
+    this.#task = previous.then(() => this.#run(running.signal));
+    return this.#task;
+  }
+
+  /** Ends the turns; resolves when a scrape under way has come to its end. */
+  stop(): Promise<void> {
+    this.#running?.abort();
+    return this.#task;
+  }
+
+  async #run(stopped: AbortSignal): Promise<void> {
+    const { clock, signal } = this.#environment;
+    const sleep = async (ms: number) => {
+      using both = joinSignals(stopped, signal);
+      await clock.sleep(ms, both.signal).catch(() => {});
+    };
+    const { intervalMs } = this.target;
+    const offset = this.target.offsetMs(clock.now());
+    let turn = clock.monotonic() + offset;
+    let aligned = clock.now() + offset;
+    await sleep(offset);
+    while (!stopped.aborted && !signal.aborted) {
+      let now = Math.round(clock.now());
+      // A jump of the wall clock moves the turns' timestamps with it.
+      if (Math.abs(now - aligned) <= Math.min(intervalMs / 100, ALIGN_TOLERANCE_MS)) now = Math.round(aligned);
+      else aligned = now;
+      await this.scrape(now);
+      do {
+        turn += intervalMs;
+        aligned += intervalMs;
+      } while (turn <= clock.monotonic());
+      if (stopped.aborted || signal.aborted) return;
+      await sleep(Math.max(0, turn - clock.monotonic()));
+    }
+  }
+
+  /** Asks the target once and hands on what it says, its report, and stale markers. Never rejects. */
+  async scrape(now: number): Promise<void> {
+    const { clock, metrics, registry, batches, buffers, log, signal } = this.#environment;
+    const { settings } = this;
+    const began = clock.monotonic();
+    if (this.lastScrape > 0) metrics.intervalLength(this.target.intervalMs, (clock.now() - this.lastScrape) / 1000);
+    let error = this.forcedError;
+    let bodyBytes = 0;
+    let result: PageResult | undefined;
+    let batch: MetricBatch | undefined;
+    if (error === undefined) {
+      try {
+        const { page, syntax } = await this.#ask();
+        bodyBytes = page.size;
+        if (page.size > 0) this.#pageBytes = page.size;
+        if (page.length > 0) {
+          ({ batch, result } = this.#series.page(page.buffer, page.length, syntax(), now, batches));
+          error = result.error;
+        }
+        buffers.give(page.buffer);
+      } catch (cause) {
+        if (signal.aborted) return;
+        error = cause instanceof Error ? cause : new Error(String(cause));
+        if (error instanceof BodySizeError) bodyBytes = -1;
+      }
+    }
+    batch ??= this.#series.nothing(now, batches);
+    const durationMs = clock.monotonic() - began;
+    this.#note(now, durationMs, error, result);
+    const { timeoutMs } = this.target;
+    const scraped = result?.scraped ?? 0;
+    const report = [error === undefined ? 1 : 0, durationMs / 1000, scraped, scraped, result?.added ?? 0];
+    if (settings.extraMetrics) report.push(timeoutMs / 1000, settings.page.sampleLimit, bodyBytes);
+    this.#series.report(batch, now, report);
+    const pin = registry.pin();
+    try {
+      await this.#environment.consume(batch, signal);
+    } catch (cause) {
+      if (!signal.aborted) log.error("samples were not handed on", { target: this.target.url.href, error: cause });
+    } finally {
+      batches.give(batch);
+      this.#series.settle();
+      registry.unpin(pin);
+      this.#environment.scraped(this);
+    }
+  }
+
+  /** Marks every series stale that `others` do not emit, some time after the last scrape, and lets go of them. */
+  async end(now: number, others: readonly ScrapeLoop[]): Promise<void> {
+    const { registry, batches, signal } = this.#environment;
+    const batch = this.#series.nothing(now, batches);
+    this.#series.report(batch, now, undefined);
+    for (const other of others) {
+      const emitted = other.#series.emitted();
+      selectSamples(batch, (i) => !emitted.has(batch.ref[i]!));
+    }
+    const pin = registry.pin();
+    try {
+      if (batch.count > 0) await this.#environment.consume(batch, signal);
+    } catch {
+      // Only when the component stops, and then the series are not stale.
+    } finally {
+      batches.give(batch);
+      registry.unpin(pin);
+    }
+  }
+
+  /** Lets go of all series. The loop must have been stopped. */
+  close(): void {
+    this.#series.close();
+  }
+
+  async #ask() {
+    const { settings, target } = this;
+    using deadline = this.#environment.deadline(target.timeoutMs);
+    try {
+      const headers = {
+        accept: settings.accept,
+        "accept-encoding": settings.compression ? "gzip" : "identity",
+        "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000),
+      };
+      const response = await settings.transport(target.url, headers, deadline.signal);
+      const { status, statusText, contentType, contentEncoding, body } = response;
+      if (status !== 200) {
+        await discard(body);
+        throw new StatusError(`server returned HTTP status ${status} ${statusText}`.trim());
+      }
+      const { buffers } = this.#environment;
+      const page = await readPage(body, contentEncoding, settings.bodySizeLimit, this.#pageBytes, buffers);
+      return { page, syntax: () => pageSyntax(contentType, settings.fallbackProtocol) };
+    } catch (error) {
+      if (error instanceof StatusError || error instanceof BodySizeError) throw error;
+      const why = deadline.signal.aborted ? "context deadline exceeded" : errorText(error);
+      throw new Error(`Get ${JSON.stringify(target.url.href)}: ${why}`);
+    }
+  }
+
+  #note(now: number, durationMs: number, error: Error | undefined, result: PageResult | undefined): void {
+    const { metrics, log } = this.#environment;
+    this.health = error === undefined ? "up" : "down";
+    this.lastScrape = now;
+    this.lastDurationMs = durationMs;
+    if (error !== undefined) {
+      if (error.message !== this.lastError?.message) {
+        log.debug("scrape failed", { target: this.target.url.href, error });
+      }
+      this.#environment.logFailure(this.target, error);
+      if (error instanceof BodySizeError) metrics.exceededBodySize.inc();
+      if (error instanceof SampleLimitError) metrics.exceededSampleLimit.inc();
+      if (error instanceof LabelLimitError) metrics.exceededLabelLimits.inc();
+    }
+    this.lastError = error;
+    if (result === undefined) return;
+    if (result.duplicates > 0) {
+      metrics.duplicates.inc(result.duplicates);
+      metrics.drop("duplicate_sample", result.duplicates);
+      const message = "Error on ingesting samples with different value but same timestamp";
+      log.warn(message, { target: this.target.url.href, num_dropped: result.duplicates });
+    }
+    if (result.outOfBounds > 0) {
+      metrics.outOfBounds.inc(result.outOfBounds);
+      metrics.drop("timestamp_out_of_bounds", result.outOfBounds);
+      const message = "Error on ingesting samples that are too old or are too far into the future";
+      log.warn(message, { target: this.target.url.href, num_dropped: result.outOfBounds });
+    }
+  }
+}
+
+class StatusError extends Error {}
+
+async function discard(body: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const _ of body) void _;
+}
+
+/** A signal that is aborted with either of two; leaves no listener behind once disposed of. */
+function joinSignals(one: AbortSignal, other: AbortSignal): Deadline {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  if (one.aborted || other.aborted) abort();
+  one.addEventListener("abort", abort, { once: true });
+  other.addEventListener("abort", abort, { once: true });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      one.removeEventListener("abort", abort);
+      other.removeEventListener("abort", abort);
+    },
+  };
+}
+

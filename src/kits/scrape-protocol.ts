@@ -1,0 +1,52 @@
+import type { ExpositionSyntax } from "#formats/exposition";
+
+export const SCRAPE_PROTOCOLS = [
+  "PrometheusProto",
+  "OpenMetricsText1.0.0",
+  "OpenMetricsText0.0.1",
+  "PrometheusText1.0.0",
+  "PrometheusText0.0.4",
+] as const;
+export type ScrapeProtocol = (typeof SCRAPE_PROTOCOLS)[number];
+
+export const ESCAPING_SCHEMES = ["allow-utf-8", "underscores", "dots", "values"] as const;
+export type EscapingScheme = (typeof ESCAPING_SCHEMES)[number];
+
+const MEDIA_TYPES: Readonly<Record<ScrapeProtocol, string>> = {
+  PrometheusProto:
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+  "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0",
+  "OpenMetricsText0.0.1": "application/openmetrics-text;version=0.0.1",
+  "PrometheusText1.0.0": "text/plain;version=1.0.0",
+  "PrometheusText0.0.4": "text/plain;version=0.0.4",
+};
+const SYNTAXES: ReadonlyMap<string, ExpositionSyntax> = new Map([
+  ["application/openmetrics-text", "openmetrics"],
+  ["text/plain", "text"],
+]);
+
+/** The `Accept` header for protocols in order of preference, as Prometheus's acceptHeader writes it. */
+export function acceptHeader(protocols: readonly ScrapeProtocol[], escaping: EscapingScheme): string {
+  let weight = SCRAPE_PROTOCOLS.length + 1;
+  const parts = protocols.map((protocol) => {
+    const escapes = protocol === "PrometheusText1.0.0" || protocol === "OpenMetricsText1.0.0";
+    return `${MEDIA_TYPES[protocol]}${escapes ? `;escaping=${escaping}` : ""};q=0.${weight--}`;
+  });
+  return [...parts, `*/*;q=0.${weight}`].join(",");
+}
+
+/** How to read a page of a content type. Throws, in Prometheus's words, if neither it nor the fallback says. */
+export function pageSyntax(contentType: string | undefined, fallback: ScrapeProtocol | undefined): ExpositionSyntax {
+  const media = contentType?.split(";", 1)[0]!.trim().toLowerCase();
+  const syntax = media === undefined ? undefined : SYNTAXES.get(media);
+  if (syntax !== undefined) return syntax;
+  if (media === "application/vnd.google.protobuf") {
+    throw new Error(`the target answered with ${contentType}, which this agent cannot read yet: take PrometheusProto out of scrape_protocols`);
+  }
+  if (fallback !== undefined) return SYNTAXES.get(MEDIA_TYPES[fallback].split(";", 1)[0]!) ?? "text";
+  throw new Error(
+    contentType
+      ? `received unsupported Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol specified for target`
+      : "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target",
+  );
+}

@@ -1,0 +1,271 @@
+import { Labels } from "#base/labels";
+import type {
+  AccessExpression,
+  Body,
+  CallExpression,
+  Expression,
+  IndexExpression,
+  LiteralExpression,
+  Span,
+} from "./ast.ts";
+import { ConversionError, typeName, type ValuePath, wrongType } from "./convert.ts";
+import { type Diagnostic, DiagnosticError } from "./diagnostic.ts";
+import { numberLiteralValue, stringLiteralValue } from "./literal.ts";
+import { float, isNumber, plain, toInt64 } from "./number.ts";
+import { binaryOperation, unaryOperation } from "./operators.ts";
+import { nearest } from "./suggest.ts";
+import { type FunctionValue, isObjectValue, type Value, ValueError } from "./value.ts";
+
+/**
+ * The names that an expression can use. A name that a scope does not know is looked up in its parent; the outermost is
+ * the standard library's (`standardScope` in stdlib.ts).
+ */
+export interface Scope {
+  readonly parent?: Scope | undefined;
+  lookup(name: string): Value | undefined;
+}
+
+/** A use of a name, with the fields that are accessed right behind it: `local.file.x.content` gives four parts. */
+export interface Reference {
+  readonly path: readonly string[];
+  readonly span: Span;
+}
+
+/**
+ * The value of an expression. Throws a DiagnosticError with the span of the innermost expression at fault; secrets are
+ * never in its text. Follows Alloy's `syntax/vm/vm.go`.
+ */
+export function evaluateExpression(expression: Expression, scope: Scope): Value {
+  return plain(evaluate(expression, scope));
+}
+
+function evaluate(expression: Expression, scope: Scope): Value {
+  switch (expression.kind) {
+    case "literal":
+      return literalValue(expression);
+    case "array":
+      return expression.elements.map((element) => evaluate(element, scope));
+    case "object":
+      return new Map(expression.fields.map((field) => [field.name.name, evaluate(field.value, scope)]));
+    case "identifier":
+      return identifierValue(expression.name, expression.span, scope);
+    case "access":
+      return access(expression, evaluate(expression.value, scope));
+    case "index":
+      return index(expression, evaluate(expression.value, scope), evaluate(expression.index, scope));
+    case "call":
+      return call(expression, scope);
+    case "paren":
+      return evaluate(expression.inner, scope);
+    case "unary": {
+      const value = evaluate(expression.value, scope);
+      return located([expression.value], () => unaryOperation(expression.operator, value));
+    }
+    case "binary": {
+      const left = evaluate(expression.left, scope);
+      const right = evaluate(expression.right, scope);
+      return located([expression.left, expression.right], () => binaryOperation(left, expression.operator, right));
+    }
+  }
+}
+
+function literalValue(literal: LiteralExpression): Value {
+  switch (literal.type) {
+    case "null":
+      return null;
+    case "bool":
+      return literal.raw === "true";
+    case "string":
+      return stringLiteralValue(literal.raw);
+    case "number":
+    case "float": {
+      const value = numberLiteralValue(literal.raw);
+      if (value === Number.POSITIVE_INFINITY) {
+        throw failure("expression.number_range", `${literal.raw} value out of range`, literal.span);
+      }
+      return literal.type === "float" ? float(Number(value)) : value;
+    }
+  }
+}
+
+function identifierValue(name: string, span: Span, scope: Scope): Value {
+  for (let each: Scope | undefined = scope; each !== undefined; each = each.parent) {
+    const value = each.lookup(name);
+    if (value !== undefined) return value;
+  }
+  throw failure("expression.unknown_name", `identifier "${name}" does not exist`, span, {
+    why: "no component, no argument and no function of the standard library has this name",
+  });
+}
+
+function access(expression: AccessExpression, value: Value): Value {
+  const { name } = expression.name;
+  if (!isObjectValue(value)) {
+    const message = `cannot access field "${name}" on value of type ${typeName(value)}`;
+    throw failure("expression.wrong_type", `${sourceOf(expression.value)} ${message}`, expression.value.span);
+  }
+  const field = value.get(name);
+  if (field === undefined) {
+    const names = value instanceof Labels ? [...value].map(([each]) => each) : [...value.keys()];
+    const suggestion = nearest(name, names);
+    throw failure("expression.unknown_field", `field "${name}" does not exist`, expression.name.span, {
+      ...(suggestion === undefined ? {} : { hint: `did you mean "${suggestion}"?` }),
+    });
+  }
+  return field;
+}
+
+/** Arrays by number; objects by text, where a missing key gives null. */
+function index(expression: IndexExpression, value: Value, at: Value): Value {
+  const faulty = (part: Expression, message: string, code = "expression.wrong_type") =>
+    failure(code, `${sourceOf(part)} ${message}`, part.span);
+  if (Array.isArray(value)) {
+    const items = value as readonly Value[];
+    if (!isNumber(at)) throw faulty(expression.index, wrongType("number", at).message);
+    const position = Number(toInt64(at));
+    if (position < 0 || position >= items.length) {
+      const message = `index ${position} is out of range of array with length ${items.length}`;
+      throw faulty(expression.index, message, "expression.index_range");
+    }
+    return items[position]!;
+  }
+  if (isObjectValue(value)) {
+    if (typeof at !== "string") throw faulty(expression.index, wrongType("string", at).message);
+    return value.get(at) ?? null;
+  }
+  throw faulty(expression.value, `expected object or array, got ${typeName(value)}`);
+}
+
+function call(expression: CallExpression, scope: Scope): Value {
+  const callee = evaluate(expression.value, scope);
+  if (typeName(callee) !== "function") {
+    const message = `${sourceOf(expression.value)} ${wrongType("function", callee).message}`;
+    throw failure("expression.wrong_type", message, expression.value.span);
+  }
+  const args = expression.args.map((arg) => evaluate(arg, scope));
+  return located(expression.args, () => (callee as FunctionValue).call(args), expression.value);
+}
+
+/** Runs an operation over operands; an error about one of them becomes a diagnostic at the part of its expression at fault. */
+function located(operands: readonly Expression[], operation: () => Value, otherwise?: Expression): Value {
+  try {
+    return operation();
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    const operand = error.argument === undefined ? otherwise : operands[error.argument];
+    const path = error instanceof ConversionError ? error.path : [];
+    throw new DiagnosticError([valueDiagnostic(error.message, operand ?? operands[0]!, path)]);
+  }
+}
+
+/**
+ * A diagnostic about the value of an expression, or about the part of the value that `path` leads to: as far as the
+ * path goes through array and object literals, the span is that of the part.
+ */
+export function valueDiagnostic(
+  message: string,
+  expression: Expression,
+  path: ValuePath,
+  code = "expression.wrong_type",
+): Diagnostic {
+  let part = expression;
+  let rest = path;
+  for (;;) {
+    const inner = rest.length === 0 ? undefined : literalPart(part, rest[0]!);
+    if (inner === undefined) break;
+    part = inner;
+    rest = rest.slice(1);
+  }
+  const steps = rest.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
+  return { severity: "error", code, message: `${sourceOf(part)}${steps} ${message}`, span: part.span };
+}
+
+function literalPart(expression: Expression, step: string | number): Expression | undefined {
+  if (expression.kind === "paren") return literalPart(expression.inner, step);
+  if (expression.kind === "array" && typeof step === "number") return expression.elements[step];
+  if (expression.kind === "object") return expression.fields.findLast((field) => field.name.name === step)?.value;
+  return undefined;
+}
+
+const LONGEST_SOURCE = 80;
+
+/** An expression as written, on one line and not too long, for messages. */
+function sourceOf(expression: Expression): string {
+  const { source, start, end } = expression.span;
+  const text = source.text.slice(start, end).replace(/\s+/g, " ");
+  return text.length <= LONGEST_SOURCE ? text : `${text.slice(0, LONGEST_SOURCE - 1)}…`;
+}
+
+function failure(code: string, message: string, span: Span, more: Partial<Diagnostic> = {}): DiagnosticError {
+  return new DiagnosticError([{ severity: "error", code, message, span, ...more }]);
+}
+
+/** The names that an expression uses, each with the fields accessed behind it. */
+export function references(expression: Expression): readonly Reference[] {
+  const found: Reference[] = [];
+  collect(expression, found);
+  return found;
+}
+
+/** All references of a body, in order, those in nested blocks included. */
+export function referencesOf(body: Body): readonly Reference[] {
+  const found: Reference[] = [];
+  const visit = (statements: Body) => {
+    for (const statement of statements) {
+      if (statement.kind === "attribute") collect(statement.value, found);
+      else visit(statement.body);
+    }
+  };
+  visit(body);
+  return found;
+}
+
+function collect(expression: Expression, into: Reference[]): void {
+  switch (expression.kind) {
+    case "literal":
+      return;
+    case "array":
+      for (const element of expression.elements) collect(element, into);
+      return;
+    case "object":
+      for (const field of expression.fields) collect(field.value, into);
+      return;
+    case "identifier":
+    case "access": {
+      const path = accessPath(expression);
+      if (path !== undefined) into.push({ path, span: expression.span });
+      else if (expression.kind === "access") collect(expression.value, into);
+      return;
+    }
+    case "index":
+      collect(expression.value, into);
+      collect(expression.index, into);
+      return;
+    case "call":
+      collect(expression.value, into);
+      for (const arg of expression.args) collect(arg, into);
+      return;
+    case "unary":
+      collect(expression.value, into);
+      return;
+    case "paren":
+      collect(expression.inner, into);
+      return;
+    case "binary":
+      collect(expression.left, into);
+      collect(expression.right, into);
+  }
+}
+
+function accessPath(expression: Expression): string[] | undefined {
+  if (expression.kind === "identifier") return [expression.name];
+  if (expression.kind !== "access") return undefined;
+  const path = accessPath(expression.value);
+  path?.push(expression.name.name);
+  return path;
+}
+
+/** A scope over a map, for tests and for small sets of variables. */
+export function scopeOf(variables: ReadonlyMap<string, Value>, parent?: Scope): Scope {
+  return { parent, lookup: (name) => variables.get(name) };
+}

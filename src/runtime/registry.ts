@@ -1,0 +1,10 @@
+import type { ComponentDefinition } from "#pipeline/component";
+
+/** The components that the agent has. The app hands it to the runtime, which loads a module only when a configuration names it. */
+export interface ComponentRegistry {
+  readonly names: readonly string[];
+  /** Names that Alloy has and this agent does not have yet: they get a message of their own. */
+  readonly missing: ReadonlySet<string>;
+  /** Rejects for names that are not in `names`. */
+  load(name: string): Promise<ComponentDefinition>;
+}
