@@ -14,10 +14,11 @@ import { Controller } from "#runtime/controller";
 import type { ChangeReport } from "#runtime/module";
 import type { ComponentRegistry } from "#runtime/registry";
 import { createApi } from "./api/api.ts";
+import { host } from "./host.ts";
 import type { LogOutput } from "./log-output.ts";
 import { openPage, type Page } from "./page.ts";
-import { host } from "./host.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
+import { SelfTracing } from "./tracing.ts";
 
 export interface AgentOptions {
   /** A file, or a folder whose `*.alloy` files are one configuration. */
@@ -60,6 +61,7 @@ export class Agent {
   /** Serves the whole HTTP API. */
   readonly handle: HttpHandler;
   readonly startedMs = Date.now();
+  readonly tracing: SelfTracing;
   liveDebugging = false;
   lastReload: { readonly time: string; readonly report: ChangeReport } | undefined;
   #sources: readonly Source[] = [];
@@ -78,6 +80,7 @@ export class Agent {
     this.options = options;
     this.logOutput = logOutput;
     this.log = createLogger(logOutput);
+    this.tracing = new SelfTracing(options.version);
     this.#instruments = this.metrics.register(METRICS).instruments;
     this.#stack.defer(registerProcessMetrics(this.metrics, options.version));
     this.metrics.registerCollector(() => this.#flowMetrics());
@@ -93,6 +96,7 @@ export class Agent {
     };
     const own = new Map(blocks);
     own.set("logging", logOutput);
+    own.set("tracing", this.tracing);
     own.set("livedebugging", {
       apply: (args) => {
         this.liveDebugging = (args as { enabled: boolean } | undefined)?.enabled ?? false;
@@ -104,6 +108,7 @@ export class Agent {
       services,
       registry: options.registry,
       blocks: own,
+      tracer: this.tracing,
       storagePath: resolve(options.storagePath),
       communityComponents: options.communityComponents,
       standardScope: standardScope(host),
@@ -167,6 +172,7 @@ export class Agent {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    await this.tracing.close();
     await this.controller.stop(this.options.shutdownDeadlineMs);
     await this.#stack.disposeAsync();
   }

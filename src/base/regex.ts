@@ -1,5 +1,6 @@
 import { bytewise, sameSubmatches } from "./regex/analysis.ts";
 import { Engine } from "./regex/engine.ts";
+import { type OffsetPlan, place, planOffsets } from "./regex/offsets.ts";
 import { parseRegex } from "./regex/parser.ts";
 import { simplify, trimForTest, withoutCaptures } from "./regex/simplify.ts";
 import type { Node } from "./regex/syntax.ts";
@@ -32,9 +33,9 @@ export class Regex {
   readonly #exact: boolean;
   readonly #bytewise: boolean;
   readonly #root: Node;
-  readonly #test: Engine;
-  #exec: Engine | undefined;
-  #offsets: Engine | undefined;
+  readonly #tester: Engine;
+  #finder: Engine | undefined;
+  #placer: (OffsetPlan & { readonly engine: Engine }) | undefined;
 
   constructor(source: string, expression: string) {
     const { root, groupNames } = parseRegex(expression);
@@ -43,30 +44,28 @@ export class Regex {
     this.#root = simplify(root);
     this.#exact = sameSubmatches(this.#root);
     this.#bytewise = bytewise(this.#root);
-    this.#test = new Engine(trimForTest(simplify(withoutCaptures(root))), "search", true);
+    this.#tester = new Engine(trimForTest(simplify(withoutCaptures(root))), true);
   }
 
   /** Whether the text contains a match. */
   test(text: string): boolean {
-    const regex = this.#test.choose(text);
-    if (regex === undefined) return this.#test.reference.test(text);
+    const regex = this.#tester.choose(text);
+    if (regex === undefined) return this.#tester.reference.test(text);
     regex.lastIndex = 0;
     return regex.test(text);
   }
 
   /** The first match: its text and those of the groups, undefined for groups that took no part. */
   exec(text: string): readonly (string | undefined)[] | null {
-    const engine = (this.#exec ??= new Engine(this.#root, "search", this.#exact));
+    const engine = (this.#finder ??= new Engine(this.#root, this.#exact));
+    if (text.length > engine.limit && !this.test(text)) return null;
     const regex = engine.choose(text);
     if (regex !== undefined) {
       regex.lastIndex = 0;
       return regex.exec(text);
     }
-    const range = this.#referenceRange(engine, text, 0);
-    if (range === null) return null;
-    return this.groupNames.map((_, i) =>
-      range[2 * i]! < 0 ? undefined : text.slice(range[2 * i]!, range[2 * i + 1]!),
-    );
+    const range = this.#referenceRange(text, 0);
+    return range === null ? null : this.#texts(text, range);
   }
 
   /**
@@ -74,18 +73,21 @@ export class Regex {
    * match, then for each group, −1 for those that took no part. What lies before `from` counts for `^` and `\b`.
    */
   matchRange(text: string, from = 0): Int32Array | null {
-    const engine = (this.#offsets ??= new Engine(this.#root, "offsets", this.#exact));
+    if (this.#placer === undefined) {
+      const planned = planOffsets(this.#root);
+      this.#placer = { ...planned, engine: new Engine(planned.node, this.#exact) };
+    }
+    const { engine, plan } = this.#placer;
+    if (from === 0 && text.length > engine.limit && !this.test(text)) return null;
     const regex = engine.choose(text);
-    if (regex === undefined) return this.#referenceRange(engine, text, from);
+    if (regex === undefined) return this.#referenceRange(text, from);
     regex.lastIndex = from;
     const found = regex.exec(text);
     if (found === null) return null;
     const range = new Int32Array(this.groupNames.length * 2).fill(-1);
-    for (const [i, pair] of found.indices!.entries()) {
-      if (pair === undefined) continue;
-      range[2 * i] = pair[0];
-      range[2 * i + 1] = pair[1];
-    }
+    range[0] = found.index;
+    range[1] = found.index + found[0].length;
+    if (plan !== undefined) place(plan, found.index, found, range);
     return range;
   }
 
@@ -93,7 +95,7 @@ export class Regex {
   testBytes(data: Uint8Array, start: number, end: number): boolean {
     const units = latin1(data, start, end);
     if (this.#bytewise || !BEYOND_ASCII.test(units)) {
-      const regex = this.#test.chooseUnits(units.length);
+      const regex = this.#tester.chooseUnits(units.length);
       if (regex !== undefined) {
         regex.lastIndex = 0;
         return regex.test(units);
@@ -104,15 +106,14 @@ export class Regex {
 
   /** `exec` on the UTF-8 bytes `data[start, end)`. What is not UTF-8 comes out as U+FFFD. */
   execBytes(data: Uint8Array, start: number, end: number): readonly (string | undefined)[] | null {
+    const engine = (this.#finder ??= new Engine(this.#root, this.#exact));
+    const regex = engine.chooseUnits(end - start);
+    if (regex === undefined || end - start > engine.limit) return this.exec(utf8(data, start, end));
     const units = latin1(data, start, end);
-    const ascii = !BEYOND_ASCII.test(units);
-    if (!ascii && !this.#bytewise) return this.exec(utf8(data, start, end));
-    const engine = (this.#exec ??= new Engine(this.#root, "search", this.#exact));
-    const regex = engine.chooseUnits(units.length);
-    if (regex === undefined) return this.exec(ascii ? units : utf8(data, start, end));
+    if (!this.#bytewise && BEYOND_ASCII.test(units)) return this.exec(utf8(data, start, end));
     regex.lastIndex = 0;
     const found = regex.exec(units);
-    if (found === null || ascii) return found;
+    if (found === null || !BEYOND_ASCII.test(found[0])) return found;
     return found.map((text) => (text === undefined || !BEYOND_ASCII.test(text) ? text : fromLatin1(text)));
   }
 
@@ -169,9 +170,10 @@ export class Regex {
     );
   }
 
-  #referenceRange(engine: Engine, text: string, from: number): Int32Array | null {
+  #referenceRange(text: string, from: number): Int32Array | null {
     // Without a match the test is enough, and it is the quicker by far.
-    if (from === 0 && !engine.reference.test(text)) return null;
+    if (from === 0 && !this.test(text)) return null;
+    const engine = (this.#finder ??= new Engine(this.#root, this.#exact));
     const matcher = engine.reference.matcher(text);
     if (!matcher.find(from)) return null;
     const range = new Int32Array(this.groupNames.length * 2);

@@ -1,6 +1,6 @@
+import { HttpClientError } from "./http-client-errors.ts";
 import type { WatchedFiles } from "./http-client-files.ts";
 import type { HttpClientArguments, Oauth2Arguments } from "./http-client-schema.ts";
-import { HttpClientError } from "./http-client-errors.ts";
 
 /** Asks the token URL; the caller owns connections and time limits. */
 export type TokenRequest = (
@@ -15,7 +15,12 @@ export class Authentication {
   readonly #files: WatchedFiles;
   readonly #tokens: TokenSource | undefined;
 
-  constructor(config: HttpClientArguments, files: WatchedFiles, tokenRequest: TokenRequest | undefined, now: () => number) {
+  constructor(
+    config: HttpClientArguments,
+    files: WatchedFiles,
+    tokenRequest: TokenRequest | undefined,
+    now: () => number,
+  ) {
     this.#config = config;
     this.#files = files;
     this.#tokens = config.oauth2 && new TokenSource(config.oauth2, files, tokenRequest!, now);

@@ -19,14 +19,17 @@ export interface ConnectorOptions {
 /** Opens connections for undici, through a proxy if there is one, and remembers what certificates said. */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
   const { tls, allowH2, timeoutMs, proxy, onCertificate } = options;
-  const connect = buildConnector({ ...tls, allowH2, timeout: timeoutMs, keepAliveInitialDelay: 30_000 });
+  const settings = { ...tls, allowH2, timeout: timeoutMs, keepAliveInitialDelay: 30_000 };
+  const connect = buildConnector(settings as buildConnector.BuildOptions);
   const start: buildConnector.connector = (target, callback) => {
     // The declared type hides that the socket is returned.
     const socket = (connect as (...args: Parameters<typeof connect>) => Socket)(target, callback);
     if (target.protocol !== "https:") return;
     socket.prependOnceListener("secure", () => {
       const certificate = (socket as TLSSocket).getPeerCertificate();
-      if (certificate?.valid_to !== undefined) onCertificate(target.hostname, certificate);
+      if (certificate?.valid_to === undefined) return;
+      const { subject, issuer, subjectaltname, valid_from, valid_to } = certificate;
+      onCertificate(target.hostname, { subject, issuer, subjectaltname, valid_from, valid_to });
     });
   };
   if (proxy === undefined) return start;

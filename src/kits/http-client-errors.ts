@@ -26,7 +26,13 @@ export class HttpClientError extends Error {
 }
 
 /** The parts of a server's certificate that explain why it was refused. */
-export type CertificateFacts = Pick<PeerCertificate, "subject" | "issuer" | "subjectaltname" | "valid_from" | "valid_to">;
+export interface CertificateFacts {
+  readonly subject: PeerCertificate["subject"];
+  readonly issuer: PeerCertificate["issuer"];
+  readonly subjectaltname: string | undefined;
+  readonly valid_from: string;
+  readonly valid_to: string;
+}
 
 /** An error of the network stack in words. `certificate` is what the server showed, if it came to that. */
 export function explainFailure(error: unknown, url: URL, certificate: CertificateFacts | undefined): HttpClientError {
@@ -61,7 +67,10 @@ export function explainFailure(error: unknown, url: URL, certificate: Certificat
       return fail("tls", `${url.host} offers no TLS version that min_version allows`);
     case "ERR_TLS_CERT_ALTNAME_INVALID": {
       const names = certificate?.subjectaltname ?? certificate?.subject.CN ?? "no name";
-      return fail("tls", `the certificate of ${url.host} is for other names (${names}): use one of them or set server_name`);
+      return fail(
+        "tls",
+        `the certificate of ${url.host} is for other names (${names}): use one of them or set server_name`,
+      );
     }
     case "CERT_HAS_EXPIRED":
       return fail("tls", `the certificate of ${url.host} has expired${dated(" on ", certificate?.valid_to)}: renew it`);

@@ -37,7 +37,10 @@ export class ProxySelector {
   }
 
   /** From the arguments of a client; undefined if it uses no proxy at all. */
-  static from(args: ProxyArguments, environment: Readonly<Record<string, string | undefined>>): ProxySelector | undefined {
+  static from(
+    args: ProxyArguments,
+    environment: Readonly<Record<string, string | undefined>>,
+  ): ProxySelector | undefined {
     if (args.proxy_from_environment) {
       const read = (name: string) => environment[name] ?? environment[name.toLowerCase()] ?? "";
       const http = parseProxy(read("HTTP_PROXY"));
@@ -59,7 +62,9 @@ export class ProxySelector {
     for (const rule of this.#hosts) {
       if (rule.port !== "" && rule.port !== port) continue;
       const bare = rule.host.replace(/^\./, "");
-      if (rule.exact ? host === rule.host : (host === bare && !rule.host.startsWith(".")) || host.endsWith(`.${bare}`)) {
+      if (
+        rule.exact ? host === rule.host : (host === bare && !rule.host.startsWith(".")) || host.endsWith(`.${bare}`)
+      ) {
         return undefined;
       }
     }

@@ -45,7 +45,9 @@ export class TlsSource {
 
 function isDefault(config: TlsClientConfig): boolean {
   const { ca_pem, ca_file, cert_pem, cert_file, server_name, insecure_skip_verify, min_version } = config;
-  return !insecure_skip_verify && min_version === undefined && !(ca_pem || ca_file || cert_pem || cert_file || server_name);
+  return (
+    !insecure_skip_verify && min_version === undefined && !(ca_pem || ca_file || cert_pem || cert_file || server_name)
+  );
 }
 
 function build(
@@ -69,7 +71,9 @@ function build(
   try {
     secureContext = tls.createSecureContext(context);
   } catch (error) {
-    throw new Error(`the certificate or key in tls_config cannot be used: ${(error as Error).message}`, { cause: error });
+    throw new Error(`the certificate or key in tls_config cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   const options: tls.ConnectionOptions = { secureContext };
   if (config.server_name !== "") options.servername = config.server_name;

@@ -5,7 +5,7 @@ const NEWLINE = 10;
 /** Compressed bodies up to this size are unpacked at once; larger ones in a thread of their own. */
 const SYNC_BYTES = 128 * 1024;
 /** Without `body_size_limit` a page may still not be larger than this: what a gzip bomb would unpack to. */
-const HARD_LIMIT = 1024 ** 3;
+export const HARD_BODY_LIMIT: number = 1024 ** 3;
 
 const gunzipLater = promisify(gunzip);
 
@@ -51,7 +51,7 @@ export interface Page {
 
 /**
  * Reads a body to its end into a buffer of `buffers`, unpacks it, and sees that it ends in a newline. `limit` is in
- * unpacked bytes, 0 for none; a body of that many is too large already, as in Prometheus. Rejects with a BodySizeError.
+ * unpacked bytes; a body of that many is too large already, as in Prometheus. Rejects with a BodySizeError.
  */
 export async function readPage(
   body: AsyncIterable<Uint8Array>,
@@ -60,11 +60,10 @@ export async function readPage(
   expectedBytes: number,
   buffers: PageBuffers,
 ): Promise<Page> {
-  const most = limit > 0 ? limit : HARD_LIMIT;
   let buffer = buffers.take(expectedBytes + 1);
   let length = 0;
   for await (const chunk of body) {
-    if (length + chunk.length >= most) throw new BodySizeError();
+    if (length + chunk.length >= limit) throw new BodySizeError();
     if (length + chunk.length + 1 > buffer.length) {
       const larger = buffers.take(Math.max(buffer.length * 2, length + chunk.length + 1));
       buffer.copy(larger, 0, 0, length);
@@ -78,7 +77,7 @@ export async function readPage(
   let plain: Buffer;
   try {
     const packed = buffer.subarray(0, length);
-    const options = { maxOutputLength: most };
+    const options = { maxOutputLength: limit };
     plain = length <= SYNC_BYTES ? gunzipSync(packed, options) : await gunzipLater(packed, options);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw new BodySizeError();
@@ -86,7 +85,7 @@ export async function readPage(
   } finally {
     buffers.give(buffer);
   }
-  if (plain.length >= most) throw new BodySizeError();
+  if (plain.length >= limit) throw new BodySizeError();
   return terminated(plain, plain.length, undefined);
 }
 

@@ -5,7 +5,7 @@ import type { MetricBatch } from "#pipeline/batch";
 import { selectSamples } from "#pipeline/metric-batch";
 import type { Deadline } from "#pipeline/component";
 import type { SeriesRegistry } from "#pipeline/series";
-import { BodySizeError, type PageBuffers, readPage } from "./scrape-body.ts";
+import { BodySizeError, HARD_BODY_LIMIT, type PageBuffers, readPage } from "./scrape-body.ts";
 import { LabelLimitError } from "./scrape-labels.ts";
 import type { ScrapeMetrics } from "./scrape-metrics.ts";
 import { pageSyntax, type ScrapeProtocol } from "./scrape-protocol.ts";
@@ -23,12 +23,17 @@ export interface ScrapeResponse {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** Asks a target. Rejects when it cannot be asked. */
-export type ScrapeTransport = (
-  url: URL,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-) => Promise<ScrapeResponse>;
+export interface ScrapeRequest {
+  readonly url: URL;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  /** Unpacked bytes beyond which the body may be refused. */
+  readonly bodySizeLimit: number;
+}
+
+/** Asks a target. Rejects when it cannot be asked, with a BodySizeError when it refuses the body. */
+export type ScrapeTransport = (request: ScrapeRequest, signal: AbortSignal) => Promise<ScrapeResponse>;
 
 /** What may change between two scrapes of a target without forgetting its series. */
 export interface ScrapeSettings {
@@ -217,14 +222,16 @@ export class ScrapeLoop {
         "accept-encoding": settings.compression ? "gzip" : "identity",
         "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000),
       };
-      const response = await settings.transport(target.url, headers, deadline.signal);
+      const bodySizeLimit = settings.bodySizeLimit || HARD_BODY_LIMIT;
+      const request = { url: target.url, headers, timeoutMs: target.timeoutMs, bodySizeLimit };
+      const response = await settings.transport(request, deadline.signal);
       const { status, statusText, contentType, contentEncoding, body } = response;
       if (status !== 200) {
         await discard(body);
         throw new StatusError(`server returned HTTP status ${status} ${statusText}`.trim());
       }
       const { buffers } = this.#environment;
-      const page = await readPage(body, contentEncoding, settings.bodySizeLimit, this.#pageBytes, buffers);
+      const page = await readPage(body, contentEncoding, bodySizeLimit, this.#pageBytes, buffers);
       return { page, syntax: () => pageSyntax(contentType, settings.fallbackProtocol) };
     } catch (error) {
       if (error instanceof StatusError || error instanceof BodySizeError) throw error;

@@ -155,7 +155,7 @@ export abstract class ExpressionParser extends TokenReader {
       }
     }
     this.unexpected(`expected a value, found ${this.found()}`, {
-      ...(this.at("end of line") ? { why: "the expression goes no further" } : {}),
+      why: "a value is a literal, a name, a list, an object, a call or an expression of these",
     });
     while (!endsExpression.has(this.kind)) this.next();
     return this.#nothing();
@@ -198,7 +198,9 @@ export abstract class ExpressionParser extends TokenReader {
     if (!atLineEnd && !startsExpression.has(this.kind)) return false;
     const after = atLineEnd ? skipTrivia(this.source.text, this.end) : this.start;
     if (atLineEnd && opener !== "{" && this.#startsStatement(after)) return false;
-    if (atLineEnd && after >= this.source.text.length) return false;
+    const following = this.textAt(after);
+    // A bracket of another kind closes something around the list: it is the list's own that is missing.
+    if (following === undefined || (following !== closer && /[)\]}]/.test(following))) return false;
     this.report({
       code: "syntax.missing_comma",
       message: atLineEnd

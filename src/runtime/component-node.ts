@@ -84,12 +84,14 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
 
   async prepare(block: BlockStatement, scope: Scope): Promise<Change> {
     const began = this.#environment.clock.monotonic();
+    const span = this.#environment.tracer.start("NodeEvaluate", { node_id: this.id });
     const decoded = decodeBody(this.definition.args, block.body, scope, {
       name: this.definition.name,
       block,
       minimumStability: this.#environment.services.minimumStability,
     });
     this.#environment.observeEvaluation(this.#environment.clock.monotonic() - began);
+    span.end(decoded.value === undefined ? new Error("evaluation failed") : undefined);
     for (const warning of decoded.diagnostics.filter((each) => each.severity === "warning")) {
       this.#log.warn(warning.message);
     }

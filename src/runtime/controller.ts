@@ -14,6 +14,7 @@ import { ImportNode } from "./import-node.ts";
 import { type ChangeReport, Module, type ModuleInputs, REPLACE_DEADLINE_MS } from "./module.ts";
 import type { GraphNode } from "./node.ts";
 import type { ComponentRegistry } from "./registry.ts";
+import { noTracer, type Tracer } from "./tracer.ts";
 
 /** Exports that change in a burst are taken up together after this time, … */
 const REEVALUATE_AFTER_MS = 10;
@@ -26,6 +27,7 @@ export interface ControllerOptions {
   readonly services: Services;
   readonly registry: ComponentRegistry;
   readonly blocks: ReadonlyMap<string, BlockHandler>;
+  readonly tracer?: Tracer;
   readonly storagePath: string;
   readonly standardScope: Scope;
   readonly communityComponents: boolean;
@@ -75,6 +77,7 @@ export class Controller {
     options.services.metrics.registerCollector(() => [this.#runningComponents()]);
     const shared = {
       ...options,
+      tracer: options.tracer ?? noTracer,
       serialize: <T>(work: () => Promise<T>) => this.#serialize(work),
       reevaluateSoon: (module: Reevaluated) => this.#reevaluateSoon(module),
       observeEvaluation: (ms: number) => this.#metrics.evaluations.labels("/", "").observe(ms / 1000),
@@ -95,6 +98,8 @@ export class Controller {
     return this.#serialize(async () => {
       if (this.#stopping) throw new Error("the agent is stopping");
       this.#metrics.evaluating.labels("/", "").set(1);
+      const span = (this.#options.tracer ?? noTracer).start("GraphEvaluate", { initiator: "load" });
+      let failure: unknown;
       try {
         const change = await this.root.prepare(inputsOf(sources, modulePath));
         const report: ChangeReport = { added: [], updated: [], restarted: [], removed: [] };
@@ -108,7 +113,11 @@ export class Controller {
         await change.replace(AbortSignal.timeout(REPLACE_DEADLINE_MS));
         this.#loaded = true;
         return report;
+      } catch (error) {
+        failure = error;
+        throw error;
       } finally {
+        span.end(failure);
         this.#metrics.evaluating.labels("/", "").set(0);
       }
     });

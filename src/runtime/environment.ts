@@ -5,6 +5,7 @@ import { MetricRegistry } from "#base/metrics";
 import type { Scope } from "#lang/evaluate";
 import type { Services } from "#pipeline/component";
 import type { ComponentRegistry } from "./registry.ts";
+import type { Tracer } from "./tracer.ts";
 
 /** What the nodes of one module share. Modules inside it get a child. */
 export class Environment {
@@ -55,6 +56,9 @@ export class Environment {
   dataPath(id: string): string {
     return join(this.#shared.storagePath, ...id.split("/"));
   }
+  get tracer(): Tracer {
+    return this.#shared.tracer;
+  }
   /** Runs work on the graph after all other such work. */
   serialize<T>(work: () => Promise<T>): Promise<T> {
     return this.#shared.serialize(work);
@@ -78,6 +82,7 @@ export interface SharedEnvironment {
   readonly communityComponents: boolean;
   readonly standardScope: Scope;
   readonly blocks: ReadonlyMap<string, BlockHandler>;
+  readonly tracer: Tracer;
   serialize<T>(work: () => Promise<T>): Promise<T>;
   reevaluateSoon(module: Reevaluated): void;
   observeEvaluation(ms: number): void;

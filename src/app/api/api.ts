@@ -17,6 +17,21 @@ const MAX_PROFILE_SECONDS = 300;
 export function createApi(agent: Agent): HttpHandler {
   const prefix = agent.options.uiPathPrefix.replace(/\/+$/, "");
   return async (request, signal) => {
+    const span = agent.tracing.start(`${request.method} ${request.path}`, {
+      "http.request.method": request.method,
+      "url.path": request.path,
+    });
+    try {
+      const response = await route(request, signal);
+      span.end(response.status >= 500 ? new Error(`status ${response.status}`) : undefined);
+      return response;
+    } catch (error) {
+      span.end(error);
+      throw error;
+    }
+  };
+
+  async function route(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     const { path } = request;
     if (path === "/metrics") return metrics(agent, request);
     if (path === "/-/ready") return agent.ready ? text(200, "Alloy is ready.\n") : text(503, "Alloy is not ready.\n");
@@ -29,7 +44,7 @@ export function createApi(agent: Agent): HttpHandler {
     const own = path.slice(prefix.length);
     if (own.startsWith("/api/v0/web/")) return webApi(agent, own.slice("/api/v0/web".length), request, signal);
     return agent.page(own === "" ? "/" : own);
-  };
+  }
 }
 
 function metrics(agent: Agent, request: HttpRequest): HttpResponse {

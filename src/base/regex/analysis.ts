@@ -11,7 +11,24 @@ import type { Node } from "./syntax.ts";
  */
 
 /** What may come next: characters, or "anything and it is a success" at the end of the expression. */
-type Follow = Ranges | "success";
+type Follow = Next | "success";
+
+interface Next {
+  /** What the next character may be. */
+  readonly first: Ranges;
+  /** The fixed characters that must come, as far as they are known. */
+  readonly literal: readonly number[];
+}
+
+const UNKNOWN: Next = { first: [0, 0x10ffff], literal: [] };
+const MAX_LITERAL = 16;
+
+/** The least distance between two places where the literal occurs: within it, its first character must not come again. */
+function spacing(follow: Follow): number {
+  if (follow === "success") return 1;
+  const again = follow.literal.indexOf(follow.literal[0]!, 1);
+  return Math.max(1, again < 0 ? follow.literal.length : again);
+}
 
 /** The number of ways through a part: at most `factor · n^degree` for n characters; infinite for exponentially many. */
 interface Ways {
@@ -46,17 +63,32 @@ function firstOf(node: Node): Ranges {
 
 /** What may come when `node` is followed by `after`. */
 function precede(node: Node, after: Follow): Follow {
-  if (node.kind === "assert") {
-    // Reaching the end decides `$`; the others look without deciding, and may fail, so nothing is a sure success.
-    if (node.what === "text-end") return [];
-    if (node.what === "line-end") return [0x0a, 0x0a];
-    return after === "success" ? [0, 0x10ffff] : after;
+  switch (node.kind) {
+    case "class": {
+      const single = node.ranges.length === 2 && node.ranges[0] === node.ranges[1];
+      const rest = after === "success" ? [] : after.literal;
+      return { first: node.ranges, literal: single ? [node.ranges[0]!, ...rest].slice(0, MAX_LITERAL) : [] };
+    }
+    case "assert":
+      // Reaching the end decides `$`; the others look without deciding, and may fail, so nothing is a sure success.
+      if (node.what === "text-end") return { first: [], literal: [] };
+      if (node.what === "line-end") return { first: [0x0a, 0x0a], literal: [] };
+      return after === "success" ? UNKNOWN : after;
+    case "empty":
+      return after;
+    case "concat":
+      return node.parts.reduceRight<Follow>((follow, part) => precede(part, follow), after);
+    case "capture":
+      return precede(node.body, after);
+    default:
+      if (!nullable(node)) return { first: firstOf(node), literal: [] };
+      if (containsAssertion(node)) return UNKNOWN;
+      return after === "success" ? "success" : either(firstOf(node), after);
   }
-  if (!nullable(node)) return firstOf(node);
-  if (node.kind === "concat") return node.parts.reduceRight<Follow>((follow, part) => precede(part, follow), after);
-  if (node.kind === "empty") return after;
-  if (after === "success") return containsAssertion(node) ? [0, 0x10ffff] : "success";
-  return union(firstOf(node), containsAssertion(node) ? [0, 0x10ffff] : after);
+}
+
+function either(first: Ranges, follow: Follow): Next {
+  return { first: union(first, follow === "success" ? [] : follow.first), literal: [] };
 }
 
 function containsAssertion(node: Node): boolean {
@@ -66,7 +98,7 @@ function containsAssertion(node: Node): boolean {
 }
 
 function decided(first: Ranges, follow: Follow): boolean {
-  return follow === "success" || disjoint(first, follow);
+  return follow === "success" || disjoint(first, follow.first);
 }
 
 function times(a: Ways, b: Ways): Ways {
@@ -94,8 +126,8 @@ function waysThrough(node: Node, follow: Follow): Ways {
       let overlap = false;
       for (const part of node.parts) {
         const starts = precede(part, follow);
-        if (starts === "success" || !disjoint(seen, starts)) overlap = true;
-        if (starts !== "success") seen = union(seen, starts);
+        if (starts === "success" || !disjoint(seen, starts.first)) overlap = true;
+        if (starts !== "success") seen = union(seen, starts.first);
         ways = plus(ways, waysThrough(part, follow));
       }
       // With disjoint beginnings only one alternative is ever entered.
@@ -105,8 +137,8 @@ function waysThrough(node: Node, follow: Follow): Ways {
       return waysThrough(node.body, follow);
     case "repeat": {
       const first = firstOf(node.body);
-      const again: Follow = follow === "success" ? "success" : node.max > 1 ? union(first, follow) : follow;
-      const inside = waysThrough(node.body, nullable(node.body) && again !== "success" ? [0, 0x10ffff] : again);
+      const again: Follow = follow === "success" ? "success" : node.max > 1 ? either(first, follow) : follow;
+      const inside = waysThrough(node.body, nullable(node.body) && again !== "success" ? UNKNOWN : again);
       const ambiguousInside = inside.factor > 1 || inside.degree > 0;
       const exit = decided(first, follow);
       if (node.max === 1) return exit ? inside : plus(inside, ONE);
@@ -115,7 +147,8 @@ function waysThrough(node: Node, follow: Follow): Ways {
         return { factor: (inside.factor + 1) ** node.max, degree: inside.degree * node.max };
       }
       if (exit) return ONE;
-      return node.max === Infinity ? { factor: 1, degree: 1 } : { factor: node.max - node.min + 1, degree: 0 };
+      if (node.max < Infinity) return { factor: node.max - node.min + 1, degree: 0 };
+      return { factor: 1 / spacing(follow), degree: 1 };
     }
     default:
       return ONE;
@@ -168,7 +201,7 @@ export function backtrackingLimit(root: Node): number {
   const length = longest(root);
   // Even an attempt that cannot branch reads on, and there is one for each place where a match may begin.
   ways = times(ways, Number.isFinite(length) ? { factor: Math.max(length, 1), degree: 0 } : { factor: 1, degree: 1 });
-  if (!beginsAtTextStart(root)) ways = times(ways, { factor: 1, degree: 1 });
+  if (!beginsAtTextStart(root)) ways = times(ways, { factor: 1 / spacing(precede(root, "success")), degree: 1 });
   if (!(ways.factor <= STEP_BUDGET)) return 0;
   if (ways.degree === 0) return Infinity;
   let factorial = 1;
@@ -263,11 +296,10 @@ function bytewisePart(node: Node, follow: Follow): boolean {
       const { body } = node;
       if (body.kind === "class" && !disjoint(body.ranges, BEYOND_ASCII)) {
         const whole = includes(body.ranges, 0x80, 0x10ffff);
-        const ended = follow === "success" ? node.greedy : disjoint(follow, BEYOND_ASCII);
+        const ended = follow === "success" ? node.greedy : disjoint(follow.first, BEYOND_ASCII);
         return whole && node.min <= 1 && node.max === Infinity && ended;
       }
-      const again: Follow = follow === "success" ? firstOf(body) : union(firstOf(body), follow);
-      return bytewisePart(body, node.max > 1 ? again : follow);
+      return bytewisePart(body, node.max > 1 ? either(firstOf(body), follow) : follow);
     }
     default:
       return true;

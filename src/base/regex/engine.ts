@@ -11,81 +11,74 @@ let linearFallback = false;
  * and `--enable-experimental-regexp-engine-on-excessive-backtracks`. Set both, then call this, before the first
  * expression is compiled. Without them expressions are as safe, but some run on the slower reference engine.
  */
-export function configureRegexEngine(options: { linear: boolean }): void {
+export function configureRegexEngine(options: { readonly linear: boolean }): void {
   linearFallback = options.linear;
 }
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** No search reads more at once than V8 can in bounded time, whatever the expression. */
-const FLAGS = { search: "g", offsets: "dg" } as const;
-
 /**
- * Runs one syntax tree, on V8 wherever that is bounded in time and gives RE2's result:
- * - as it is, on texts so short that even the worst backtracking is cheap (often: on all texts);
- * - with counted loops on longer texts, if V8 has its linear-time engine to change to and that one takes the expression;
- * - else on the reference engine, which is linear, and some 20 times slower.
+ * Chooses for one syntax tree the JavaScript expression that finds RE2's result in bounded time:
+ * - the plain translation on texts so short that even the worst backtracking is cheap (often: on all texts);
+ * - one with counted loops on longer texts, if V8 has its linear-time engine to change to and that one takes it;
+ * - none otherwise: then the reference engine has to do it, which is linear and some 20 times slower.
  */
 export class Engine {
   readonly #node: Node;
-  readonly #onlyReference: boolean;
-  readonly #flags: string;
-  readonly #limit: number;
+  readonly #exact: boolean;
   readonly #seesSurrogates: boolean;
   readonly #notWord: boolean;
+  /** The length of texts, in code units, up to which the plain translation is safe. */
+  readonly limit: number;
   #plain: RegExp | undefined;
   #counted: RegExp | null | undefined;
   #astral: RegExp | undefined;
   #astralCounted: RegExp | null | undefined;
   #reference: RE2JS | undefined;
 
-  /** `mode` "offsets" also finds where groups begin and end. `exact`: JavaScript's result is RE2's. */
-  constructor(node: Node, mode: "search" | "offsets", exact: boolean) {
+  /** `exact`: JavaScript's result is RE2's. */
+  constructor(node: Node, exact: boolean) {
     this.#node = node;
-    this.#flags = FLAGS[mode];
-    this.#limit = backtrackingLimit(node);
-    this.#onlyReference = !exact;
+    this.#exact = exact;
+    this.limit = backtrackingLimit(node);
     this.#seesSurrogates = seesSurrogates(node);
     this.#notWord = usesNotWord(node);
   }
 
-  /** The expression to run on this text, `lastIndex` unset, or undefined if only the reference engine will do. */
+  /** The expression to run on this text, with the flag `g`, or undefined if only the reference engine will do. */
   choose(text: string): RegExp | undefined {
-    if (this.#seesSurrogates || this.#notWord) {
-      if (SURROGATE.test(text)) return this.#chooseAstral(text);
-    }
+    if ((this.#seesSurrogates || this.#notWord) && SURROGATE.test(text)) return this.#chooseAstral(text.length);
     return this.chooseUnits(text.length);
   }
 
   /** The same for a text known to hold no characters beyond U+FFFF. */
   chooseUnits(length: number): RegExp | undefined {
-    if (this.#onlyReference) return undefined;
-    if (length <= this.#limit) return (this.#plain ??= this.#compile(false, false));
+    if (!this.#exact) return undefined;
+    if (length <= this.limit) return (this.#plain ??= this.#compile(false, false));
     if (this.#counted === undefined) this.#counted = this.#compileCounted(false);
     return this.#counted ?? undefined;
   }
 
-  #chooseAstral(text: string): RegExp | undefined {
-    if (this.#onlyReference || this.#notWord) return undefined;
-    if (text.length <= this.#limit) return (this.#astral ??= this.#compile(true, false));
+  #chooseAstral(length: number): RegExp | undefined {
+    // `\B` holds between the two halves of a character.
+    if (!this.#exact || this.#notWord) return undefined;
+    if (length <= this.limit) return (this.#astral ??= this.#compile(true, false));
     if (this.#astralCounted === undefined) this.#astralCounted = this.#compileCounted(true);
     return this.#astralCounted ?? undefined;
   }
 
   #compile(astral: boolean, counted: boolean): RegExp {
-    return new RegExp(toJavaScript(this.#node, { astral, counted }), this.#flags);
+    return new RegExp(toJavaScript(this.#node, { astral, counted }), "g");
   }
 
   #compileCounted(astral: boolean): RegExp | null {
-    // The engine does not change over while it records offsets.
-    if (!linearFallback || this.#flags === FLAGS.offsets) return null;
-    const source = toJavaScript(this.#node, { astral, counted: true });
+    if (!linearFallback) return null;
     try {
-      new RegExp(source, "l");
+      new RegExp(toJavaScript(this.#node, { astral, counted: true }), "l");
     } catch {
       return null;
     }
-    return new RegExp(source, this.#flags);
+    return this.#compile(astral, true);
   }
 
   get reference(): RE2JS {

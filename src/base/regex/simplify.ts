@@ -19,6 +19,24 @@ export function nullable(node: Node): boolean {
   }
 }
 
+/** Whether the node can match the empty text at any place. */
+function emptyAnywhere(node: Node): boolean {
+  switch (node.kind) {
+    case "empty":
+      return true;
+    case "concat":
+      return node.parts.every(emptyAnywhere);
+    case "alternate":
+      return node.parts.some(emptyAnywhere);
+    case "repeat":
+      return node.min === 0 || emptyAnywhere(node.body);
+    case "capture":
+      return emptyAnywhere(node.body);
+    default:
+      return false;
+  }
+}
+
 /** The same expression without groups that capture. */
 export function withoutCaptures(node: Node): Node {
   switch (node.kind) {
@@ -55,6 +73,8 @@ export function simplify(node: Node): Node {
       if (node.max === 0 && !hasCapture(body)) return EMPTY;
       if (node.max === 1 && node.min === 1) return body;
       if (body.kind === "empty") return EMPTY;
+      // `(a*)?`: where the empty body does not help, leaving it out does not help either.
+      if (node.min === 0 && node.max === 1 && node.greedy && emptyAnywhere(body)) return body;
       const inner = body.kind === "repeat" && isPlain(body) && isPlain(node) && body.greedy === node.greedy;
       if (!inner) return { ...node, body };
       return { ...body, min: Math.min(node.min, body.min), max: Math.max(node.max, body.max) };
@@ -68,7 +88,7 @@ function isPlain(node: { min: number; max: number }): boolean {
   return node.min <= 1 && (node.max === 1 || node.max === Infinity);
 }
 
-function hasCapture(node: Node): boolean {
+export function hasCapture(node: Node): boolean {
   if (node.kind === "capture") return true;
   if (node.kind === "concat" || node.kind === "alternate") return node.parts.some(hasCapture);
   return node.kind === "repeat" && hasCapture(node.body);

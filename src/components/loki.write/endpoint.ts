@@ -1,0 +1,206 @@
+import type { Clock } from "#base/clock";
+import type { Logger } from "#base/log";
+import type { LogBatch } from "#pipeline/batch";
+import { sliceable } from "#pipeline/log-batch";
+import { Delivery, type DeliveryOptions, type PushTransport } from "./delivery.ts";
+import { Shard, type ShardOptions } from "./shard.ts";
+import type { StreamTable, WriteStream } from "./streams.ts";
+import { type AlloyReason, type DropReason, initialise, type WriteMetrics } from "./write-metrics.ts";
+
+export interface EndpointOptions extends DeliveryOptions, ShardOptions {
+  readonly name: string;
+  readonly tenant: string;
+  readonly shards: number;
+  readonly drainTimeoutMs: number;
+  readonly blockOnOverflow: boolean;
+}
+
+export interface EndpointEnvironment {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: WriteMetrics;
+  dropped(reason: DropReason, entries: number): void;
+  /** The endpoint's state changed: the problem, or undefined when it delivers. */
+  changed(): void;
+}
+
+/** One Loki server: its queues in memory and the loops that send to it. */
+export class Endpoint {
+  readonly options: EndpointOptions;
+  /** What is wrong at the moment. */
+  problem: string | undefined;
+  readonly delivery: Delivery;
+  readonly #environment: EndpointEnvironment;
+  readonly #transport: PushTransport;
+  readonly #streams: StreamTable;
+  readonly #shards: Shard[];
+  readonly #tenants = new Set<string>();
+  #runs: Promise<unknown> = Promise.resolve();
+  #failures = 0;
+
+  constructor(
+    options: EndpointOptions,
+    transport: PushTransport,
+    streams: StreamTable,
+    environment: EndpointEnvironment,
+  ) {
+    this.options = options;
+    this.#transport = transport;
+    this.#streams = streams;
+    this.#environment = environment;
+    this.delivery = new Delivery(options, transport, environment, {
+      delivered: () => this.#recovered(),
+      problem: (text) => this.#failed(text),
+      dropped: (reason, entries) => environment.dropped(reason, entries),
+    });
+    const latency = environment.metrics.entryLatency;
+    const observe = (tenant: string, seconds: number, entries: number) =>
+      latency.labels(options.host, tenant).observe(seconds, entries);
+    this.#shards = Array.from(
+      { length: Math.max(1, options.shards) },
+      () => new Shard(options, this.delivery, environment.clock, observe),
+    );
+  }
+
+  get bytes(): number {
+    return this.#shards.reduce((sum, shard) => sum + shard.bytes, 0);
+  }
+  get entries(): number {
+    return this.#shards.reduce((sum, shard) => sum + shard.entries, 0);
+  }
+  get oldest(): number | undefined {
+    const times = this.#shards.map((shard) => shard.oldest).filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Sends until `signal` is aborted or the endpoint is drained. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#runs = Promise.allSettled(
+      this.#shards.map((shard) =>
+        shard.run(signal).catch((error) => {
+          if (!signal.aborted) throw error;
+        }),
+      ),
+    );
+    await this.#runs;
+  }
+
+  /** Takes all entries of a batch into the queues; waits where they are full and may block. */
+  consume(batch: LogBatch, signal: AbortSignal): void | Promise<void> {
+    const blocked = this.#append(batch, 0, this.#environment.clock.now());
+    if (blocked !== undefined) return this.#consumeSlowly(batch, blocked, signal);
+  }
+
+  async #consumeSlowly(batch: LogBatch, blocked: Blocked, signal: AbortSignal): Promise<void> {
+    let at: Blocked | undefined = blocked;
+    while (at !== undefined) {
+      await at.shard.room(signal);
+      at = this.#append(batch, at.entry, this.#environment.clock.now());
+    }
+  }
+
+  #append(batch: LogBatch, from: number, now: number): Blocked | undefined {
+    const { streams, stream, start, end, ms, ns, metadata, acknowledgement } = batch;
+    const data = sliceable(batch.data);
+    let lastId = -1;
+    let target: WriteStream | undefined;
+    let tenant = "";
+    let shard = this.#shards[0]!;
+    for (let i = from; i < batch.count; i++) {
+      const id = stream[i]!;
+      if (id !== lastId || target === undefined) {
+        lastId = id;
+        target = this.#streams.of(streams[id]!);
+        tenant = this.#tenantOf(target);
+        if (this.#shards.length > 1) shard = this.#shards[target.hash % this.#shards.length]!;
+      }
+      const size = end[i]! - start[i]!;
+      const result = shard.append(
+        tenant,
+        target,
+        ms[i]!,
+        ns[i]!,
+        data,
+        start[i]!,
+        end[i]!,
+        metadata?.[i],
+        acknowledgement,
+        now,
+      );
+      if (result === "added") continue;
+      if (result === "too_many_streams") this.#drop("stream_limit", "stream_limited", tenant, size);
+      else if (this.options.blockOnOverflow) return { shard, entry: i };
+      else this.#drop("queue_full", "queue_is_full", tenant, size);
+    }
+    return undefined;
+  }
+
+  /** Sends what is queued, as long as `deadline` and the endpoint's own drain timeout allow. */
+  async drain(deadline: AbortSignal): Promise<void> {
+    for (const shard of this.#shards) shard.close();
+    const { clock } = this.#environment;
+    const controller = new AbortController();
+    const giveUp = () => controller.abort(deadline.reason);
+    if (deadline.aborted) giveUp();
+    deadline.addEventListener("abort", giveUp, { once: true });
+    const timeout = clock.sleep(this.options.drainTimeoutMs, controller.signal).catch(() => {});
+    await Promise.race([this.#runs, timeout]);
+    controller.abort();
+    deadline.removeEventListener("abort", giveUp);
+    const left = this.entries;
+    if (left > 0) {
+      this.#environment.log.warn("stopped with entries that were not delivered; sources that can will read them again", {
+        endpoint: this.options.name,
+        entries: left,
+        bytes: this.bytes,
+      });
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
+  #tenantOf(stream: WriteStream): string {
+    const tenant = stream.tenant ?? this.options.tenant;
+    if (!this.#tenants.has(tenant)) {
+      // Bounded: after so many tenants it is enough that counters appear when they count.
+      if (this.#tenants.size < 10_000) this.#tenants.add(tenant);
+      initialise(this.#environment.metrics, this.options.host, tenant);
+    }
+    return tenant;
+  }
+
+  #drop(reason: DropReason, alloyReason: AlloyReason, tenant: string, bytes: number): void {
+    const { metrics } = this.#environment;
+    metrics.droppedEntries.labels(this.options.host, tenant, alloyReason).inc();
+    metrics.droppedBytes.labels(this.options.host, tenant, alloyReason).inc(bytes);
+    this.#environment.dropped(reason, 1);
+  }
+
+  #recovered(): void {
+    if (this.problem !== undefined) {
+      this.#environment.log.info("the endpoint takes entries again", {
+        endpoint: this.options.name,
+        failures: this.#failures,
+      });
+    }
+    this.problem = undefined;
+    this.#failures = 0;
+    this.#environment.changed();
+  }
+
+  /** The first failure is logged, and each one with another cause; the others are counted. */
+  #failed(text: string): void {
+    this.#failures += 1;
+    if (this.problem === text) return;
+    this.problem = text;
+    this.#environment.log.warn("could not send entries", { endpoint: this.options.name, error: text });
+    this.#environment.changed();
+  }
+}
+
+interface Blocked {
+  readonly shard: Shard;
+  readonly entry: number;
+}

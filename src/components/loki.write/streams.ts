@@ -1,0 +1,44 @@
+import { Labels } from "#base/labels";
+
+/** The label by which stages and receivers name the tenant of an entry. */
+export const TENANT_LABEL = "__tenant_id__";
+
+/** What is to know of a label set for sending its entries. */
+export interface WriteStream {
+  /** The labels' text, which is also the identity of the stream. */
+  readonly key: string;
+  readonly encoded: Uint8Array;
+  /** The tenant that the labels name, if they do. */
+  readonly tenant: string | undefined;
+  readonly hash: number;
+}
+
+const MAX_KNOWN = 16_384;
+
+/** Turns label sets into what is sent: external labels added where they are missing, internal ones (`__…`) left out. */
+export class StreamTable {
+  readonly #external: Labels;
+  readonly #known = new Map<Labels, WriteStream>();
+
+  constructor(external: ReadonlyMap<string, string>) {
+    this.#external = Labels.from(external);
+  }
+
+  of(labels: Labels): WriteStream {
+    let stream = this.#known.get(labels);
+    if (stream !== undefined) return stream;
+    const tenant = labels.get(TENANT_LABEL);
+    const merged = this.#external.size === 0 ? labels : this.#external.merge(labels);
+    const key = merged.filter((name) => !name.startsWith("__")).toString();
+    stream = { key, encoded: Buffer.from(key), tenant, hash: hashOf(key) };
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(labels, stream);
+    return stream;
+  }
+}
+
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,21 @@
+// A reporter that prints the failures and, in the end, how many tests passed, failed and were skipped.
+
+/** @param {AsyncIterable<{ type: string, data: any }>} source */
+export default async function* summary(source) {
+  const failures = [];
+  let passed = 0;
+  let skipped = 0;
+  for await (const { type, data } of source) {
+    if (type === "test:fail" && data.details.type !== "suite" && data.details.error?.failureType !== "subtestsFailed")
+      failures.push(data);
+    else if (type === "test:pass" && data.details.type !== "suite") {
+      if (data.skip !== undefined || data.todo !== undefined) skipped += 1;
+      else passed += 1;
+    } else if (type === "test:stderr" && process.env.VERBOSE) yield data.message;
+  }
+  for (const { name, file, line, details } of failures) {
+    const error = details.error?.cause ?? details.error;
+    yield `\n✖ ${name} (${file}:${line})\n${String(error?.stack ?? error).replace(/^/gm, "    ")}\n`;
+  }
+  yield `\n${passed} passed, ${failures.length} failed, ${skipped} skipped\n`;
+}

@@ -1,0 +1,84 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, globSync } from "node:fs";
+
+/**
+ * Runs the test suites: `npm test` all of them, `npm test -- unit e2e` some. A suite that needs a program that the machine
+ * lacks is named as skipped; with CI=true that is a failure.
+ */
+
+interface Suite {
+  readonly name: string;
+  readonly files: readonly string[];
+  /** Programs that the suite starts. */
+  readonly needs: readonly string[];
+}
+
+const PROGRAMS: Readonly<Record<string, string>> = {
+  prometheus: "/usr/bin/prometheus",
+  "prometheus-node-exporter": "/usr/bin/prometheus-node-exporter",
+  chromium: "/usr/bin/chromium",
+  logrotate: "/usr/sbin/logrotate",
+  rsyslogd: "/usr/sbin/rsyslogd",
+  openssl: "/usr/bin/openssl",
+  python3: "/usr/bin/python3",
+};
+
+/** Files that need a program beyond Node, by a part of their path. */
+const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
+  [".prometheus.test.ts", "prometheus"],
+  ["node-exporter", "prometheus-node-exporter"],
+  [".browser.test.ts", "chromium"],
+  ["logrotate", "logrotate"],
+  ["rsyslog", "rsyslogd"],
+  ["tls", "openssl"],
+  ["mutual-tls", "openssl"],
+  ["zip.test.ts", "python3"],
+];
+
+const SUITES: readonly (readonly [name: string, pattern: string])[] = [
+  ["unit", "{src,tools,bench}/**/*.test.ts"],
+  ["conformance", "test/conformance/**/*.test.ts"],
+  ["e2e", "test/e2e/**/*.test.ts"],
+];
+
+const wanted = process.argv.slice(2);
+const suites: Suite[] = [];
+for (const [name, pattern] of SUITES) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  suites.push({ name, files: globSync(pattern).sort(), needs: [] });
+}
+
+const skipped: string[] = [];
+let failed = false;
+for (const suite of suites) {
+  const runnable = suite.files.filter((file) => {
+    const missing = NEEDS.filter(([part, program]) => file.includes(part) && !existsSync(PROGRAMS[program]!));
+    if (missing.length > 0) skipped.push(`${file} (needs ${missing.map(([, program]) => program).join(", ")})`);
+    return missing.length === 0;
+  });
+  if (runnable.length === 0) continue;
+  process.stdout.write(`\n${suite.name}: ${runnable.length} files\n`);
+  // End-to-end tests start agents and peers, so they run one after the other.
+  const concurrency = suite.name === "e2e" ? ["--test-concurrency=1"] : [];
+  const reporter = [
+    "--test-reporter=dot",
+    "--test-reporter-destination=stdout",
+    "--test-reporter=./tools/summary-reporter.mjs",
+    "--test-reporter-destination=stdout",
+  ];
+  const result = spawnSync(
+    process.execPath,
+    ["--test", "--test-timeout=300000", ...concurrency, ...reporter, ...runnable],
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+    },
+  );
+  if (result.status !== 0) failed = true;
+}
+if (skipped.length > 0) {
+  process.stdout.write(
+    `\nNot run, for want of a program (npm run test:setup installs them from Debian's packages):\n  ${skipped.join("\n  ")}\n`,
+  );
+  if (process.env.CI === "true") failed = true;
+}
+process.exitCode = failed ? 1 : 0;
