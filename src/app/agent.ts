@@ -6,6 +6,7 @@ import { createLogger, errorText, type Logger } from "#base/log";
 import { counter, gauge, type MetricFamily, MetricRegistry, type MetricSample } from "#base/metrics";
 import type { Source } from "#lang/ast";
 import { DiagnosticError } from "#lang/diagnostic";
+import { decodeSource } from "#lang/position";
 import { standardScope } from "#lang/stdlib";
 import type { HttpHandler, HttpResponse, Services, Stability } from "#pipeline/component";
 import { SeriesRegistry } from "#pipeline/series";
@@ -271,7 +272,7 @@ export class Agent {
 export function readConfiguration(path: string): { sources: Source[]; folder: string } {
   if (!existsSync(path)) throw new Error(`${path}: no such file or folder; give the path of a configuration`);
   if (!statSync(path).isDirectory()) {
-    return { sources: [{ name: path, text: readFileSync(path, "utf8") }], folder: resolve(dirname(path)) };
+    return { sources: [decodeSource(path, readFileSync(path))], folder: resolve(dirname(path)) };
   }
   const names = readdirSync(path).filter((name) => name.endsWith(".alloy"));
   if (names.length === 0) throw new Error(`${path}: the folder holds no *.alloy files`);

@@ -33,7 +33,8 @@ test("rejects other texts, with the words of package units", () => {
     ["1 MiB", "units: unknown unit  MiB in 1 MiB"],
     ["1KB1MiB", "units: unknown unit MiB in 1KB1MiB"],
     ["1KiB1MB", "units: unknown unit KiB in 1KiB1MB"],
-    ["9EiB", "units: overflow parsing unit"],
+    ["9EiB", "units: unknown unit EiB in 9EiB"],
+    ["9007199254740993KB", "units: overflow parsing unit"],
     ["9223372036854775808B", "units: invalid 9223372036854775808B"],
   ];
   for (const [text, message] of cases) {

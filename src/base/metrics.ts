@@ -104,15 +104,16 @@ export class Histogram implements Instrument {
     this.#counts = new Float64Array(bounds.length);
     this.#labelNames = labelNames;
   }
-  observe(value: number): void {
+  /** Observes a value, `count` times. */
+  observe(value: number, count = 1): void {
     for (let i = 0; i < this.#bounds.length; i++) {
       if (value <= this.#bounds[i]!) {
-        this.#counts[i]! += 1;
+        this.#counts[i]! += count;
         break;
       }
     }
-    this.#sum += value;
-    this.#count += 1;
+    this.#sum += value * count;
+    this.#count += count;
   }
   labels(...values: string[]): Histogram {
     return childOf(this.#children, this.#labelNames, values, () => new Histogram(this.#bounds));

@@ -129,6 +129,6 @@ test("the format follows the Accept header", () => {
     ['Application/OpenMetrics-Text; version="1.0.0"', "openmetrics-1.0.0"],
     ["application/openmetrics-text;q=0", "text"],
   ];
-  for (const [accept, format] of cases) assert.equal(negotiateExposition(accept), format, accept);
+  for (const [accept, format] of cases) assert.equal(negotiateExposition(accept), format, accept ?? "none");
   assert.equal(expositionContentType("text"), "text/plain; version=0.0.4; charset=utf-8");
 });

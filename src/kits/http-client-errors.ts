@@ -59,7 +59,14 @@ export function explainFailure(error: unknown, url: URL, certificate: Certificat
     case "ECONNRESET":
     case "EPIPE":
     case "UND_ERR_SOCKET":
-      return fail("connection", `${url.host} closed the connection before it answered (${message})`);
+      return fail(
+        "connection",
+        `${url.host} closed the connection before it answered (${message})${
+          url.protocol === "https:" && certificate !== undefined
+            ? "; if it asks for a client certificate, set cert_file"
+            : ""
+        }`,
+      );
     case "ERR_SSL_WRONG_VERSION_NUMBER":
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
       return fail("tls", `${url.host} does not speak TLS on this port: use http:// or another port`);
@@ -89,7 +96,8 @@ export function explainFailure(error: unknown, url: URL, certificate: Certificat
     }
     default:
       if (/^(ERR_SSL|ERR_TLS|CERT_|EPROTO)/.test(code)) return fail("tls", `TLS with ${url.host} failed: ${message}`);
-      if (code.startsWith("HPE_")) return fail("connection", `${url.host} sent no valid HTTP: ${message}`);
+      if (code.startsWith("HPE_") || (cause as Error).name === "HTTPParserError")
+        return fail("connection", `${url.host} sent no valid HTTP: ${message}`);
       return fail("connection", `the request to ${url.host} failed: ${errorText(error)}`);
   }
 }

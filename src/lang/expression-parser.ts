@@ -117,6 +117,7 @@ export abstract class ExpressionParser extends TokenReader {
     if (this.at("identifier")) return this.identifier();
     const keyword = this.at("bool") || this.at("null");
     this.unexpected(`expected a field name, found ${this.found()}`, {
+      why: "behind `.` stands the name of a field or of an export",
       ...(keyword ? { hint: `write \`["${this.text()}"]\`` } : {}),
       ...(this.at("number") || this.at("float") ? { hint: "elements of lists are got by `[index]`" } : {}),
     });

@@ -52,13 +52,14 @@ export function formatValue(value: Value): string {
   return expression === undefined ? text : formatExpression(expression);
 }
 
-/** Alloy's layout if it is valid and means the same, else the safe one if that is; undefined if neither is. */
+/** Alloy's layout if it is valid and means the same, else the safe one if that does; undefined if neither does. */
 function safestOf(
   source: Source,
   print: (safe: boolean) => string,
   isValid: (text: string) => boolean,
   comments: boolean,
 ): string | undefined {
+  if (!isValid(source.text)) return undefined;
   const wanted = meaningOf(source, comments);
   for (const safe of [false, true]) {
     const text = print(safe);

@@ -289,7 +289,8 @@ export class Scanner {
     }
     const hint = /[\u2018-\u201f\u00ab\u00bb]/.test(character) ? 'strings are quoted by `"`' : undefined;
     const runEnd = illegalRunEnd(text, start);
-    this.#report({ code, message, start, end: runEnd, ...(hint === undefined ? {} : { hint }) });
+    const why = "it has no meaning outside of strings and comments";
+    this.#report({ code, message, start, end: runEnd, why, ...(hint === undefined ? {} : { hint }) });
     this.#offset = runEnd;
     return false;
   }

@@ -186,8 +186,15 @@ export type AnyAttribute = Attribute<any, any>;
 /** A body, or a function that gives it, for bodies that contain themselves. */
 export type BodySource<B> = BodySchema<B> | (() => BodySchema<B>);
 
-function bodyOf<B>(source: BodySource<B>): BodySchema<B> {
-  return typeof source === "function" ? source() : source;
+const resolved = new WeakMap<() => unknown, unknown>();
+
+/** What a function gives, asked for once: a body inside itself is then the same object on each level. */
+function resolve<T extends object>(source: T | (() => T)): T {
+  if (typeof source !== "function") return source;
+  const thunk = source as () => T;
+  let value = resolved.get(thunk) as T | undefined;
+  if (value === undefined) resolved.set(thunk, (value = thunk()));
+  return value;
 }
 
 interface BlockValues<B> {
@@ -214,7 +221,7 @@ export class Block<B, T = B | undefined> extends FieldBase<T> {
   }
 
   get body(): BodySchema<B> {
-    return bodyOf(this.#body);
+    return resolve(this.#body);
   }
 
   protected override copy(options: FieldOptions): this {
@@ -260,7 +267,7 @@ export class Blocks<B> extends FieldBase<readonly B[]> {
   }
 
   get body(): BodySchema<B> {
-    return bodyOf(this.#body);
+    return resolve(this.#body);
   }
 
   protected override copy(options: FieldOptions): this {
@@ -311,7 +318,7 @@ export class EnumBlocks<V> extends FieldBase<readonly V[]> {
 
   /** The bodies by kind: `json` for `stage.json`. */
   get members(): ReadonlyMap<string, AnyBody> {
-    return new Map(Object.entries(typeof this.#members === "function" ? this.#members() : this.#members));
+    return new Map(Object.entries(resolve(this.#members)));
   }
 
   protected override copy(options: FieldOptions): this {

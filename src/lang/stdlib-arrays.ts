@@ -1,6 +1,6 @@
 import { Labels } from "#base/labels";
 import { ConversionError, toArray, toObject, typeName, wrongType } from "./convert.ts";
-import { isNumber, toFloat } from "./number.ts";
+import { isNumber, numberKind, toFloat } from "./number.ts";
 import { equalValues } from "./operators.ts";
 import { isObjectValue, Secret, type Value, ValueError } from "./value.ts";
 
@@ -71,7 +71,9 @@ function objectsArgument(args: readonly Value[], at: number): readonly ObjectLik
 function agree(a: ObjectLike, b: ObjectLike, key: string): boolean {
   const left = a.get(key);
   const right = b.get(key);
-  return left !== undefined && right !== undefined && typeName(left) === typeName(right) && equalValues(left, right);
+  if (left === undefined || right === undefined || typeName(left) !== typeName(right)) return false;
+  // Unlike `==`, this tells a float from an int.
+  return equalValues(left, right) && (!isNumber(left) || numberKind(left) === numberKind(right));
 }
 
 function merge(a: ObjectLike, b: ObjectLike): Value {

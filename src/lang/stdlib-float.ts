@@ -1,5 +1,5 @@
 /**
- * Floats as Go's `strconv.FormatFloat` prints them, for the formats e, f and g. JavaScript's toFixed and toPrecision
+ * Floats as Go's `strconv.FormatFloat` prints them. JavaScript's toFixed and toPrecision
  * round halves up; Go rounds them to even, so digits come from the exact value.
  */
 
@@ -10,13 +10,15 @@ interface Digits {
   readonly point: number;
 }
 
-export type FloatFormat = "e" | "f" | "g";
+export type FloatFormat = "b" | "e" | "f" | "g" | "x";
 
 /** `precision` −1 is the shortest that reads back as the same double. Infinities and NaN give `+Inf`, `-Inf` and `NaN`. */
 export function formatGoFloat(value: number, format: FloatFormat, precision: number): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
   const sign = value < 0 || Object.is(value, -0) ? "-" : "";
+  if (format === "b") return sign + binary(Math.abs(value));
+  if (format === "x") return sign + hexadecimal(Math.abs(value), precision);
   const shortest = precision < 0;
   const exact = shortest ? shortestDigits(Math.abs(value)) : exactDigits(Math.abs(value));
   if (format === "f") {
@@ -32,7 +34,7 @@ export function formatGoFloat(value: number, format: FloatFormat, precision: num
   let threshold = significant;
   if (threshold > rounded.digits.length && rounded.digits.length >= rounded.point) threshold = rounded.digits.length;
   if (shortest) threshold = 6;
-  const exponent = rounded.digits === "" ? 0 : rounded.point - 1;
+  const exponent = rounded.point - 1;
   if (exponent < -4 || exponent >= threshold)
     return sign + exponential(rounded, Math.max(rounded.digits.length - 1, 0));
   return sign + fixed(rounded, Math.max(rounded.digits.length - rounded.point, 0));
@@ -43,15 +45,52 @@ function shortestDigits(value: number): Digits {
   return trimmed(mantissa.replace(".", ""), Number(exponent) + 1);
 }
 
-/** All decimal digits of a double, of which there are at most 1,075 or so. */
-function exactDigits(value: number): Digits {
+/** The value is mantissa × 2^exponent. */
+function parts(value: number): { readonly mantissa: bigint; readonly exponent: number } {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   const bits = view.getBigUint64(0);
   const biased = Number((bits >> 52n) & 0x7ffn);
   const fraction = bits & 0xfffffffffffffn;
   const mantissa = biased === 0 ? fraction : fraction | (1n << 52n);
-  const exponent = (biased === 0 ? 1 : biased) - 1075;
+  return { mantissa, exponent: (biased === 0 ? 1 : biased) - 1075 };
+}
+
+function signed(exponent: number, digits: number): string {
+  return `${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(digits, "0")}`;
+}
+
+/** `5066549580791808p-51`. */
+function binary(value: number): string {
+  const { mantissa, exponent } = parts(value);
+  return `${mantissa}p${signed(exponent, 1)}`;
+}
+
+/** `0x1.8p+01`, with `precision` digits behind the point or as many as it takes. */
+function hexadecimal(value: number, precision: number): string {
+  const { mantissa, exponent } = parts(value);
+  if (mantissa === 0n) return `0x0${precision > 0 ? `.${"0".repeat(precision)}` : ""}p+00`;
+  const shift = 53 - mantissa.toString(2).length;
+  let scaled = mantissa << BigInt(shift); // 1.(52 bits)
+  let power = exponent - shift + 52;
+  if (precision >= 0 && precision < 13) {
+    const unit = 1n << BigInt(52 - 4 * precision);
+    const rest = scaled % unit;
+    scaled -= rest;
+    if (rest * 2n > unit || (rest * 2n === unit && (scaled / unit) % 2n === 1n)) scaled += unit;
+    if (scaled >> 53n) {
+      scaled >>= 1n;
+      power += 1;
+    }
+  }
+  const all = (scaled & 0xfffffffffffffn).toString(16).padStart(13, "0");
+  const fraction = precision < 0 ? all.replace(/0+$/, "") : all.slice(0, precision).padEnd(precision, "0");
+  return `0x1${fraction === "" ? "" : `.${fraction}`}p${signed(power, 2)}`;
+}
+
+/** All decimal digits of a double, of which there are at most 1,075 or so. */
+function exactDigits(value: number): Digits {
+  const { mantissa, exponent } = parts(value);
   if (exponent >= 0) {
     const text = (mantissa << BigInt(exponent)).toString();
     return trimmed(text, text.length);
@@ -91,6 +130,5 @@ function fixed({ digits, point }: Digits, precision: number): string {
 function exponential({ digits, point }: Digits, precision: number): string {
   const exponent = digits === "" ? 0 : point - 1;
   const fraction = digits.slice(1).padEnd(precision, "0");
-  const magnitude = String(Math.abs(exponent)).padStart(2, "0");
-  return `${digits[0] ?? "0"}${precision > 0 ? `.${fraction}` : ""}e${exponent < 0 ? "-" : "+"}${magnitude}`;
+  return `${digits[0] ?? "0"}${precision > 0 ? `.${fraction}` : ""}e${signed(exponent, 2)}`;
 }

@@ -2,7 +2,7 @@ import { Labels, quote } from "#base/labels";
 import { quoteString } from "./literal.ts";
 import { isNumber, numberKind, toFloat, toInt64, toUint64 } from "./number.ts";
 import { compareText } from "./operators.ts";
-import { formatGoFloat } from "./stdlib-float.ts";
+import { type FloatFormat, formatGoFloat } from "./stdlib-float.ts";
 import type { Value } from "./value.ts";
 
 /**
@@ -15,6 +15,19 @@ export function sprintf(format: string, args: readonly Value[]): string {
 
 /** Widths and precisions beyond this are refused, as in Go. */
 const LARGEST = 1_000_000;
+
+const FLOAT_VERBS: ReadonlyMap<string, FloatFormat> = new Map<string, FloatFormat>([
+  ["v", "g"],
+  ["g", "g"],
+  ["G", "g"],
+  ["e", "e"],
+  ["E", "e"],
+  ["f", "f"],
+  ["F", "f"],
+  ["b", "b"],
+  ["x", "x"],
+  ["X", "x"],
+]);
 
 class Flags {
   sharp = false;
@@ -114,13 +127,15 @@ class Printer {
     else if (!this.#goodIndex) this.#out.push(`%!${verb}(BADINDEX)`);
     else if (this.#next >= this.#args.length) this.#out.push(`%!${verb}(MISSING)`);
     else {
-      if (verb === "v" && this.#flags.sharp) {
+      if (verb === "v" || verb === "w") {
+        this.#flags.sharpV = this.#flags.sharp;
         this.#flags.sharp = false;
-        this.#flags.sharpV = true;
+        // A plus only adds the names of fields to structs, of which there are none here.
+        this.#flags.plus = false;
       }
-      // %+v only adds field names to structs, of which there are none here.
-      if (verb === "v") this.#flags.plus = false;
-      this.#value(this.#args[this.#next++]!, verb);
+      const value = this.#args[this.#next++]!;
+      if (verb === "w") this.#badVerb(value, verb);
+      else this.#value(value, verb);
     }
   }
 
@@ -327,17 +342,12 @@ class Printer {
   }
 
   #float(value: number, verb: string): boolean {
-    const lower = verb === "F" ? "f" : verb === "v" ? "g" : verb.toLowerCase();
-    if (
-      !["e", "f", "g"].includes(lower) ||
-      (verb !== "F" && verb !== "E" && verb !== "G" && verb !== lower && verb !== "v")
-    ) {
-      return false;
-    }
+    const format = FLOAT_VERBS.get(verb);
+    if (format === undefined) return false;
     const { sharp, zero, plus, minus, space, width } = this.#flags;
-    const precision = this.#flags.precision ?? (lower === "g" ? -1 : 6);
-    let text = formatGoFloat(value, lower as "e" | "f" | "g", precision);
-    if (verb === "E" || verb === "G") text = text.replace("e", "E");
+    const precision = this.#flags.precision ?? (format === "e" || format === "f" ? 6 : -1);
+    let text = formatGoFloat(value, format, precision);
+    if (verb === "E" || verb === "G" || verb === "X") text = text.replace(/[a-z]+/g, (each) => each.toUpperCase());
     const sign = text.startsWith("-") ? "-" : plus ? "+" : space ? " " : "";
     const unsigned = text.replace(/^[+-]/, "");
     if (!Number.isFinite(value)) {
@@ -345,7 +355,8 @@ class Printer {
       this.#pad(Number.isNaN(value) ? sign + unsigned : (sign === "" ? "+" : sign) + unsigned, " ");
       return true;
     }
-    const body = sharp ? withPoint(unsigned, lower === "g" ? (precision < 0 ? 6 : precision) : 0) : unsigned;
+    const significant = format === "g" || verb === "x" ? (precision < 0 ? 6 : precision) : 0;
+    const body = sharp && format !== "b" ? withPoint(unsigned, significant) : unsigned;
     if (zero && !minus && width !== undefined) this.#out.push(sign + body.padStart(width - sign.length, "0"));
     else this.#pad(sign + body, " ");
     return true;
@@ -361,7 +372,9 @@ class Printer {
 
 /** A decimal point even where there is no fraction, and zeros up to `significant` digits. */
 function withPoint(unsigned: string, significant: number): string {
-  const [, number, tail] = /^([^eE]*)(.*)$/.exec(unsigned) as unknown as [string, string, string];
+  const isHexadecimal = /^0[xX]/.test(unsigned);
+  const [, number, tail] = (isHexadecimal ? /^([^pP]*)(.*)$/ : /^([^eE]*)(.*)$/).exec(unsigned) as unknown as string[];
+  if (number === undefined || tail === undefined) return unsigned;
   let missing = significant - number.replace(".", "").replace(/^0+/, "").length;
   if (!number.includes(".") && number === "0") missing -= 1;
   return `${number}${number.includes(".") ? "" : "."}${"0".repeat(Math.max(missing, 0))}${tail}`;

@@ -18,6 +18,7 @@ export function parseYaml(text: string): Value {
     merge: false,
     logLevel: "silent",
     strict: false,
+    resolveKnownTags: false,
   });
   const error = document.errors.find((each) => each.code !== "MULTIPLE_DOCS");
   if (error !== undefined) {

@@ -219,6 +219,8 @@ test("every problem of a configuration is reported, with its place", async (t) =
     test.value "twice" { input = 2 }
     test.value { input = 1 }
     test.value "ref" { input = test.value.twise.value }
+    test.source "s" { forward_to = [test.valu.typo.receiver] }
+    test.value "attribute" { inptu = 1 }
     test.experimental "e" { input = 1 }
     test.community "c" { input = 1 }
     remotecfg { }
@@ -230,8 +232,10 @@ test("every problem of a configuration is reported, with its place", async (t) =
     "config.attribute_at_top",
     "config.community",
     "config.duplicate_block",
+    "config.missing_argument",
     "config.missing_label",
     "config.stability",
+    "config.unknown_argument",
     "config.unknown_component",
     "config.unknown_reference",
     "config.unsupported",

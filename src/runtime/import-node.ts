@@ -6,6 +6,7 @@ import { decodeBody } from "#lang/decode";
 import { type Diagnostic, DiagnosticError } from "#lang/diagnostic";
 import type { Scope } from "#lang/evaluate";
 import { parseFile } from "#lang/parser";
+import { decodeSource } from "#lang/position";
 import { Secret } from "#lang/value";
 import { type ImportFileArguments, importFileSchema } from "./blocks/import-file.ts";
 import { importStringSchema } from "./blocks/import-string.ts";
@@ -191,11 +192,9 @@ function argumentsOf<A>(decoded: { value?: A | undefined; diagnostics: readonly 
 /** The text of a file, or of all `*.alloy` files of a folder in the order of their names, which together are one module. */
 function readTexts(path: string, block: BlockStatement): { texts: Text[]; folder: string } {
   try {
-    if (!isFolder(path)) return { texts: [{ name: path, text: readFileSync(path, "utf8") }], folder: dirname(path) };
+    if (!isFolder(path)) return { texts: [decodeSource(path, readFileSync(path))], folder: dirname(path) };
     const names = readdirSync(path).filter((name) => name.endsWith(".alloy"));
-    const texts = names
-      .sort()
-      .map((name) => ({ name: join(path, name), text: readFileSync(join(path, name), "utf8") }));
+    const texts = names.sort().map((name) => decodeSource(join(path, name), readFileSync(join(path, name))));
     return { texts, folder: path };
   } catch (error) {
     throw new DiagnosticError([

@@ -99,15 +99,15 @@ export class Module {
       declarations,
       knowsName: (name) => variables.has(name) || knows(outer, name),
     });
-    if (plan.diagnostics.some((each) => each.severity === "error")) throw new DiagnosticError(plan.diagnostics);
 
     const running = new Map(this.#entries.map((entry) => [entry.planned.id, entry]));
     const prepared: { entry: Entry; change: Change }[] = [];
     const pending = new Map<string, Change>();
     const nodes = new Map<string, GraphNode>();
     const scope = new ModuleScope(variables, outer, () => nodes, pending);
-    const problems: Diagnostic[] = [];
-    const failed = new Set<string>();
+    // With errors in the plan nothing will come of this, but the blocks' own errors shall be reported as well.
+    const problems = plan.diagnostics.filter((each) => each.severity === "error");
+    const failed = new Set(plan.broken);
     for (const planned of plan.blocks) {
       if ([...planned.dependencies].some((id) => failed.has(id))) {
         failed.add(planned.id); // its own message would only repeat that of the one it depends on
@@ -126,7 +126,9 @@ export class Module {
         pending.set(planned.id, change);
       } catch (error) {
         failed.add(planned.id);
-        problems.push(...diagnosticsOf(error, planned));
+        problems.push(
+          ...diagnosticsOf(error, planned).filter((each) => !problems.some((known) => covers(known, each))),
+        );
       }
     }
     if (problems.length > 0) {
@@ -273,6 +275,13 @@ export class Module {
 
 /** How long a restarted or removed node may take to hand on what it holds. */
 export const REPLACE_DEADLINE_MS = 10_000;
+
+/** Whether `known` is about the same text, as an unknown reference that evaluation stumbles over again. */
+function covers(known: Diagnostic, next: Diagnostic): boolean {
+  const [a, b] = [known.span, next.span];
+  if (a === undefined || b === undefined) return known.message === next.message;
+  return a.source === b.source && b.start < a.end && a.start < b.end;
+}
 
 function knows(scope: Scope | undefined, name: string): boolean {
   return scope !== undefined && (scope.lookup(name) !== undefined || knows(scope.parent, name));

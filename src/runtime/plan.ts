@@ -28,6 +28,8 @@ export interface Plan {
   /** In the order of evaluation. */
   readonly blocks: readonly PlannedBlock[];
   readonly diagnostics: readonly Diagnostic[];
+  /** Ids of blocks that have an error of their own: what refers to them need not be reported as well. */
+  readonly broken: ReadonlySet<string>;
 }
 
 const KINDS: ReadonlyMap<string, PlannedKind> = new Map<string, PlannedKind>([
@@ -57,6 +59,7 @@ export interface PlanOptions {
 /** Checks a module's blocks against each other: kinds, labels, duplicates, references, cycles. Loads the definitions they need. */
 export async function planModule(body: Body, options: PlanOptions): Promise<Plan> {
   const diagnostics: Diagnostic[] = [];
+  const broken = new Set<string>();
   const found = new Map<string, { kind: PlannedKind; block: BlockStatement; definition?: ComponentDefinition }>();
   const blocks = body.filter((statement) => isBlock(statement, diagnostics));
   for (const block of blocks) if (blockName(block) === "declare") options.declarations.add(block);
@@ -66,21 +69,27 @@ export async function planModule(body: Body, options: PlanOptions): Promise<Plan
   }
   for (const block of blocks) {
     const classified = await classify(block, options, diagnostics);
-    if (classified === undefined) continue;
     const id = nodeId(block);
+    if (classified === undefined) {
+      if (block.label !== undefined) broken.add(id);
+      continue;
+    }
     const first = found.get(id);
     if (first !== undefined) diagnostics.push(duplicate(id, block, first.block));
     else found.set(id, classified);
   }
-  const ids = new Set(found.keys());
+  const ids = new Set([...found.keys(), ...broken]);
   const planned = new Map<string, PlannedBlock>();
   for (const [id, { kind, block, definition }] of found) {
     const dependencies = dependenciesOf(block, kind, ids, options, diagnostics);
     planned.set(id, { id, kind, block, definition, dependencies });
   }
   const { order, cycles } = orderNodes(new Map([...planned].map(([id, each]) => [id, each.dependencies])));
-  for (const cycle of cycles) diagnostics.push(cycleDiagnostic(cycle, planned));
-  return { blocks: order.map((id) => planned.get(id)!), diagnostics };
+  for (const cycle of cycles) {
+    diagnostics.push(cycleDiagnostic(cycle, planned));
+    for (const id of cycle) broken.add(id);
+  }
+  return { blocks: order.map((id) => planned.get(id)!), diagnostics, broken };
 }
 
 function isBlock(statement: Statement, diagnostics: Diagnostic[]): statement is BlockStatement {

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { formatFile } from "#lang/format";
 import { parseFile } from "#lang/parser";
+import { decodeSource } from "#lang/position";
 import { renderDiagnostics } from "#lang/render";
 import { type Command, EXIT, wantsColor } from "../cli.ts";
 import { UsageError } from "../command-line.ts";
@@ -33,10 +34,8 @@ export const fmt: Command = {
     const test = line.flags.get("test") === true;
     if (write && test) throw new UsageError("the -w and -t flags cannot both be set");
     if (write && path === "-") throw new UsageError("-w needs a file; standard input cannot be written");
-    const source = {
-      name: path === "-" ? "<stdin>" : path,
-      text: path === "-" ? await text(process.stdin) : readFileSync(path, "utf8"),
-    };
+    const bytes = path === "-" ? await buffer(process.stdin) : readFileSync(path);
+    const source = decodeSource(path === "-" ? "<stdin>" : path, bytes);
     const { file, diagnostics } = parseFile(source);
     if (diagnostics.some((each) => each.severity === "error")) {
       terminal.error(renderDiagnostics(diagnostics, { color: wantsColor() }));

@@ -231,7 +231,8 @@ export function sameSubmatches(node: Node): boolean {
 }
 
 function captureCount(node: Node): number {
-  if (node.kind === "concat" || node.kind === "alternate") return node.parts.reduce((sum, part) => sum + captureCount(part), 0);
+  if (node.kind === "concat" || node.kind === "alternate")
+    return node.parts.reduce((sum, part) => sum + captureCount(part), 0);
   if (node.kind === "repeat") return captureCount(node.body);
   return node.kind === "capture" ? 1 + captureCount(node.body) : 0;
 }

@@ -36,7 +36,11 @@ export function planOffsets(root: Node): OffsetPlan {
   }
 
   /** Groups are numbered by their opening parentheses, so the number is taken before the body is made. */
-  function around(make: () => { node: Node; plan: Plan | undefined }): { node: Node; group: number; plan: Plan | undefined } {
+  function around(make: () => { node: Node; plan: Plan | undefined }): {
+    node: Node;
+    group: number;
+    plan: Plan | undefined;
+  } {
     groups += 1;
     const index = groups;
     const { node, plan } = make();

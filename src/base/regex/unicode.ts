@@ -85,7 +85,8 @@ function lookUp(name: string): Ranges | undefined {
  * are written with underscores, which older versions did; we do.
  */
 function scriptName(canonical: string): string | undefined {
-  for (const script of SCRIPTS.split(" ")) if (script.replaceAll("_", "").toLowerCase() === canonical.toLowerCase()) return script;
+  for (const script of SCRIPTS.split(" "))
+    if (script.replaceAll("_", "").toLowerCase() === canonical.toLowerCase()) return script;
   return undefined;
 }
 
@@ -129,7 +130,6 @@ function codePoints(): string[] {
   }
   return allCodePoints;
 }
-
 
 const CATEGORIES = new Set(
   "C Cc Cf Cn Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs".split(" "),

@@ -1,5 +1,6 @@
 import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
+import { HttpClientError } from "#kits/http-client";
 import { splitPush } from "#formats/loki-push";
 import { compress, uncompress } from "#formats/snappy";
 import { type AlloyReason, type DropReason, MAX_REQUEST_BYTES, type WriteMetrics } from "./write-metrics.ts";
@@ -136,11 +137,7 @@ export class Delivery {
       return this.#judge(answer.status, answer.text, answer.retryAfter);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      const timedOut = isTimeout(error);
-      const problem = timedOut
-        ? `${host} did not answer in time: ${errorText(error)}; check that it is up, or raise remote_timeout`
-        : `${host} cannot be reached: ${errorText(error)}; check the url, the network and the TLS settings`;
-      return verdict("retry", timedOut ? "timeout" : "unreachable", problem, -1);
+      return this.#judgeFailure(error);
     } finally {
       const seconds = (this.#clock.monotonic() - began) / 1000;
       this.#metrics.requestDuration.labels(String(status), host, body.tenant).observe(seconds);
@@ -154,6 +151,23 @@ export class Delivery {
     headers["content-encoding"] = "snappy";
     if (tenant !== "") headers["x-scope-orgid"] = tenant;
     return headers;
+  }
+
+  #judgeFailure(error: unknown): Verdict {
+    const { host } = this.#options;
+    const kind = error instanceof HttpClientError ? error.kind : "connection";
+    const failure = `cannot send to ${host}: ${errorText(error)}`;
+    switch (kind) {
+      case "timeout":
+        return verdict("retry", "timeout", `${failure}; check that it is up, or raise remote_timeout`, -1);
+      case "authentication":
+        return verdict("refused", "unauthorized", `${failure}; check the endpoint's credentials`, -1);
+      case "configuration":
+      case "redirect":
+        return verdict("refused", "not_found", `${failure}; check the url`, -1);
+      default:
+        return verdict("retry", "unreachable", `${failure}; check the url, the network and the TLS settings`, -1);
+    }
   }
 
   #judge(status: number, text: string, retryAfter: string | undefined): Verdict {
@@ -220,13 +234,6 @@ export function retryAfterMs(header: string | undefined, now: number): number | 
   if (header === undefined) return undefined;
   const ms = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
   return Number.isFinite(ms) && ms > 0 ? Math.min(ms, LONGEST_RETRY_AFTER_MS) : undefined;
-}
-
-function isTimeout(error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    if (each.name === "TimeoutError" || /TIMEOUT|ETIMEDOUT/.test((each as NodeJS.ErrnoException).code ?? "")) return true;
-  }
-  return false;
 }
 
 export function byteLength(chunks: readonly Uint8Array[]): number {

@@ -75,14 +75,9 @@ export class Endpoint {
 
   /** Sends until `signal` is aborted or the endpoint is drained. */
   async run(signal: AbortSignal): Promise<void> {
-    this.#runs = Promise.allSettled(
-      this.#shards.map((shard) =>
-        shard.run(signal).catch((error) => {
-          if (!signal.aborted) throw error;
-        }),
-      ),
-    );
-    await this.#runs;
+    const runs = Promise.all(this.#shards.map((shard) => shard.run(signal)));
+    this.#runs = runs.catch(() => {});
+    await runs;
   }
 
   /** Takes all entries of a batch into the queues; waits where they are full and may block. */

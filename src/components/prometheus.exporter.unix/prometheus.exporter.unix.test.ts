@@ -3,11 +3,10 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import type { MetricFamily } from "#base/metrics";
 import { DiagnosticError } from "#lang/diagnostic";
 import { startComponent, type TestComponent } from "#pipeline/testing";
 import unix from "./prometheus.exporter.unix.ts";
-import { parseTextFile } from "./text-file.ts";
+import { parseTextFile, type TextFamily } from "./text-file.ts";
 
 const NODE_EXPORTER = "/usr/bin/prometheus-node-exporter";
 
@@ -97,8 +96,8 @@ const OLDER = [
   // Reads netlink by default; Alloy sets it to read /proc/net/dev, where this is not.
   /^node_network_receive_nohandler_total$/,
 ];
-const NEW_LABELS: ReadonlyMap<string, readonly string[]> = new Map([
-  ["node_disk_info", ["rotational"]], // 1.6
+const NEW_LABELS: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ["node_disk_info", ["rotational"]], // 1.9
   ["node_exporter_build_info", ["tags"]], // 1.6
   ["node_network_info", ["adminstate"]], // 1.6
   ...["avail_bytes", "device_error", "files", "files_free", "free_bytes", "readonly", "size_bytes"].map(
@@ -108,7 +107,7 @@ const NEW_LABELS: ReadonlyMap<string, readonly string[]> = new Map([
 
 test("values are plausible, and every default collector reports how it went", async () => {
   await using component = await startComponent(unix, "");
-  const families = new Map(parseTextFile(await scrape(component)).map((family) => [family.name, family]));
+  const families = familiesOf(await scrape(component));
   const value = (name: string) => families.get(name)?.samples[0]?.value ?? Number.NaN;
   assert.ok(Math.abs(value("node_time_seconds") - Date.now() / 1000) < 60);
   assert.ok(value("node_memory_MemTotal_bytes") > value("node_memory_MemFree_bytes"));
@@ -131,7 +130,11 @@ const DEFAULT_COLLECTORS = [
   ...["timex", "udp_queues", "uname", "vmstat", "watchdog", "xfs", "zfs"],
 ];
 
-function collectors(families: ReadonlyMap<string, Pick<MetricFamily, "samples">>): string[] {
+function familiesOf(page: string): ReadonlyMap<string, TextFamily> {
+  return new Map(parseTextFile(page).map((family) => [family.name, family] as const));
+}
+
+function collectors(families: ReadonlyMap<string, TextFamily>): string[] {
   return families
     .get("node_scrape_collector_success")!
     .samples.map(({ labels }) => labels[1]!)
@@ -142,7 +145,7 @@ test("collectors are chosen by name; those that are missing show as failed", asy
   const config =
     'set_collectors = ["loadavg", "uname", "systemd"]\ndisable_collectors = ["uname"]\nenable_collectors = ["stat", "thermal", "nonsense"]';
   await using component = await startComponent(unix, config);
-  const families = new Map(parseTextFile(await scrape(component)).map((family) => [family.name, family]));
+  const families = familiesOf(await scrape(component));
   assert.deepEqual(collectors(families), ["loadavg", "stat", "systemd"]);
   const success = families.get("node_scrape_collector_success")!.samples;
   assert.equal(success.find(({ labels }) => labels[1] === "systemd")?.value, 0);

@@ -27,6 +27,7 @@ export default defineComponent({
     const out = new MetricFanout(ctx, args.forward_to);
     const failures = new FailureLog(ctx.log, () => ctx.clock.now());
     let job = args.job_name || ctx.id;
+    let timeoutMs = args.scrape_timeout;
     const pool = new ScrapePool(
       ctx,
       (batch, signal) => out.consume(batch, signal),
@@ -53,9 +54,11 @@ export default defineComponent({
         failures.path = next.scrape_failure_log_file;
         pool.sync(configuration(next, client));
         ctx.metrics.reloads.inc();
+        const longest = Math.max(timeoutMs, next.scrape_timeout);
+        timeoutMs = next.scrape_timeout;
         // Scrapes under way keep the old client until the longest of them must have ended.
         ctx.run(async (signal) => {
-          await ctx.clock.sleep(args.scrape_timeout, signal).catch(() => {});
+          await ctx.clock.sleep(longest, signal).catch(() => {});
           await old.close();
         });
       },

@@ -1,0 +1,72 @@
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { getAsset, getAssetKeys, isSea } from "node:sea";
+import { fileURLToPath } from "node:url";
+import type { HttpResponse } from "#pipeline/component";
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+};
+
+/** Nothing from outside, nothing inline but what the page's own files hold. */
+const SECURITY_HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cache-Control": "no-cache",
+};
+
+/** What marks the files of the page among the assets of the single executable. */
+export const PAGE_ASSET_PREFIX = "web/";
+
+/** The files of the agent's page, from `web/public` or from inside the single executable. */
+export class Page {
+  readonly #files: ReadonlyMap<string, Uint8Array>;
+
+  constructor(files: ReadonlyMap<string, Uint8Array>) {
+    this.#files = files;
+  }
+
+  /** Serves a path below the prefix; paths without an extension are views of the page, and get the page itself. */
+  serve(path: string, prefix: string): HttpResponse {
+    const name = path === "/" || extname(path) === "" ? "index.html" : path.slice(1);
+    const file = this.#files.get(name);
+    if (file === undefined)
+      return { status: 404, headers: { "Content-Type": "text/plain" }, body: "404 page not found\n" };
+    const headers = { ...SECURITY_HEADERS, "Content-Type": TYPES[extname(name)] ?? "application/octet-stream" };
+    if (name !== "index.html") return { status: 200, headers, body: file };
+    const base = `${prefix.replace(/\/+$/, "")}/`;
+    return {
+      status: 200,
+      headers,
+      body: Buffer.from(file).toString("utf8").replace('<base href="/"', `<base href="${base}"`),
+    };
+  }
+}
+
+export async function openPage(): Promise<Page> {
+  const files = new Map<string, Uint8Array>();
+  if (isSea()) {
+    for (const key of getAssetKeys()) {
+      if (key.startsWith(PAGE_ASSET_PREFIX))
+        files.set(key.slice(PAGE_ASSET_PREFIX.length), new Uint8Array(getAsset(key)));
+    }
+    return new Page(files);
+  }
+  const folder = pageFolder();
+  for (const name of globSync("**/*.*", { cwd: folder })) files.set(name, readFileSync(join(folder, name)));
+  return new Page(files);
+}
+
+/** Beside the sources in a checkout, beside the code in the npm package. */
+function pageFolder(): string {
+  const candidates = ["../../web/public/", "../web/"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const found = candidates.find((path) => existsSync(join(path, "index.html")));
+  if (found === undefined) throw new Error(`the files of the page are missing; looked in ${candidates.join(" and ")}`);
+  return found;
+}

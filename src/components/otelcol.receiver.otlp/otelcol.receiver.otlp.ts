@@ -1,0 +1,230 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { TlsOptions } from "node:tls";
+import { GRPC, GrpcError } from "#formats/grpc";
+import type { OtlpKind } from "#formats/otlp";
+import { type GrpcHandler, GrpcServer } from "#kits/grpc-server";
+import { AuthenticationError, serverAuth } from "#kits/otelcol-auth";
+import { OtelHttpServer } from "#kits/otelcol-http-server";
+import { EXPORT_PATHS, type IntakeCounters, OtlpIntake } from "#kits/otelcol-intake";
+import { parseListenAddress } from "#kits/otelcol-listen";
+import { Listener } from "#kits/otelcol-listener";
+import { receiverMetrics, rpcRecorder, rpcServerMetrics } from "#kits/otelcol-metrics";
+import { debugMetricsSchema, outputSchema } from "#kits/otelcol-schema";
+import { type GrpcServerArguments, grpcServerSchema, httpServerFields } from "#kits/otelcol-server-schema";
+import { sameArguments } from "#lang/decode";
+import { type Infer, s } from "#lang/schema";
+import { type ComponentContext, defineComponent } from "#pipeline/component";
+import { acceptedResponse, checkRequest, failedResponse, refusedResponse, requestBytes } from "./http-protocol.ts";
+
+const KINDS: readonly OtlpKind[] = ["traces", "metrics", "logs"];
+const EMPTY = new Uint8Array(0);
+
+const httpSchema = s
+  .object({
+    ...httpServerFields("0.0.0.0:4318"),
+    traces_url_path: s.string().default("/v1/traces").doc("Path for traces."),
+    metrics_url_path: s.string().default("/v1/metrics").doc("Path for metrics."),
+    logs_url_path: s.string().default("/v1/logs").doc("Path for logs."),
+  })
+  .rule("traces_url_path", (a) => a.traces_url_path !== "", "cannot be empty")
+  .rule("metrics_url_path", (a) => a.metrics_url_path !== "", "cannot be empty")
+  .rule("logs_url_path", (a) => a.logs_url_path !== "", "cannot be empty");
+type HttpArguments = Infer<typeof httpSchema>;
+
+const grpcSchema = grpcServerSchema("0.0.0.0:4317");
+
+const args = s.object({
+  grpc: s.block(grpcSchema).doc("Listens for OTLP over gRPC."),
+  http: s.block(httpSchema).doc("Listens for OTLP over HTTP."),
+  debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
+  output: s.block(outputSchema).required().doc("Where received data goes."),
+});
+
+const metrics = { ...receiverMetrics, ...rpcServerMetrics };
+type Context = ComponentContext<Record<never, never>, typeof metrics>;
+
+export default defineComponent({
+  name: "otelcol.receiver.otlp",
+  stability: "generally-available",
+  summary: "Receives traces, metrics and logs in OTLP over gRPC and HTTP.",
+  example: `otelcol.receiver.otlp "default" {
+  grpc { }
+  http { }
+
+  output {
+    traces  = [otelcol.exporter.otlp.default.input]
+    metrics = [otelcol.exporter.otlp.default.input]
+    logs    = [otelcol.exporter.otlp.default.input]
+  }
+}
+
+otelcol.exporter.otlp "default" {
+  client {
+    endpoint = "localhost:4320"
+  }
+}`,
+  args,
+  metrics,
+
+  start(ctx, first) {
+    const outputs = {
+      traces: ctx.fanout("otlp", first.output.traces),
+      metrics: ctx.fanout("otlp", first.output.metrics),
+      logs: ctx.fanout("otlp", first.output.logs),
+    };
+    const intake = new OtlpIntake(outputs, ctx.log);
+    const problems = new Map<string, string>();
+    const grpc = new Listener(ctx, "grpc", problems);
+    const http = new Listener(ctx, "http", problems);
+    const recordCall = rpcRecorder(ctx.metrics);
+    let current = first;
+    apply(first);
+
+    function apply(next: typeof first): void {
+      if (next.grpc === undefined) grpc.off();
+      else {
+        const { grpc: block } = next;
+        // What the arguments alone make wrong fails here, before anything changes.
+        parseListenAddress(block.endpoint, block.transport);
+        serverAuth(block.auth);
+        grpc.on(block.tls, (tls) => grpcServer(block, tls, intake, counters(ctx, "grpc"), recordCall));
+      }
+      if (next.http === undefined) http.off();
+      else {
+        const { http: block } = next;
+        parseListenAddress(block.endpoint);
+        serverAuth(block.auth);
+        http.on(block.tls, (tls) => httpServer(block, tls, intake, counters(ctx, "http")));
+      }
+    }
+
+    return {
+      update(next) {
+        for (const kind of KINDS) outputs[kind].set(next.output[kind]);
+        // Listeners live on when only the outputs changed.
+        if (!sameArguments(args, { ...next, output: current.output }, current)) apply(next);
+        current = next;
+      },
+      async drain(deadline) {
+        await Promise.all([grpc.close(deadline), http.close(deadline)]);
+      },
+      debugInfo: () => ({ listeners: { grpc: grpc.address, http: http.address } }),
+    };
+  },
+});
+
+function counters(ctx: Context, transport: string): IntakeCounters {
+  const labels = [`otlp/${ctx.id}`, transport];
+  const { acceptedTraces, acceptedMetrics, acceptedLogs, refusedTraces, refusedMetrics, refusedLogs } = ctx.metrics;
+  return {
+    accepted: {
+      traces: acceptedTraces.labels(...labels),
+      metrics: acceptedMetrics.labels(...labels),
+      logs: acceptedLogs.labels(...labels),
+    },
+    refused: {
+      traces: refusedTraces.labels(...labels),
+      metrics: refusedMetrics.labels(...labels),
+      logs: refusedLogs.labels(...labels),
+    },
+  };
+}
+
+function grpcServer(
+  block: GrpcServerArguments,
+  tls: TlsOptions | undefined,
+  intake: OtlpIntake,
+  counts: IntakeCounters,
+  recordCall: ReturnType<typeof rpcRecorder>,
+): GrpcServer {
+  const handlers = new Map<string, GrpcHandler>();
+  for (const kind of KINDS) {
+    handlers.set(EXPORT_PATHS[kind], (bytes, call) => {
+      if (!intake.takes(kind)) throw new GrpcError(GRPC.UNIMPLEMENTED, `no component takes ${kind} here`);
+      const clientMetadata = block.include_metadata ? callMetadata(call.headers) : undefined;
+      const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, signal: () => call.signal });
+      return result === undefined ? EMPTY : result.then(() => EMPTY);
+    });
+  }
+  const authenticate = serverAuth(block.auth);
+  const { server_parameters: parameters, enforcement_policy: policy } = block.keepalive;
+  return new GrpcServer({
+    address: parseListenAddress(block.endpoint, block.transport),
+    tls,
+    maxMessageBytes: block.max_recv_msg_size,
+    maxConcurrentStreams: block.max_concurrent_streams,
+    keepalive: {
+      maxConnectionIdleMs: parameters.max_connection_idle || undefined,
+      maxConnectionAgeMs: parameters.max_connection_age || undefined,
+      maxConnectionAgeGraceMs: parameters.max_connection_age_grace || undefined,
+      pingAfterMs: parameters.time,
+      pingTimeoutMs: parameters.timeout,
+      minPingIntervalMs: policy.min_time,
+      permitWithoutStream: policy.permit_without_stream,
+    },
+    handlers,
+    authenticate:
+      authenticate === undefined
+        ? undefined
+        : async (headers) => {
+            try {
+              await authenticate(
+                new Map([...callMetadata(headers)].map(([name, values]) => [name, values.join(", ")])),
+              );
+            } catch (error) {
+              if (!(error instanceof AuthenticationError)) throw error;
+              throw new GrpcError(GRPC.UNAUTHENTICATED, error.message, { cause: error });
+            }
+          },
+    onCall: (report) =>
+      recordCall(report.path, report.code, report.durationMs, report.requestBytes, report.responseBytes),
+  });
+}
+
+function callMetadata(headers: IncomingHttpHeaders): ReadonlyMap<string, readonly string[]> {
+  const metadata = new Map<string, readonly string[]>();
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !name.startsWith(":")) metadata.set(name, Array.isArray(value) ? value : [value]);
+  }
+  const authority = (headers as Record<string, string>)[":authority"];
+  if (authority !== undefined) metadata.set(":authority", [authority]);
+  return metadata;
+}
+
+function httpServer(
+  block: HttpArguments,
+  tls: TlsOptions | undefined,
+  intake: OtlpIntake,
+  counts: IntakeCounters,
+): OtelHttpServer {
+  const withSlash = (path: string) => (path.startsWith("/") ? path : `/${path}`);
+  const kinds = new Map<string, OtlpKind>([
+    [withSlash(block.traces_url_path), "traces"],
+    [withSlash(block.metrics_url_path), "metrics"],
+    [withSlash(block.logs_url_path), "logs"],
+  ]);
+  return new OtelHttpServer({
+    args: block,
+    tls,
+    check: (method, path, headers) => {
+      const kind = kinds.get(path);
+      return checkRequest(kind !== undefined && intake.takes(kind), method, headers);
+    },
+    refuse: refusedResponse,
+    handle(request) {
+      const kind = kinds.get(request.path)!;
+      try {
+        const bytes = requestBytes(kind, request);
+        const clientMetadata = block.include_metadata ? request.allHeaders() : undefined;
+        const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, signal: () => request.signal });
+        if (result === undefined) return acceptedResponse(request.headers);
+        return result.then(
+          () => acceptedResponse(request.headers),
+          (error) => failedResponse(error, request.headers),
+        );
+      } catch (error) {
+        return failedResponse(error, request.headers);
+      }
+    },
+  });
+}
