@@ -12,9 +12,11 @@ import type { HttpHandler, HttpResponse, Services, Stability } from "#pipeline/c
 import { SeriesRegistry } from "#pipeline/series";
 import { ComponentNode } from "#runtime/component-node";
 import { Controller } from "#runtime/controller";
+import type { BlockHandler } from "#runtime/environment";
 import type { ChangeReport } from "#runtime/module";
 import type { ComponentRegistry } from "#runtime/registry";
 import { createApi } from "./api/api.ts";
+import { ApiServer } from "./api-server.ts";
 import { host } from "./host.ts";
 import type { LogOutput } from "./log-output.ts";
 import { openPage, type Page } from "./page.ts";
@@ -27,6 +29,8 @@ export interface AgentOptions {
   readonly version: string;
   readonly registry: ComponentRegistry;
   readonly storagePath: string;
+  /** `host:port` of the HTTP API. */
+  readonly listenAddress: string;
   readonly memoryAddress: string;
   readonly uiPathPrefix: string;
   readonly enablePprof: boolean;
@@ -51,7 +55,7 @@ const METRICS = {
 /** Several events of one save are one reload. */
 const WATCH_SETTLE_MS = 200;
 
-/** One running agent: its configuration, its components, and what it says of itself. The HTTP server is the caller's. */
+/** One running agent: its configuration, its components, its HTTP API, and what it says of itself. */
 export class Agent {
   readonly options: AgentOptions;
   readonly clock: Clock = systemClock;
@@ -61,6 +65,7 @@ export class Agent {
   readonly controller: Controller;
   /** Serves the whole HTTP API. */
   readonly handle: HttpHandler;
+  readonly server: ApiServer;
   readonly startedMs = Date.now();
   readonly tracing: SelfTracing;
   liveDebugging = false;
@@ -72,12 +77,7 @@ export class Agent {
   readonly #stack = new AsyncDisposableStack();
   #stopping = false;
 
-  constructor(
-    options: AgentOptions,
-    logOutput: LogOutput,
-    httpAddress: string,
-    blocks: ReadonlyMap<string, { apply(args: unknown): void }>,
-  ) {
+  constructor(options: AgentOptions, logOutput: LogOutput) {
     this.options = options;
     this.logOutput = logOutput;
     this.log = createLogger(logOutput);
@@ -86,29 +86,35 @@ export class Agent {
     this.#stack.defer(registerProcessMetrics(this.metrics, options.version));
     this.metrics.registerCollector(() => this.#flowMetrics());
     this.handle = createApi(this);
+    this.server = new ApiServer(options.listenAddress, this.handle, this.log);
     const services: Services = {
       metrics: this.metrics,
       series: new SeriesRegistry(),
-      httpAddress,
+      httpAddress: options.listenAddress,
       memoryAddress: options.memoryAddress,
       minimumStability: options.minimumStability,
       version: options.version,
       fetchLocal: (path, headers, signal) => this.#fetchLocal(path, headers, signal),
     };
-    const own = new Map(blocks);
-    own.set("logging", logOutput);
-    own.set("tracing", this.tracing);
-    own.set("livedebugging", {
-      apply: (args) => {
-        this.liveDebugging = (args as { enabled: boolean } | undefined)?.enabled ?? false;
-      },
-    });
+    const blocks = new Map<string, BlockHandler>([
+      ["http", this.server],
+      ["logging", logOutput],
+      ["tracing", this.tracing],
+      [
+        "livedebugging",
+        {
+          apply: (args) => {
+            this.liveDebugging = (args as { enabled: boolean } | undefined)?.enabled ?? false;
+          },
+        },
+      ],
+    ]);
     this.controller = new Controller({
       clock: this.clock,
       log: this.log,
       services,
       registry: options.registry,
-      blocks: own,
+      blocks,
       tracer: this.tracing,
       storagePath: resolve(options.storagePath),
       communityComponents: options.communityComponents,
@@ -175,6 +181,7 @@ export class Agent {
     this.#stopping = true;
     await this.tracing.close();
     await this.controller.stop(this.options.shutdownDeadlineMs);
+    await this.server.close();
     await this.#stack.disposeAsync();
   }
 

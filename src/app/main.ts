@@ -1,11 +1,11 @@
-import { setFlagsFromString } from "node:v8";
+import "./regex-engines.ts"; // first: see there
 
-// The regular expression engines must be chosen before the first pattern is compiled (see base/regex.ts).
-setFlagsFromString("--enable-experimental-regexp-engine");
-setFlagsFromString("--enable-experimental-regexp-engine-on-excessive-backtracks");
+import { runCommand } from "./cli.ts";
 
-const { runCommand } = await import("./cli.ts");
-process.exitCode = await runCommand(process.argv.slice(2), {
+// No top-level await: the single executable's code cache needs a main program in CommonJS.
+void runCommand(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   error: (text) => void process.stderr.write(text),
+}).then((code) => {
+  process.exitCode = code;
 });

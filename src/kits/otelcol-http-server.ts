@@ -69,10 +69,12 @@ export class OtelHttpServer {
     this.#authenticate = serverAuth(args.auth);
     this.#maxBodyBytes = args.max_request_body_size || DEFAULT_MAX_BODY_BYTES;
     const listener = (request: Request, response: Response) => void this.#serve(request, response);
+    // Node counts a request from its first byte, Go from the end of its headers.
+    const bodyTimeout = args.read_timeout || args.write_timeout;
     const timeouts = {
       keepAliveTimeout: args.keep_alives_enabled ? args.idle_timeout : 1,
       headersTimeout: args.read_header_timeout,
-      requestTimeout: args.read_timeout || args.write_timeout,
+      requestTimeout: bodyTimeout === 0 ? 0 : args.read_header_timeout + bodyTimeout,
     };
     if (tls === undefined) this.#server = http.createServer(timeouts, listener);
     else {

@@ -156,7 +156,7 @@ export function decodeArguments<A>(
     definition.args,
     file.body,
     { lookup: (name) => values.get(name) },
-    { name: definition.name },
+    { name: definition.name, minimumStability: "experimental" },
   );
   const errors = [...diagnostics, ...decoded.diagnostics].filter((each) => each.severity === "error");
   if (errors.length > 0 || decoded.value === undefined) throw new DiagnosticError(errors);

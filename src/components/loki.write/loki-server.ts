@@ -1,7 +1,10 @@
+import { createRequire } from "node:module";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import protobuf from "protobufjs";
-import snappyjs from "snappyjs";
+
+// It has no types.
+const snappyjs: { uncompress(input: Uint8Array): Uint8Array } = createRequire(import.meta.url)("snappyjs");
 
 /** A server that speaks Loki's push protocol, for tests: decodes with libraries that the product does not use. */
 

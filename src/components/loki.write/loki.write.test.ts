@@ -16,7 +16,7 @@ const A = Labels.from([["app", "a"]]);
 const B = Labels.from([["app", "b"], ["__internal", "x"]]);
 
 function start(config: string, options: StartOptions = {}) {
-  return startComponent(write, config, { services: { minimumStability: "experimental" }, ...options });
+  return startComponent(write, config, options);
 }
 function lines(count: number, labels = A, prefix = "line") {
   return Array.from({ length: count }, (_, i) => ({ labels, line: `${prefix} ${i}`, ms: 1_700_000_000_000 + i, ns: i }));

@@ -41,10 +41,19 @@ const GRPC_BLOCK = 'grpc { endpoint = "127.0.0.1:0" }';
 const HTTP_BLOCK = 'http { endpoint = "127.0.0.1:0" }';
 const OUTPUT = "output { traces = [out] metrics = [out] logs = [out] }";
 
+/** Puts each statement on a line of its own, as the language wants it. */
+function tidy(config: string): string {
+  return config
+    .replace(/\{ /g, "{\n")
+    .replace(/ \}/g, "\n}")
+    .replace(/\} /g, "}\n")
+    .replace(/(["\]\w]) (\w+ [={])/g, "$1\n$2");
+}
+
 async function start(config: string, options: StartOptions = {}) {
   const sink = recordOtlp();
   const scope = { out: sink.value, ...(options.scope as Record<string, never>) };
-  const component = await startComponent(receiver, config, { ...options, scope });
+  const component = await startComponent(receiver, tidy(config), { ...options, scope });
   clean.push(() => component.stop());
   const address = async (protocol: "grpc" | "http") => {
     for (let i = 0; i < 500; i++) {
@@ -277,6 +286,7 @@ test("lets pages of allowed origins send", async () => {
 test("a port in use is an unhealthy component that says so and recovers", async () => {
   const squatter = createServer();
   await new Promise<void>((resolve) => squatter.listen(0, "127.0.0.1", resolve));
+  clean.push(() => squatter.close());
   const { port } = squatter.address() as { port: number };
   const retries: (() => void)[] = [];
   const clock = {
@@ -354,11 +364,11 @@ test("TLS, with client certificates, over both protocols", async () => {
 test("changed outputs leave the listeners alone, changed listeners are replaced", async () => {
   const { component, sink, address } = await start(`${HTTP_BLOCK} ${OUTPUT}`);
   const before = await address("http");
-  await component.update(`${HTTP_BLOCK} output { logs = [out] }`);
+  await component.update(tidy(`${HTTP_BLOCK} output { logs = [out] }`));
   assert.equal(await address("http"), before);
   assert.equal((await post(before, "/v1/traces", REQUESTS.traces)).status, 404);
   assert.equal((await post(before, "/v1/logs", REQUESTS.logs)).status, 200);
-  await component.update(`http { endpoint = "127.0.0.1:0" logs_url_path = "logs" } ${OUTPUT}`);
+  await component.update(tidy(`http { endpoint = "127.0.0.1:0" logs_url_path = "logs" } ${OUTPUT}`));
   let after = before;
   for (let i = 0; i < 500 && after === before; i++) {
     await new Promise((resolve) => setTimeout(resolve, 5));

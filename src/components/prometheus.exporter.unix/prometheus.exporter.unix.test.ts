@@ -44,40 +44,65 @@ function shapes(page: string): Map<string, { type: string; help: string | undefi
 
 test("metric names, types, help and labels are those of node_exporter", {
   skip: !existsSync(NODE_EXPORTER),
-}, async (t) => {
-  const port = await freePort();
-  const address = `127.0.0.1:${port}`;
-  const peer = spawn(NODE_EXPORTER, [`--web.listen-address=${address}`], { stdio: "ignore" });
-  const exited = new Promise((resolve) => peer.once("exit", resolve));
-  t.after(async () => {
-    peer.kill();
-    await exited;
-  });
-  const theirs = shapes(await fetchWhenReady(`http://${address}/metrics`));
-  // On by default in node_exporter and off in Alloy.
-  await using component = await startComponent(unix, "include_exporter_metrics = true\ncpu { guest = true }");
-  const ours = shapes(await scrape(component));
+}, async () => {
+  // `guest` and the metrics of the exporter are on by default in node_exporter and off in Alloy.
+  await compare([], "include_exporter_metrics = true\ncpu { guest = true }");
+});
 
-  const onlyOurs = [...ours.keys()].filter((name) => !theirs.has(name) && !NEWER.has(name));
-  assert.deepEqual(onlyOurs, [], "only here");
-  const onlyTheirs = [...theirs.keys()].filter((name) => !ours.has(name) && !OLDER.some((each) => each.test(name)));
-  assert.deepEqual(onlyTheirs, [], "only in node_exporter");
-  for (const [name, shape] of ours) {
-    const other = theirs.get(name);
-    if (other === undefined) continue;
-    const dropped = NEW_LABELS.get(name) ?? [];
-    const labels = shape.labels
-      .split(" ")
-      .map((set) =>
+test("so they are for collectors that are off by default", { skip: !existsSync(NODE_EXPORTER) }, async () => {
+  const names = [
+    ...["buddyinfo", "cgroups", "interrupts", "ksmd", "lnstat", "meminfo_numa", "processes", "slabinfo"],
+    ...["sysctl", "tcpstat", "zoneinfo"],
+  ];
+  await compare(
+    [
+      "--collector.disable-defaults",
+      ...names.map((name) => `--collector.${name}`),
+      "--collector.sysctl.include=vm.swappiness",
+      "--collector.sysctl.include=net.ipv4.tcp_rmem:min,default,max",
+      "--collector.sysctl.include=kernel.printk",
+      "--collector.sysctl.include-info=kernel.seccomp.actions_avail",
+    ],
+    `include_exporter_metrics = true
+    set_collectors = ${JSON.stringify(names)}
+    sysctl {
+      include      = ["vm.swappiness", "net.ipv4.tcp_rmem:min,default,max", "kernel.printk"]
+      include_info = ["kernel.seccomp.actions_avail"]
+    }`,
+  );
+});
+
+/** Runs both on this host and compares the shapes of what they report. */
+async function compare(flags: readonly string[], config: string): Promise<void> {
+  const address = `127.0.0.1:${await freePort()}`;
+  const peer = spawn(NODE_EXPORTER, [`--web.listen-address=${address}`, ...flags], { stdio: "ignore" });
+  const exited = new Promise((resolve) => peer.once("exit", resolve));
+  try {
+    const theirs = shapes(await fetchWhenReady(`http://${address}/metrics`));
+    await using component = await startComponent(unix, config);
+    const ours = shapes(await scrape(component));
+
+    const onlyOurs = [...ours.keys()].filter((name) => !theirs.has(name) && !NEWER.has(name));
+    assert.deepEqual(onlyOurs, [], "only here");
+    const onlyTheirs = [...theirs.keys()].filter((name) => !ours.has(name) && !OLDER.some((each) => each.test(name)));
+    assert.deepEqual(onlyTheirs, [], "only in node_exporter");
+    for (const [name, shape] of ours) {
+      const other = theirs.get(name);
+      if (other === undefined) continue;
+      const added = NEW_LABELS.get(name) ?? [];
+      const sets = shape.labels.split(" ").map((set) =>
         set
           .split(",")
-          .filter((label) => !dropped.includes(label))
+          .filter((label) => !added.includes(label))
           .join(),
-      )
-      .join(" ");
-    assert.deepEqual({ ...shape, labels }, other, name);
+      );
+      assert.deepEqual({ ...shape, labels: sets.join(" ") }, other, name);
+    }
+  } finally {
+    peer.kill();
+    await exited;
   }
-});
+}
 
 /** Debian's node_exporter is 1.5.0; Alloy 1.18 has 1.10. What came between them: */
 const NEWER = new Set([

@@ -8,17 +8,16 @@ const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ["drbd", "it is not available yet"],
   ["drm", "it is not available yet"],
   ["ethtool", "it needs a system call that this agent cannot make"],
-  ["lnstat", "it is not available yet"],
   ["logind", "it is not available yet"],
   ["mountstats", "it is not available yet"],
   ["ntp", "it is not available yet"],
   ["pcidevice", "it is not available yet"],
   ["perf", "it needs a system call that this agent cannot make"],
+  ["network_route", "it needs a kind of socket that this agent cannot open"],
   ["qdisc", "it needs a kind of socket that this agent cannot open"],
   ["runit", "it is not available yet"],
   ["supervisord", "it is not available yet"],
   ["systemd", "it is not available yet"],
-  ["tcpstat", "it is not available yet"],
   ["wifi", "it needs a kind of socket that this agent cannot open"],
 ]);
 

@@ -43,7 +43,7 @@ const CLIENT_AUTH_TYPES = [
   "RequireAndVerifyClientCert",
 ] as const;
 
-const VERSIONS = ["TLS10", "TLS11", "TLS12", "TLS13"] as const;
+const TLS_VERSIONS = ["", "TLS10", "TLS11", "TLS12", "TLS13"] as const;
 
 const windowsServerSchema = s.object({
   store: s.string().default("").doc("The certificate store."),
@@ -77,11 +77,12 @@ const tlsSchema = s
     client_auth_type: s.oneOf(CLIENT_AUTH_TYPES).default("NoClientCert").doc("What is asked of clients."),
     cipher_suites: s.list(s.oneOf(CIPHER_SUITES)).default([]).doc("Cipher suites up to TLS 1.2, in Go's names."),
     curve_preferences: s
-      .list(s.oneOf(["CurveP256", "CurveP384", "CurveP521", "X25519"]))
+      .list(s.string())
       .default([])
-      .doc("Elliptic curves, the preferred one first."),
-    min_version: s.oneOf(VERSIONS).optional().doc("The least version of TLS."),
-    max_version: s.oneOf(VERSIONS).optional().doc("The greatest version of TLS."),
+      .doc("Elliptic curves, by Go's names.")
+      .unsupported("OpenSSL's choice of curves is used; leave it out"),
+    min_version: s.oneOf(TLS_VERSIONS).default("").doc("Oldest TLS version that clients may use; TLS12 when empty."),
+    max_version: s.oneOf(TLS_VERSIONS).default("").doc("Newest TLS version that clients may use."),
     windows_certificate_filter: s
       .block(windowsFilterSchema)
       .doc("Certificates from the Windows store.")

@@ -1,0 +1,235 @@
+import { Labels } from "#base/labels";
+import { counter, DEFAULT_BUCKETS, gauge, histogram } from "#base/metrics";
+import { LabelTextCache } from "#formats/loki-push-labels";
+import { HttpError, HttpServer, type ServedRequest, type ServedResponse, serverOptionsFrom } from "#kits/http-server";
+import { httpServerFields } from "#kits/http-server-schema";
+import { RelabelRules } from "#kits/relabel";
+import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
+import { type Infer, s } from "#lang/schema";
+import type { LogBatch } from "#pipeline/batch";
+import { defineComponent } from "#pipeline/component";
+import { readContent, readLines, readPush } from "./push-body.ts";
+
+const TENANT_LABEL = "__tenant_id__";
+const SIZES = [1, 2.5, 5, 10, 25, 50, 100, 250].map((mib) => mib * 1024 * 1024);
+
+const schema = s.object({
+  ...httpServerFields,
+  forward_to: s.list(s.consumer("logs")).doc("Where entries go."),
+  labels: s.map(s.string()).default({}).doc("Labels for all entries; they replace those that clients send."),
+  relabel_rules: s
+    .capsule<readonly RelabelRule[]>(RELABEL_RULES_CAPSULE)
+    .optional()
+    .doc("Rules of a `loki.relabel`, applied to the labels of pushed streams."),
+  use_incoming_timestamp: s.bool().default(false).doc("Keep the times that clients send, rather than the time of arrival."),
+  max_send_message_size: s
+    .byteSize()
+    .default("100MiB")
+    .doc("Largest request, before and after decompression; larger ones are answered with 413."),
+});
+
+export default defineComponent({
+  name: "loki.source.api",
+  stability: "generally-available",
+  summary: "Receives log entries over HTTP, as Loki's push API takes them, or as plain lines.",
+  example: `loki.source.api "default" {
+  http {
+    listen_address = "127.0.0.1"
+    listen_port    = 9999
+  }
+  forward_to = []
+}`,
+  args: schema,
+  metrics: {
+    entries: counter("loki_source_api_entries_written", "Total number of entries written."),
+    duration: histogram(
+      "loki_source_api_request_duration_seconds",
+      "Time (in seconds) spent serving HTTP requests.",
+      DEFAULT_BUCKETS,
+      ["method", "route", "status_code", "ws"],
+    ),
+    inflight: gauge("loki_source_api_inflight_requests", "Current number of inflight requests.", ["method", "route"]),
+    received: histogram("loki_source_api_request_message_bytes", "Size (in bytes) of messages received in the request.", SIZES, ["method", "route"]),
+    answered: histogram("loki_source_api_response_message_bytes", "Size (in bytes) of messages sent in response.", SIZES, ["method", "route"]),
+  },
+
+  start(ctx, args) {
+    const out = ctx.fanout("logs", args.forward_to);
+    const labelTexts = new LabelTextCache();
+    let settings = new Settings(args);
+    let address = "";
+    /** Bytes of requests in memory; beyond two of the largest, clients are asked to come again. */
+    let held = 0;
+
+    /** Answers once all consumers have accepted; a client that would wait for too long is asked to come again. */
+    async function forward(batch: LogBatch, signal: AbortSignal): Promise<void> {
+      if (batch.count === 0) return;
+      const { count } = batch;
+      const limit = new AbortController();
+      const abort = () => limit.abort(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      const timer = new AbortController();
+      ctx.clock.sleep(settings.patienceMs, timer.signal).then(
+        () => limit.abort(new Busy()),
+        () => {},
+      );
+      try {
+        await out.consume(batch, limit.signal);
+        ctx.metrics.entries.inc(count);
+      } catch (error) {
+        if (error instanceof Busy) throw new HttpError(503, "the pipeline is full, try again", { "retry-after": "5" });
+        throw error;
+      } finally {
+        timer.abort();
+        signal.removeEventListener("abort", abort);
+      }
+    }
+
+    async function push(request: ServedRequest, signal: AbortSignal): Promise<ServedResponse> {
+      const { batch, problem, rejected } = await readPush(request, settings.maxBytes, labelTexts);
+      const tenant = request.headers.get("x-scope-orgid") ?? "";
+      const dropped = settings.prepare(batch, tenant, ctx.clock.now());
+      if (dropped > 0) ctx.flow.drop("logs", "relabel_rules", dropped);
+      await forward(batch, signal);
+      if (problem === undefined) return NO_CONTENT;
+      // As in Alloy: what could be read was forwarded, and the client is told about the rest.
+      ctx.flow.drop("logs", "bad_labels", rejected);
+      throw new HttpError(400, problem);
+    }
+
+    async function raw(request: ServedRequest, signal: AbortSignal): Promise<ServedResponse> {
+      const body = await readContent(request, settings.maxBytes);
+      await forward(readLines(body, settings.labels, Math.floor(ctx.clock.now())), signal);
+      return NO_CONTENT;
+    }
+
+    type Handler = (request: ServedRequest, signal: AbortSignal) => Promise<ServedResponse>;
+    const measured = (route: string, handler: Handler): Handler => {
+      const { duration, inflight, received, answered } = ctx.metrics;
+      return async (request, signal) => {
+        const size = Number(request.headers.get("content-length") ?? 0);
+        if (held > 0 && held + size > 2 * settings.maxBytes) {
+          throw new HttpError(429, "too many large requests at once, try again", { "retry-after": "1" });
+        }
+        held += size;
+        inflight.labels(request.method, route).inc();
+        received.labels(request.method, route).observe(size);
+        const began = ctx.clock.monotonic();
+        let status = 500;
+        let bytes = 0;
+        try {
+          const response = await handler(request, signal);
+          status = response.status;
+          bytes = (response.body as string).length;
+          return response;
+        } catch (error) {
+          if (error instanceof HttpError) {
+            status = error.status;
+            ctx.log.warn("refused a request", { route, status, error: error.message });
+          }
+          throw error;
+        } finally {
+          held -= size;
+          inflight.labels(request.method, route).dec();
+          answered.labels(request.method, route).observe(bytes);
+          const seconds = (ctx.clock.monotonic() - began) / 1000;
+          duration.labels(request.method, route, String(status), "false").observe(seconds);
+        }
+      };
+    };
+
+    const server = new HttpServer(serverOptionsFrom(args.http, ctx.log));
+    for (const prefix of ["/api/v1", "/loki/api/v1"]) {
+      server.route("POST", `${prefix}/push`, measured(routeName(`${prefix}/push`), push));
+      server.route("POST", `${prefix}/raw`, measured(routeName(`${prefix}/raw`), raw));
+    }
+    server.route("GET", "/ready", () => ({ status: 200, body: "ready" }));
+    ctx.stack.defer(() => server.close(0));
+    ctx.run(async () => {
+      const { host, port } = await server.listen();
+      address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+      ctx.log.info("listening for log entries", { address });
+    });
+
+    const serverArguments = JSON.stringify([args.http, args.grpc, args.graceful_shutdown_timeout]);
+    return {
+      update(next) {
+        if (JSON.stringify([next.http, next.grpc, next.graceful_shutdown_timeout]) !== serverArguments) {
+          throw new Error("the server's arguments changed: the component has to be restarted");
+        }
+        settings = new Settings(next);
+        out.set(next.forward_to);
+      },
+      drain: () => server.close(args.graceful_shutdown_timeout),
+      debugInfo: () => ({ listen_address: address }),
+    };
+  },
+});
+
+const NO_CONTENT: ServedResponse = { status: 204, body: "" };
+
+class Busy extends Error {}
+
+/** Prometheus-style route names of dskit's server: `loki_api_v1_push`. */
+function routeName(path: string): string {
+  return path.slice(1).replaceAll("/", "_");
+}
+
+const MAX_KNOWN = 10_000;
+
+/** What the arguments say about entries. */
+class Settings {
+  readonly labels: Labels;
+  readonly maxBytes: number;
+  /** How long a client waits for acceptance, below the time after which the server cuts the connection. */
+  readonly patienceMs: number;
+  readonly #rules: RelabelRules;
+  readonly #useIncomingTime: boolean;
+  readonly #known = new Map<Labels, Map<string, Labels | undefined>>();
+
+  constructor(args: Infer<typeof schema>) {
+    this.labels = Labels.from(args.labels);
+    this.maxBytes = args.max_send_message_size > 0 ? args.max_send_message_size : 100 * 1024 * 1024;
+    this.patienceMs = args.http.server_write_timeout > 0 ? args.http.server_write_timeout * 0.8 : 24_000;
+    this.#rules = new RelabelRules(args.relabel_rules ?? []);
+    this.#useIncomingTime = args.use_incoming_timestamp;
+  }
+
+  /** Sets labels and times in place; gives the number of entries that the rules dropped. */
+  prepare(batch: LogBatch, tenant: string, now: number): number {
+    const streams = batch.streams.map((labels) => this.#stream(labels, tenant));
+    batch.streams = streams.map((labels) => labels ?? Labels.empty);
+    const before = batch.count;
+    let kept = 0;
+    const ms = Math.floor(now);
+    for (let i = 0; i < before; i++) {
+      if (streams[batch.stream[i]!] === undefined) continue;
+      batch.start[kept] = batch.start[i]!;
+      batch.end[kept] = batch.end[i]!;
+      batch.stream[kept] = batch.stream[i]!;
+      if (batch.metadata !== undefined) batch.metadata[kept] = batch.metadata[i];
+      // Times of arrival differ, so that Loki keeps the order.
+      batch.ms[kept] = this.#useIncomingTime ? batch.ms[i]! : ms + Math.floor(kept / 1_000_000);
+      batch.ns[kept] = this.#useIncomingTime ? batch.ns[i]! : kept % 1_000_000;
+      kept += 1;
+    }
+    batch.count = kept;
+    return before - kept;
+  }
+
+  #stream(labels: Labels, tenant: string): Labels | undefined {
+    let byTenant = this.#known.get(labels);
+    if (byTenant === undefined) {
+      if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+      this.#known.set(labels, (byTenant = new Map()));
+    }
+    if (byTenant.has(tenant)) return byTenant.get(tenant);
+    const merged = labels.merge(this.labels);
+    // Without rules nothing is dropped but entries without labels.
+    const relabelled = this.#rules.size === 0 ? (merged.size === 0 ? undefined : merged) : this.#rules.apply(merged);
+    let result = relabelled?.filter((name) => !name.startsWith("__"));
+    if (result !== undefined && tenant !== "") result = result.with(TENANT_LABEL, tenant);
+    if (byTenant.size < 1_000) byTenant.set(tenant, result);
+    return result;
+  }
+}

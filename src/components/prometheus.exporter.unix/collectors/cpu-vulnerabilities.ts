@@ -1,0 +1,29 @@
+import { type CollectorDefinition, gauge } from "../collector.ts";
+import { listMatching, readTrimmed, words } from "../files.ts";
+
+const info = gauge(
+  "node_cpu_vulnerabilities_info",
+  "Details of each CPU vulnerability reported by sysfs. The value of the series is an int encoded state of the vulnerability. The same state is stored as a string in the label",
+  ...["codename", "state", "mitigation"],
+);
+
+const STATES = ["not affected", "vulnerable", "mitigation", "unknown"];
+
+export const cpuVulnerabilities: CollectorDefinition = {
+  name: "cpu_vulnerabilities",
+  enabledByDefault: false,
+  create({ files }) {
+    return {
+      collect(page) {
+        const root = files.sys("devices/system/cpu/vulnerabilities");
+        for (const name of listMatching(root, /./)) {
+          const text = readTrimmed(`${root}/${name}`);
+          const state = STATES.find((each) => text.toLowerCase().startsWith(each));
+          // "Mitigation: PTI" → "PTI"; what is in no known form is given as it is.
+          const mitigation = state === undefined ? text : words(text).slice(1).join(" ");
+          page.add(info, 1, name, state ?? "unknown", state === "not affected" ? "" : mitigation);
+        }
+      },
+    };
+  },
+};

@@ -1,0 +1,165 @@
+import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { relabelRuleSchema } from "#kits/relabel-schema";
+import { type Infer, s } from "#lang/schema";
+
+const NEXT = "is not supported yet; use basic_auth, authorization, oauth2 or bearer_token";
+/** Headers that the protocol sets: storage/remote of Prometheus refuses them. */
+const RESERVED = new Set([
+  "authorization",
+  "host",
+  "content-encoding",
+  "content-length",
+  "content-type",
+  "user-agent",
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "www-authenticate",
+  "accept-encoding",
+  "x-prometheus-remote-write-version",
+  "x-prometheus-remote-read-version",
+  "x-prometheus-scrape-timeout-seconds",
+  "x-amz-date",
+  "x-amz-security-token",
+  "x-amz-content-sha256",
+]);
+
+const queueSchema = s
+  .object({
+    capacity: s.int(1).default(10_000).doc("Samples read ahead of the requests for each shard."),
+    max_shards: s.int(1, 1000).default(50).doc("Most requests at once."),
+    min_shards: s.int(1, 1000).default(1).doc("Least requests at once, if there is enough to send."),
+    max_samples_per_send: s.int(1, 100_000).default(2000).doc("Samples in one request."),
+    batch_send_deadline: s.duration().default("5s").doc("Longest time that samples wait for others to go with."),
+    min_backoff: s.duration().default("30ms").doc("First pause before a request is repeated."),
+    max_backoff: s.duration().default("5s").doc("Longest pause before a request is repeated."),
+    retry_on_http_429: s.bool().default(true).doc("Repeat requests that were answered with 429."),
+    sample_age_limit: s.duration().min(0).default("0s").doc("Samples that wait for longer are dropped; 0 for no limit."),
+  })
+  .rule("max_shards", (a) => a.max_shards >= a.min_shards, "is less than `min_shards`")
+  .rule("max_backoff", (a) => a.max_backoff >= a.min_backoff, "is less than `min_backoff`");
+
+const metadataSchema = s.object({
+  send: s.bool().default(true).doc("Send type, help and unit of metrics."),
+  send_interval: s.duration().min(1000).default("1m").doc("Time between two sendings."),
+  max_samples_per_send: s.int(1).default(2000).doc("Metrics in one request."),
+});
+
+const sigv4Schema = s.object({
+  region: s.string().default("").doc("AWS region."),
+  access_key: s.string().default("").doc("AWS access key."),
+  secret_key: s.secret().default("").doc("AWS secret key."),
+  profile: s.string().default("").doc("Named AWS profile."),
+  role_arn: s.string().default("").doc("AWS role to assume."),
+  external_id: s.string().default("").doc("External id for the role."),
+  use_fips_sts_endpoint: s.bool().default(false).doc("Use the FIPS endpoint of STS."),
+  service_name: s.string().default("aps").doc("Service that the signature is for."),
+});
+
+const azureadSchema = s.object({
+  cloud: s.string().default("AzurePublic").doc("Azure cloud."),
+  scope: s.string().default("").doc("Scope of the token."),
+  managed_identity: s.block(s.object({ client_id: s.string().doc("Client id.") })).doc("Managed identity."),
+  workload_identity: s
+    .block(
+      s.object({
+        client_id: s.string().doc("Client id."),
+        tenant_id: s.string().doc("Tenant id."),
+        token_file_path: s
+          .string()
+          .default("/var/run/secrets/azure/tokens/azure-identity-token")
+          .doc("File with the service account's token."),
+      }),
+    )
+    .doc("Workload identity."),
+  oauth: s
+    .block(
+      s.object({
+        client_id: s.string().doc("Client id."),
+        client_secret: s.secret().doc("Client secret."),
+        tenant_id: s.string().doc("Tenant id."),
+      }),
+    )
+    .doc("OAuth of an application."),
+  sdk: s.block(s.object({ tenant_id: s.string().doc("Tenant id.") })).doc("Azure SDK."),
+});
+
+const endpointSchema = httpClientRules(
+  s.object({
+    name: s.string().default("").doc("Name in metrics and of the queue's folder; a hash of the URL when empty."),
+    url: s.string().doc("Where samples are sent."),
+    remote_timeout: s.duration().default("30s").doc("Longest time that one request may take."),
+    headers: s.map(s.string()).optional().doc("Further headers for each request."),
+    send_exemplars: s.bool().default(true).doc("Send exemplars."),
+    send_native_histograms: s.bool().default(false).doc("Send native histograms."),
+    protobuf_message: s
+      .oneOf(["prometheus.WriteRequest", "io.prometheus.write.v2.Request"])
+      .default("prometheus.WriteRequest")
+      .doc("Version of the protocol."),
+    ...httpClientFields,
+    enable_http2: s.bool().default(false).doc("Use HTTP/2 where the server offers it."),
+    round_robin_dns: s.bool().default(false).doc("Spread requests over the addresses of the host."),
+    queue_config: s.block(queueSchema).doc("How samples are queued and sent."),
+    metadata_config: s.block(metadataSchema).doc("How metadata is sent."),
+    write_relabel_config: s.blocks(relabelRuleSchema).doc("Rules for what is sent, applied in order."),
+    sigv4: s.block(sigv4Schema).unsupported(`Signing with AWS SigV4 ${NEXT}.`).doc("AWS Signature Version 4."),
+    azuread: s.block(azureadSchema).unsupported(`Authentication by Azure AD ${NEXT}.`).doc("Azure AD."),
+    google_iam: s
+      .block(s.object({ credentials_file: s.string().default("").doc("File with the credentials.") }))
+      .unsupported(`Authentication by Google IAM ${NEXT}.`)
+      .doc("Google Cloud IAM."),
+  }),
+)
+  .rule("url", (a) => /^https?:$/.test(URL.parse(a.url)?.protocol ?? ""), "is no HTTP URL: write it as http://host:port/path")
+  .rule(
+    "headers",
+    (a) => ![...(a.headers?.keys() ?? [])].some((name) => RESERVED.has(name.toLowerCase())),
+    "has a header that the protocol sets itself",
+  )
+  .rule(
+    "protobuf_message",
+    (a) => a.protobuf_message === "prometheus.WriteRequest",
+    'is not supported yet as "io.prometheus.write.v2.Request": leave it out to send version 1, which every receiver takes',
+  )
+  .rule("round_robin_dns", (a) => !a.round_robin_dns, "is not supported yet: connections go to the address that DNS gives first");
+
+export const remoteWriteArguments = s
+  .object({
+    external_labels: s.map(s.string()).optional().doc("Labels for all samples that do not have them."),
+    endpoint: s.blocks(endpointSchema).doc("Where to send samples."),
+    wal: s
+      .block(
+        s
+          .object({
+            truncate_frequency: s.duration().default("2h").doc("Kept for compatibility: delivered data is deleted at once."),
+            min_keepalive_time: s.duration().default("5m").doc("Kept for compatibility: data is kept until it is delivered."),
+            max_keepalive_time: s.duration().default("8h").doc("Data that could not be delivered for so long is dropped."),
+          })
+          .rule("truncate_frequency", (a) => a.truncate_frequency > 0, "must not be 0")
+          .rule(
+            "max_keepalive_time",
+            (a) => a.max_keepalive_time > a.min_keepalive_time,
+            "must be greater than `min_keepalive_time`",
+          ),
+      )
+      .presentByDefault()
+      .doc("The queue on disk."),
+  })
+  .rule(
+    "endpoint",
+    (a) => new Set(a.endpoint.map(endpointName)).size === a.endpoint.length,
+    "is there twice with the same `name`, or with the same `url` and no name: give each a name of its own",
+  );
+
+export type RemoteWriteArguments = Infer<typeof remoteWriteArguments>;
+export type EndpointArguments = RemoteWriteArguments["endpoint"][number];
+export type QueueArguments = Infer<typeof queueSchema>;
+export type MetadataArguments = Infer<typeof metadataSchema>;
+
+/** What an endpoint is known by across reloads and restarts. */
+export function endpointName(endpoint: { readonly name: string; readonly url: string }): string {
+  return endpoint.name || endpoint.url;
+}
+
+export { metadataSchema, queueSchema };

@@ -1,0 +1,411 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { errorText } from "#base/log";
+import { joinCompressed } from "#formats/snappy";
+import { Backoff } from "#kits/backoff";
+import { HttpClient } from "#kits/http-client";
+import type { ComponentContext } from "#pipeline/component";
+import { DiskQueue, type QueueInput, type QueueReader, type QueueRecord } from "#pipeline/disk-queue";
+import { type EndpointArguments, endpointName, type QueueArguments } from "./arguments.ts";
+import { tagLane, tagShards } from "./fragments.ts";
+import { Bell, Lane } from "./lanes.ts";
+import { type EndpointMetrics, endpointMetrics, type RemoteWriteMetrics, type remoteWriteMetrics } from "./metrics.ts";
+import { type Outcome, sendWriteRequest } from "./request.ts";
+import { ShardCalculation } from "./shards.ts";
+
+const READER = "endpoint";
+/** Largest size of an endpoint's queue. Alloy's WAL is bounded by age alone, which fills a disk. */
+const QUEUE_BYTES = 4 * 1024 ** 3;
+/** Fragments read ahead of the requests. */
+const READ_AHEAD_BYTES = 8 * 1024 ** 2;
+const READ_BYTES = 512 * 1024;
+const REOPEN_MS = 5_000;
+/** Pause between attempts while credentials are refused, and the time after which what is refused is dropped. */
+const REFUSED_PAUSE_MS = 30_000;
+const REFUSED_PATIENCE_MS = 3_600_000;
+
+export type RemoteWriteContext = ComponentContext<unknown, typeof remoteWriteMetrics>;
+
+/** The folder of an endpoint's queue under that of the component. */
+export function queueFolder(dataPath: string, endpoint: string): string {
+  return join(dataPath, `queue-${createHash("sha256").update(endpoint).digest("hex").slice(0, 16)}`);
+}
+
+/** One endpoint: its queue on disk and the requests that empty it. */
+export class Endpoint {
+  readonly name: string;
+  readonly metrics: EndpointMetrics;
+  readonly shards: ShardCalculation;
+  /** Why nothing, or not everything, is delivered. */
+  problem: string | undefined;
+  readonly #ctx: RemoteWriteContext;
+  #args: EndpointArguments;
+  #config: QueueArguments;
+  #client: HttpClient;
+  #maxAgeMs: number;
+  #queue: DiskQueue | undefined;
+  #reader: QueueReader | undefined;
+  readonly #opened = Promise.withResolvers<DiskQueue>();
+  readonly #stopping = new AbortController();
+  readonly #lanes = new Map<number, Lane>();
+  readonly #tasks = new Set<Promise<void>>();
+  /** Rung when records were delivered or dropped. */
+  readonly #progress = new Bell();
+  #inHand = 0;
+  #inHandBytes = 0;
+  /** Send what there is, without waiting for more. */
+  #hurry = false;
+  #diskProblem: string | undefined;
+  #failures = 0;
+  #refusedSince: number | undefined;
+  readonly #forward: () => void;
+
+  constructor(ctx: RemoteWriteContext, metrics: RemoteWriteMetrics, args: EndpointArguments, config: QueueArguments, maxAgeMs: number) {
+    this.#ctx = ctx;
+    this.name = endpointName(args);
+    this.#args = args;
+    this.#config = config;
+    this.#maxAgeMs = maxAgeMs;
+    this.#client = this.#newClient(args);
+    this.metrics = endpointMetrics(metrics, args.name || queueFolder("", args.url).slice(6), args.url);
+    this.shards = new ShardCalculation(config.min_shards, config.max_shards);
+    this.#showConfig();
+    this.#forward = () => this.#stopping.abort();
+    ctx.signal.addEventListener("abort", this.#forward);
+    this.#opened.promise.catch(() => {});
+  }
+
+  get args(): EndpointArguments {
+    return this.#args;
+  }
+  get client(): HttpClient {
+    return this.#client;
+  }
+  get pending(): { readonly items: number; readonly bytes: number; readonly oldest: number | undefined } {
+    return this.#reader?.pending ?? { items: 0, bytes: 0, oldest: undefined };
+  }
+  get failing(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** Opens the queue, again and again if need be, and sends until the endpoint is closed. */
+  async run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { clock, log, dataPath, flow } = this.#ctx;
+    while (this.#queue === undefined && !signal.aborted) {
+      try {
+        this.#queue = await DiskQueue.open(queueFolder(dataPath, this.name), {
+          readers: [READER],
+          maxBytes: QUEUE_BYTES,
+          maxAgeMs: this.#maxAgeMs,
+          clock,
+          onDrop: (_, reason, items) => this.#countDrop(reason, items),
+          onStatus: ({ state, cause }) => {
+            this.#diskProblem = state === "ok" ? undefined : cause;
+            this.#judge();
+          },
+          onNotice: (message) => log.warn(message, { endpoint: this.name }),
+        });
+      } catch (error) {
+        this.#diskProblem = errorText(error);
+        this.#judge();
+        log.error("cannot open the queue, trying again", { endpoint: this.name, error });
+        await clock.sleep(REOPEN_MS, signal).catch(() => {});
+      }
+    }
+    const queue = this.#queue;
+    if (queue === undefined) return this.#opened.reject(new Error("the endpoint is closed"));
+    if (signal.aborted) return queue.close();
+    this.#diskProblem = undefined;
+    this.#judge();
+    this.#reader = queue.reader(READER);
+    this.#opened.resolve(queue);
+    if (this.pending.items > 0) {
+      log.info("going on with what was not delivered before", { endpoint: this.name, samples: this.pending.items });
+    }
+    try {
+      await this.#pump(this.#reader, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#stopping.abort();
+      await Promise.all(this.#tasks);
+      await queue.close();
+    }
+    flow.queue?.();
+  }
+
+  /** Resolves once the records are safe. */
+  async append(records: readonly QueueInput[], signal: AbortSignal): Promise<void> {
+    const queue = this.#queue !== undefined && this.#reader !== undefined ? this.#queue : await abortable(this.#opened.promise, signal);
+    await queue.append(records, signal);
+  }
+
+  /** Takes changed arguments; requests under way end with the old ones. */
+  configure(args: EndpointArguments, config: QueueArguments): void {
+    const client = this.#newClient(args);
+    const old = this.#client;
+    this.#client = client;
+    const graceMs = this.#args.remote_timeout;
+    this.#ctx.run(async (signal) => {
+      await this.#ctx.clock.sleep(graceMs, signal).catch(() => {});
+      await old.close();
+    });
+    this.#args = args;
+    this.#config = config;
+    this.shards.minimum = config.min_shards;
+    this.shards.maximum = config.max_shards;
+    this.#refusedSince = undefined;
+    this.#showConfig();
+  }
+
+  /** Ends an interval of the calculation of shards. */
+  adapt(seconds: number): void {
+    this.shards.adapt(seconds, this.pending.items, this.failing);
+    this.metrics.shardsDesired.set(this.shards.desired);
+  }
+
+  /** Sends what is pending at once. Resolves when all is delivered, when requests fail, or when `deadline` is aborted. */
+  async drain(deadline: AbortSignal): Promise<void> {
+    this.#hurry = true;
+    for (const lane of this.#lanes.values()) lane.bell.ring();
+    while (this.pending.items > 0 && !this.failing && !deadline.aborted) await this.#progress.next(deadline);
+  }
+
+  /** Ends the sending; what is not delivered stays on disk. */
+  async close(): Promise<void> {
+    this.#ctx.signal.removeEventListener("abort", this.#forward);
+    this.#stopping.abort();
+    this.#progress.ring();
+    await Promise.all(this.#tasks);
+    await this.#queue?.close();
+    await this.#client.close();
+    this.metrics.remove();
+  }
+
+  /** Sends a request that is not from the queue, such as metadata, once. */
+  send(body: readonly Uint8Array[], attempt: number, signal: AbortSignal): Promise<Outcome> {
+    const { url, headers, remote_timeout: timeoutMs } = this.#args;
+    const options = { url, headers, timeoutMs, retryOn429: this.#config.retry_on_http_429 };
+    return sendWriteRequest(this.#client, body, attempt, options, signal);
+  }
+
+  async #pump(reader: QueueReader, signal: AbortSignal): Promise<void> {
+    let shards = 0;
+    for (;;) {
+      while (this.#inHand >= this.#config.capacity * Math.max(1, shards) || this.#inHandBytes >= READ_AHEAD_BYTES) {
+        await this.#progress.next(signal);
+        signal.throwIfAborted();
+      }
+      const records = await reader.next(READ_BYTES, signal);
+      for (const record of records) {
+        const wanted = tagShards(record.tag);
+        if (wanted !== shards) {
+          // With another number of lanes a series may change its lane: what is under way comes first.
+          await this.#settleLanes(signal);
+          shards = wanted;
+          this.metrics.shards.set(shards);
+        }
+        this.#inHand += record.items;
+        this.#inHandBytes += record.bytes.length;
+        this.#lane(tagLane(record.tag)).push(record, this.#ctx.clock.monotonic());
+      }
+    }
+  }
+
+  async #settleLanes(signal: AbortSignal): Promise<void> {
+    const hurried = this.#hurry;
+    this.#hurry = true;
+    for (const lane of this.#lanes.values()) lane.bell.ring();
+    while ([...this.#lanes.values()].some((lane) => lane.busy)) {
+      await this.#progress.next(signal);
+      signal.throwIfAborted();
+    }
+    this.#hurry = hurried;
+  }
+
+  #lane(number: number): Lane {
+    let lane = this.#lanes.get(number);
+    if (lane === undefined) {
+      this.#lanes.set(number, (lane = new Lane()));
+      const task: Promise<void> = this.#serve(lane, this.#stopping.signal)
+        .catch((error) => {
+          if (!this.#stopping.signal.aborted) this.#ctx.log.error("sending stopped", { endpoint: this.name, error });
+        })
+        .finally(() => this.#tasks.delete(task));
+      this.#tasks.add(task);
+    }
+    return lane;
+  }
+
+  async #serve(lane: Lane, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ctx;
+    while (!signal.aborted) {
+      if (lane.empty) {
+        lane.busy = false;
+        this.#progress.ring();
+        await lane.bell.next(signal);
+        continue;
+      }
+      const waitMs = lane.since + this.#config.batch_send_deadline - clock.monotonic();
+      if (lane.items < this.#config.max_samples_per_send && waitMs > 0 && !this.#hurry) {
+        await this.#ringOrTime(lane, waitMs, signal);
+        continue;
+      }
+      await this.#deliver(lane.take(this.#config.max_samples_per_send, clock.monotonic()), signal);
+    }
+  }
+
+  async #ringOrTime(lane: Lane, ms: number, signal: AbortSignal): Promise<void> {
+    const timer = new AbortController();
+    const stop = () => timer.abort();
+    signal.addEventListener("abort", stop);
+    await Promise.race([lane.bell.next(timer.signal), this.#ctx.clock.sleep(ms, timer.signal).catch(() => {})]);
+    signal.removeEventListener("abort", stop);
+    timer.abort();
+  }
+
+  async #deliver(batch: readonly QueueRecord[], signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ctx;
+    const backoff = new Backoff(this.#config.min_backoff, this.#config.max_backoff);
+    for (let attempt = 0; ; attempt++) {
+      const records = this.#dropOld(batch);
+      if (records.length === 0) return;
+      const items = sumItems(records);
+      const body = joinCompressed(records.map((record) => record.bytes));
+      const began = clock.monotonic();
+      const outcome = await this.send(body, attempt, signal);
+      const seconds = (clock.monotonic() - began) / 1000;
+      this.metrics.duration.observe(seconds);
+      switch (outcome.kind) {
+        case "sent":
+          this.shards.sent(items, seconds);
+          this.metrics.samples.inc(items);
+          this.metrics.bytes.inc(body.reduce((sum, chunk) => sum + chunk.length, 0));
+          this.metrics.highestSent.set(Math.max(this.metrics.highestSent.value, records.at(-1)!.time / 1000));
+          this.#recovered();
+          this.#done(records);
+          return;
+        case "retry":
+          this.#failed(outcome.cause);
+          this.metrics.samplesRetried.inc(items);
+          await clock.sleep(backoff.next(outcome.retryAfterMs), signal);
+          break;
+        case "refused":
+          this.#refusedSince ??= clock.monotonic();
+          this.#failed(outcome.cause);
+          if (clock.monotonic() - this.#refusedSince >= REFUSED_PATIENCE_MS) {
+            this.#drop(records, "unauthorized", outcome.cause);
+            return;
+          }
+          this.metrics.samplesRetried.inc(items);
+          await clock.sleep(Math.min(REFUSED_PAUSE_MS, this.#config.max_backoff * 2 ** Math.min(attempt, 10)), signal);
+          break;
+        case "rejected":
+          if (records.length > 1) {
+            // One bad fragment must not take the others with it.
+            for (const record of records) await this.#deliver([record], signal);
+            return;
+          }
+          this.#drop(records, outcome.reason, outcome.cause);
+          return;
+      }
+    }
+  }
+
+  #dropOld(records: readonly QueueRecord[]): readonly QueueRecord[] {
+    const now = this.#ctx.clock.now();
+    const limit = this.#config.sample_age_limit || Infinity;
+    const isOld = (record: QueueRecord) => now - record.time > Math.min(limit, this.#maxAgeMs);
+    if (!records.some(isOld)) return records;
+    for (const record of records) {
+      if (!isOld(record) || !this.#isInHand(record)) continue;
+      this.#countDrop(now - record.time > limit ? "too_old" : "queue_age", record.items);
+      this.#done([record]);
+    }
+    return records.filter((record) => !isOld(record));
+  }
+
+  readonly #settled = new WeakSet<QueueRecord>();
+  #isInHand(record: QueueRecord): boolean {
+    return !this.#settled.has(record);
+  }
+
+  #done(records: readonly QueueRecord[]): void {
+    for (const record of records) {
+      this.#settled.add(record);
+      this.#inHand -= record.items;
+      this.#inHandBytes -= record.bytes.length;
+    }
+    this.#reader!.ack(...records);
+    this.metrics.pending.set(this.pending.items);
+    this.#progress.ring();
+  }
+
+  #drop(records: readonly QueueRecord[], reason: string, cause: string): void {
+    const items = sumItems(records);
+    this.metrics.samplesFailed.inc(items);
+    this.#ctx.flow.drop("metrics", reason, items);
+    this.#ctx.log.error("non-recoverable error while sending samples", { endpoint: this.name, dropped: items, error: cause });
+    this.#failed(cause);
+    this.#done(records);
+  }
+
+  #countDrop(reason: string, items: number): void {
+    this.metrics.dropped("samples", reason, items);
+    this.#ctx.flow.drop("metrics", reason, items);
+  }
+
+  #failed(cause: string): void {
+    if (this.#failures === 0) this.#ctx.log.warn("failed to send samples, retrying", { endpoint: this.name, error: cause });
+    this.#failures += 1;
+    this.problem = cause;
+    this.#judge();
+    this.#progress.ring();
+  }
+
+  #recovered(): void {
+    if (this.#failures > 0) {
+      this.#ctx.log.info("samples are delivered again", { endpoint: this.name, failed_requests: this.#failures });
+    }
+    this.#failures = 0;
+    this.#refusedSince = undefined;
+    this.#judge();
+    this.#ctx.flow.ok();
+  }
+
+  #judge(): void {
+    const before = this.problem;
+    if (this.#failures === 0) this.problem = this.#diskProblem;
+    if (this.problem !== undefined) this.#ctx.flow.hold?.();
+    if (this.problem !== before || this.problem !== undefined) this.#ctx.flow.refresh();
+  }
+
+  #newClient(args: EndpointArguments): HttpClient {
+    return HttpClient.create(args, { userAgent: `Invar/${this.#ctx.services.version}` });
+  }
+
+  #showConfig(): void {
+    const { min_shards, max_shards, capacity, max_samples_per_send } = this.#config;
+    this.metrics.shardsMin.set(min_shards);
+    this.metrics.shardsMax.set(max_shards);
+    this.metrics.shardCapacity.set(capacity);
+    this.metrics.maxSamplesPerSend.set(max_samples_per_send);
+    this.metrics.shards.set(this.shards.current);
+    this.metrics.pending.read = undefined;
+  }
+}
+
+function sumItems(records: readonly QueueRecord[]): number {
+  return records.reduce((sum, record) => sum + record.items, 0);
+}
+
+/** The promise's outcome, or a rejection as soon as `signal` is aborted. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

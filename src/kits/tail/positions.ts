@@ -1,0 +1,223 @@
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Clock } from "#base/clock";
+import { errorText, type Logger } from "#base/log";
+import type { FileIdentity } from "./file-io.ts";
+import { type ImportedPosition, parsePositionsYaml } from "./positions-yaml.ts";
+
+/**
+ * How far each file has been delivered, kept over restarts. A file is known by its identity, so that it is found again
+ * under another name; a path has several entries while files that were rotated away from it are still being delivered.
+ */
+export interface Position {
+  readonly path: string;
+  /** The target's labels as text, `{job="a"}`. */
+  readonly labels: string;
+  /** Undefined for positions taken over from Alloy, which knows files by their paths only. */
+  readonly file: FileIdentity | undefined;
+  /** Bytes delivered. For compressed files, decompressed bytes. NaN if what the file said is no number. */
+  readonly offset: number;
+}
+
+const FILE = "positions.json";
+const VERSION = 1;
+const SAVE_INTERVAL_MS = 1_000;
+
+export interface PositionsOptions {
+  /** The component's folder. Alloy's `positions.yml` in it is taken over when it is newer than our own file. */
+  readonly directory: string;
+  /** A positions file of Grafana Agent or Promtail, taken over when there is none of ours and none of Alloy's. */
+  readonly legacyFile: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Told when the file cannot be written, and with undefined when it can again. */
+  onProblem(problem: string | undefined): void;
+}
+
+/** The store of one component. Entries live in memory; `save` writes them when they changed. */
+export class Positions {
+  readonly #options: PositionsOptions;
+  readonly #path: string;
+  readonly #entries = new Map<string, Map<string, Position>>();
+  #changed = false;
+  #problem: string | undefined;
+  #lastSaveMs = 0;
+
+  constructor(options: PositionsOptions) {
+    this.#options = options;
+    this.#path = join(options.directory, FILE);
+  }
+
+  /**
+   * Reads what earlier runs left. Rejects if a file is there and cannot be read or understood, since starting without it
+   * would send everything again.
+   */
+  async load(): Promise<void> {
+    const { directory, legacyFile, log } = this.#options;
+    const ours = await readIfThere(this.#path);
+    const alloyPath = join(directory, "positions.yml");
+    const alloy = await readIfThere(alloyPath);
+    if (ours !== undefined) this.#readOwn(ours.text);
+    if (alloy !== undefined && (ours === undefined || alloy.modified > ours.modified)) {
+      this.#import(parseOrExplain(alloyPath, alloy.text));
+      log.info("took over the positions file of Alloy", { path: alloyPath, entries: this.#entries.size });
+    }
+    if (legacyFile === "" || ours !== undefined || alloy !== undefined) return;
+    const legacy = await readIfThere(legacyFile);
+    if (legacy === undefined || legacy.text === "") {
+      log.info("will not convert the legacy positions file as it is not valid or does not exist", { path: legacyFile });
+      return;
+    }
+    let imported: ImportedPosition[];
+    try {
+      imported = parsePositionsYaml(legacy.text);
+    } catch (error) {
+      log.error("error parsing legacy positions file", { path: legacyFile, error });
+      return;
+    }
+    this.#import(imported.map((each) => ({ ...each, labels: "{}" })));
+    log.info("converted the legacy positions file", { path: legacyFile, entries: imported.length });
+  }
+
+  /** All entries of a target, oldest first. */
+  get(path: string, labels: string): Position[] {
+    return [...(this.#entries.get(keyOf(path, labels))?.values() ?? [])];
+  }
+
+  /** Entries with these labels under any path, to find a file that was renamed. */
+  *withLabels(labels: string): Iterable<Position> {
+    for (const entries of this.#entries.values()) {
+      for (const entry of entries.values()) if (entry.labels === labels) yield entry;
+    }
+  }
+
+  put(position: Position): void {
+    const key = keyOf(position.path, position.labels);
+    let entries = this.#entries.get(key);
+    if (entries === undefined) this.#entries.set(key, (entries = new Map()));
+    const file = fileKey(position.file);
+    // What Alloy knew of the path is settled by the first entry of ours.
+    if (position.file !== undefined) entries.delete(fileKey(undefined));
+    entries.set(file, position);
+    this.#changed = true;
+  }
+
+  /** Forgets one file of a target, or all of them. */
+  remove(path: string, labels: string, file?: FileIdentity): void {
+    const key = keyOf(path, labels);
+    const entries = this.#entries.get(key);
+    if (entries === undefined) return;
+    if (file === undefined) entries.clear();
+    else entries.delete(fileKey(file));
+    if (entries.size === 0) this.#entries.delete(key);
+    this.#changed = true;
+  }
+
+  /** Saves once a second until `signal` is aborted. A slow disk makes it rarer, so that saving stays below 2 % of the time. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#options.clock.sleep(Math.max(SAVE_INTERVAL_MS, 50 * this.#lastSaveMs), signal);
+      } catch {
+        return;
+      }
+      await this.save();
+    }
+  }
+
+  /** Writes the file if anything changed: a new file, synced, put in the place of the old one. Never rejects. */
+  async save(): Promise<void> {
+    if (!this.#changed) return;
+    this.#changed = false;
+    const { clock, log, onProblem } = this.#options;
+    const began = clock.monotonic();
+    const temporary = `${this.#path}.tmp`;
+    try {
+      await mkdir(dirname(this.#path), { recursive: true, mode: 0o750 });
+      const handle = await open(temporary, "w", 0o600);
+      try {
+        await handle.writeFile(this.#serialize());
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, this.#path);
+      if (this.#problem !== undefined) {
+        this.#problem = undefined;
+        log.info("positions are saved again", { path: this.#path });
+        onProblem(undefined);
+      }
+    } catch (error) {
+      this.#changed = true;
+      await rm(temporary, { force: true }).catch(() => {});
+      const problem = `cannot save positions: ${errorText(error)}; after a restart lines would be sent again. Free space or mend ${this.#path}`;
+      if (this.#problem === undefined) log.warn("cannot save positions", { path: this.#path, error });
+      if (this.#problem !== problem) onProblem(problem);
+      this.#problem = problem;
+    }
+    this.#lastSaveMs = clock.monotonic() - began;
+  }
+
+  #serialize(): string {
+    const lines: string[] = [];
+    for (const entries of this.#entries.values()) {
+      // An offset that was no number stays what it is only in memory.
+      for (const entry of entries.values()) if (Number.isFinite(entry.offset)) lines.push(JSON.stringify(entry));
+    }
+    return `{"version":${VERSION},"positions":[\n${lines.join(",\n")}\n]}\n`;
+  }
+
+  #readOwn(text: string): void {
+    const broken = (why: string) =>
+      new Error(`${this.#path} is damaged: ${why}. Remove it to read all files according to \`tail_from_end\``);
+    let content: { version?: unknown; positions?: unknown };
+    try {
+      content = JSON.parse(text);
+    } catch (error) {
+      throw broken(errorText(error));
+    }
+    if (content.version !== VERSION || !Array.isArray(content.positions)) throw broken("unknown version or form");
+    for (const entry of content.positions as Position[]) {
+      if (typeof entry.path !== "string" || typeof entry.labels !== "string") throw broken("an entry without a path");
+      this.put({ path: entry.path, labels: entry.labels, file: entry.file, offset: Number(entry.offset) });
+    }
+    this.#changed = false;
+  }
+
+  #import(entries: readonly ImportedPosition[]): void {
+    for (const { path, labels, position } of entries) {
+      // Cursors of other kinds of sources share these files.
+      if (path.startsWith("cursor-") || path.startsWith("journal-")) continue;
+      const offset = /^[-+]?[0-9]+$/.test(position) ? Number(position) : Number.NaN;
+      this.#entries.delete(keyOf(path, labels ?? "{}"));
+      this.put({ path, labels: labels ?? "{}", file: undefined, offset });
+    }
+  }
+}
+
+function parseOrExplain(path: string, text: string): ImportedPosition[] {
+  try {
+    return text.trim() === "" ? [] : parsePositionsYaml(text);
+  } catch (error) {
+    throw new Error(`invalid yaml positions file [${path}]: ${errorText(error)}. Mend or remove it`, { cause: error });
+  }
+}
+
+async function readIfThere(path: string): Promise<{ text: string; modified: number } | undefined> {
+  try {
+    return { text: await readFile(path, "utf8"), modified: (await stat(path)).mtimeMs };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new Error(`positions file ${path} exists but could not be read, refusing to start to avoid sending lines again`, {
+      cause: error,
+    });
+  }
+}
+
+function keyOf(path: string, labels: string): string {
+  return `${path}\0${labels}`;
+}
+
+function fileKey(file: FileIdentity | undefined): string {
+  return file === undefined ? "" : `${file.device}:${file.inode}`;
+}
