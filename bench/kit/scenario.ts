@@ -1,8 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MeasuredProcess, waitUntil } from "./process.ts";
+import { freePort, MeasuredProcess, waitUntil } from "../../test/kit/process.ts";
 
 /** What one run of a scenario gave. Keys are those of `--json`. */
 export interface Result {
@@ -68,15 +67,6 @@ async function isReady(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** A port of the loopback interface that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Runs `work` with an empty folder, which is gone afterwards. */

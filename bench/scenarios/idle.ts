@@ -1,4 +1,4 @@
-import { sleep } from "../kit/process.ts";
+import { sleep } from "../../test/kit/process.ts";
 import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 /** A small configuration with something in it that runs, but nothing to do. */

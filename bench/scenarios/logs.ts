@@ -1,9 +1,9 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { sleep, waitUntil } from "../kit/process.ts";
-import { freePort, type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
-import { SequenceCounter, Sink } from "../kit/sink.ts";
-import { countSequences } from "../kit/walk.ts";
+import { freePort, sleep, waitUntil } from "../../test/kit/process.ts";
+import { SequenceCounter, Sink } from "../../test/kit/sink.ts";
+import { countSequences } from "../../test/kit/walk.ts";
+import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 const MARKER = "seq=";
 const LEVELS = ["debug", "info", "info", "info", "warn", "info", "error", "info"];

@@ -2,10 +2,10 @@ import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { MeasuredProcess, sleep, waitUntil } from "../kit/process.ts";
-import { freePort, type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
-import { Sink } from "../kit/sink.ts";
-import { countSamples } from "../kit/walk.ts";
+import { freePort, MeasuredProcess, sleep, waitUntil } from "../../test/kit/process.ts";
+import { Sink } from "../../test/kit/sink.ts";
+import { countSamples } from "../../test/kit/walk.ts";
+import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 /** Samples that a scrape adds to those of its page. */
 const EXTRA_SAMPLES = 5;

@@ -1,10 +1,10 @@
 import { connect } from "node:http2";
 import { Pool } from "undici";
-import { waitUntil } from "../kit/process.ts";
-import { freePort, type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
-import { Sink, startGrpcSink } from "../kit/sink.ts";
-import { traceRequest } from "../kit/spans.ts";
-import { countSpans } from "../kit/walk.ts";
+import { freePort, waitUntil } from "../../test/kit/process.ts";
+import { Sink, startGrpcSink } from "../../test/kit/sink.ts";
+import { traceRequest } from "../../test/kit/spans.ts";
+import { countSpans } from "../../test/kit/walk.ts";
+import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 const SPANS_PER_REQUEST = 200;
 const CLIENTS = 8;

@@ -3,13 +3,22 @@
 /** The components of this agent; each module is loaded when a configuration first names it. */
 export const COMPONENTS = new Map<string, () => Promise<{ readonly default: unknown }>>([
   ["discovery.relabel", () => import("#components/discovery.relabel/discovery.relabel")],
+  ["invar.viewer", () => import("#components/invar.viewer/invar.viewer")],
+  ["local.file_match", () => import("#components/local.file_match/local.file_match")],
+  ["loki.echo", () => import("#components/loki.echo/loki.echo")],
   ["loki.process", () => import("#components/loki.process/loki.process")],
+  ["loki.source.api", () => import("#components/loki.source.api/loki.source.api")],
+  ["loki.source.file", () => import("#components/loki.source.file/loki.source.file")],
   ["loki.write", () => import("#components/loki.write/loki.write")],
+  ["otelcol.exporter.otlp", () => import("#components/otelcol.exporter.otlp/otelcol.exporter.otlp")],
+  ["otelcol.exporter.otlphttp", () => import("#components/otelcol.exporter.otlphttp/otelcol.exporter.otlphttp")],
+  ["otelcol.processor.batch", () => import("#components/otelcol.processor.batch/otelcol.processor.batch")],
   ["otelcol.receiver.otlp", () => import("#components/otelcol.receiver.otlp/otelcol.receiver.otlp")],
   ["prometheus.echo", () => import("#components/prometheus.echo/prometheus.echo")],
   ["prometheus.exporter.self", () => import("#components/prometheus.exporter.self/prometheus.exporter.self")],
   ["prometheus.exporter.unix", () => import("#components/prometheus.exporter.unix/prometheus.exporter.unix")],
   ["prometheus.relabel", () => import("#components/prometheus.relabel/prometheus.relabel")],
+  ["prometheus.remote_write", () => import("#components/prometheus.remote_write/prometheus.remote_write")],
   ["prometheus.scrape", () => import("#components/prometheus.scrape/prometheus.scrape")],
 ]);
 

@@ -210,7 +210,7 @@ export function formatFloat(value: number): string {
   if (value === -Infinity) return "-Inf";
   if (Object.is(value, -0)) return "-0";
   const magnitude = Math.abs(value);
-  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e21)) {
+  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e6)) {
     const [mantissa, exponent] = value.toExponential().split("e") as [string, string];
     const digits = exponent.slice(1);
     return `${mantissa}e${exponent[0]}${digits.length < 2 ? `0${digits}` : digits}`;

@@ -17,7 +17,8 @@ export class DockerJsonReader {
     if (!fields.scan(bytes, start, end)) return false;
     for (let i = 0; i < 3; i++) {
       const kind = fields.kind[i]!;
-      if (kind !== FIELD_STRING && kind !== FIELD_ESCAPED && kind !== FIELD_MISSING && kind !== FIELD_NULL) return false;
+      if (kind !== FIELD_STRING && kind !== FIELD_ESCAPED && kind !== FIELD_MISSING && kind !== FIELD_NULL)
+        return false;
     }
     const log = fields.kind[DockerJsonReader.LOG];
     if (log !== FIELD_STRING && log !== FIELD_ESCAPED) return false;

@@ -1,5 +1,5 @@
 import type { Labels } from "#base/labels";
-import { encodeLabels, encodedLabelsLength, varintLength, writeVarint } from "#pipeline/series-labels";
+import { encodedLabelsLength, encodeLabels, varintLength, writeVarint } from "#pipeline/series-labels";
 
 /**
  * A label set as ranges of bytes, from a parser to its encoded form without a string in between. Reused for each series:
@@ -121,7 +121,11 @@ export class LabelBytes {
     const nameLength = nameEnd - nameStart;
     const valueLength = valueEnd - valueStart;
     target[at] = 0x0a;
-    at = writeVarint(target, at + 1, 2 + varintLength(nameLength) + nameLength + varintLength(valueLength) + valueLength);
+    at = writeVarint(
+      target,
+      at + 1,
+      2 + varintLength(nameLength) + nameLength + varintLength(valueLength) + valueLength,
+    );
     target[at] = 0x0a;
     at = writeVarint(target, at + 1, nameLength);
     for (let k = nameStart; k < nameEnd; k++) target[at++] = text[k]!;

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { ExpositionError, quoteBytes, unexpected } from "./exposition-error.ts";
 import type { LabelBytes } from "./exposition-labels.ts";
-import { normalizeFloatText } from "./float.ts";
 import type { TypeCode } from "./exposition-types.ts";
+import { normalizeFloatText } from "./float.ts";
 
 const SPACE = 32;
 const TAB = 9;
@@ -97,7 +97,9 @@ export class SeriesTextParser {
       if (quoted && (code === 0x2c || code === 0x7d)) {
         if (exemplar) throw unexpected("expected label name", bytes, this.#line, this.#i);
         if (named) {
-          throw new ExpositionError(`metric name already set while parsing: ${quoteBytes(bytes, this.#line, this.#i + 1)}`);
+          throw new ExpositionError(
+            `metric name already set while parsing: ${quoteBytes(bytes, this.#line, this.#i + 1)}`,
+          );
         }
         into.add(NAME, this.#unescaped(start + 1, end - 1));
         named = true;
@@ -128,7 +130,8 @@ export class SeriesTextParser {
       }
     }
     this.#i += 1;
-    if (!named) throw new ExpositionError(`metric name not set while parsing: ${quoteBytes(bytes, this.#line, this.#i)}`);
+    if (!named)
+      throw new ExpositionError(`metric name not set while parsing: ${quoteBytes(bytes, this.#line, this.#i)}`);
   }
 
   /** The offset after the name at the current place. */

@@ -72,7 +72,8 @@ export function readExemplar(
 function seconds(bytes: Buffer, line: number, start: number, end: number, what: string): number {
   const value = parseFloatBytes(bytes, start, end);
   if (Number.isNaN(value) && !isNaNText(bytes, start, end)) throw badFloat(bytes, line, start, end);
-  if (!Number.isFinite(value)) throw new ExpositionError(`invalid ${what} ${value > 0 ? "+Inf" : value < 0 ? "-Inf" : "NaN"}`);
+  if (!Number.isFinite(value))
+    throw new ExpositionError(`invalid ${what} ${value > 0 ? "+Inf" : value < 0 ? "-Inf" : "NaN"}`);
   return Math.trunc(value * 1000);
 }
 

@@ -25,7 +25,9 @@ class Reader {
       series: this.series[this.parser.cache.ref[this.parser.columns.entry[i]!]!]!,
       value: this.parser.columns.value[i]!,
       timestamp:
-        this.parser.hasTimestamps && !Number.isNaN(this.parser.columns.timestamp[i]) ? this.parser.columns.timestamp[i]! : undefined,
+        this.parser.hasTimestamps && !Number.isNaN(this.parser.columns.timestamp[i])
+          ? this.parser.columns.timestamp[i]!
+          : undefined,
     }));
   }
 
@@ -119,7 +121,11 @@ test("reads numbers as Go does", () => {
   ];
   for (const [text, expected] of cases) {
     if (expected === undefined) {
-      assert.throws(() => read(`a ${text}\n`), /strconv.ParseFloat: parsing ".*": invalid syntax while parsing: "a /, text);
+      assert.throws(
+        () => read(`a ${text}\n`),
+        /strconv.ParseFloat: parsing ".*": invalid syntax while parsing: "a /,
+        text,
+      );
     } else assert.ok(Object.is(read(`a ${text}\n`)[0]!.value, expected), text);
   }
 });
@@ -276,8 +282,14 @@ test("a page that fails makes everything emitted stale, and nothing else", () =>
   const stale: number[] = [];
   const forgotten: number[] = [];
   reader.parser.abandon(stale, forgotten);
-  assert.deepEqual(stale.map((ref) => reader.series[ref]), ['{__name__="a"}', '{__name__="b"}']);
-  assert.deepEqual(forgotten.map((ref) => reader.series[ref]), ['{__name__="c"}', '{__name__="d"}']);
+  assert.deepEqual(
+    stale.map((ref) => reader.series[ref]),
+    ['{__name__="a"}', '{__name__="b"}'],
+  );
+  assert.deepEqual(
+    forgotten.map((ref) => reader.series[ref]),
+    ['{__name__="c"}', '{__name__="d"}'],
+  );
   reader.read("a 4\n");
   assert.deepEqual(reader.parser.added, []);
   assert.deepEqual(reader.commit(), []);
@@ -308,15 +320,36 @@ test("any page, changed in any way, reads as it would without a memory", () => {
 });
 
 test("no bytes make the parser fail in another way than with its error", () => {
-  const bits = fc.constantFrom("a", "{", "}", '"', "\\", "\n", " ", "#", "=", ",", "1", "# TYPE ", "HELP", "é", "\0", "\t");
+  const bits = fc.constantFrom(
+    "a",
+    "{",
+    "}",
+    '"',
+    "\\",
+    "\n",
+    " ",
+    "#",
+    "=",
+    ",",
+    "1",
+    "# TYPE ",
+    "HELP",
+    "é",
+    "\0",
+    "\t",
+  );
   fc.assert(
-    fc.property(fc.array(bits, { maxLength: 40 }), fc.constantFrom("text" as const, "openmetrics" as const), (parts, syntax) => {
-      try {
-        read(parts.join(""), syntax);
-      } catch (error) {
-        assert.equal((error as Error).name, "ExpositionError", String((error as Error).stack));
-      }
-    }),
+    fc.property(
+      fc.array(bits, { maxLength: 40 }),
+      fc.constantFrom("text" as const, "openmetrics" as const),
+      (parts, syntax) => {
+        try {
+          read(parts.join(""), syntax);
+        } catch (error) {
+          assert.equal((error as Error).name, "ExpositionError", String((error as Error).stack));
+        }
+      },
+    ),
     { numRuns: 3000 },
   );
 });
@@ -324,7 +357,10 @@ test("no bytes make the parser fail in another way than with its error", () => {
 test("the memory of the cache follows the page", () => {
   const reader = new Reader();
   const page = (from: number, to: number) =>
-    Array.from({ length: to - from }, (_, i) => `metric{number="${from + i}",more="some more text to remember"} 1\n`).join("");
+    Array.from(
+      { length: to - from },
+      (_, i) => `metric{number="${from + i}",more="some more text to remember"} 1\n`,
+    ).join("");
   reader.read(page(0, 20_000));
   reader.commit();
   const large = reader.parser.cache.memoryBytes;

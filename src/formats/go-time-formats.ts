@@ -49,7 +49,14 @@ function setYear(time: Instant, zone: TimeZone, nowMs: number): true {
     shownMonth = month + 1;
   }
   const millis = time.ms - seconds * 1000;
-  const shown = Date.UTC(year, shownMonth - 1, day, parsed.getUTCHours(), parsed.getUTCMinutes(), parsed.getUTCSeconds());
+  const shown = Date.UTC(
+    year,
+    shownMonth - 1,
+    day,
+    parsed.getUTCHours(),
+    parsed.getUTCMinutes(),
+    parsed.getUTCSeconds(),
+  );
   time.ms = zone.toInstant(shown / 1000) * 1000 + millis;
   return true;
 }

@@ -95,7 +95,10 @@ export function compileLayout(layout: string): LayoutElement[] {
     const fraction = /^([.,])(0+|9+)(?!\d)/.exec(rest);
     if (fraction !== null) {
       const exact = fraction[2]![0] === "0";
-      push({ kind: "fraction", digits: fraction[2]!.length, exact, separator: fraction[1] as "." | "," }, fraction[0].length);
+      push(
+        { kind: "fraction", digits: fraction[2]!.length, exact, separator: fraction[1] as "." | "," },
+        fraction[0].length,
+      );
       continue;
     }
     if (rest.startsWith("_2006")) {

@@ -163,8 +163,8 @@ class Parser {
     let seconds = utcSeconds(year, this.#month, this.#day, this.#hour, this.#minute, this.#second);
     if (this.#offset !== undefined) seconds -= this.#offset;
     else if (this.#zoneName !== "") {
-      const gmt = /^GMT([+-]\d+)/.exec(this.#zoneName)?.[1];
-      seconds -= zone.offsetOf(this.#zoneName, seconds) ?? (gmt === undefined ? 0 : Number(gmt) * 3_600);
+      // An abbreviation that is not the zone's own stands for UTC; so does `GMT-8`, a peculiarity of Go's.
+      seconds -= zone.offsetOf(this.#zoneName, seconds) ?? 0;
     } else if (!this.#utc) seconds = zone.toInstant(seconds);
     into.ms = seconds * 1000 + Math.floor(this.#nanos / 1_000_000);
     into.ns = this.#nanos % 1_000_000;

@@ -1,4 +1,4 @@
-import { Labels } from "#base/labels";
+import type { Labels } from "#base/labels";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { LogBatch } from "#pipeline/batch";
 import { allocate } from "#pipeline/log-batch";

@@ -147,4 +147,3 @@ function readMetadata(reader: ProtoReader): MetricMetadata {
   }
   return { family, type, help, unit };
 }
-

@@ -22,7 +22,8 @@ const { root } = protobuf.parse(`syntax = "proto3"; package prometheus;
   message MetricMetadata { int32 type = 1; string metric_family_name = 2; string help = 4; string unit = 5; }
   message WriteRequest { repeated TimeSeries timeseries = 1; repeated MetricMetadata metadata = 3; }`);
 const oracle = root.lookupType("prometheus.WriteRequest");
-const decode = (bytes: Uint8Array) =>
+// biome-ignore lint/suspicious/noExplicitAny: whatever the message holds
+const decode = (bytes: Uint8Array): any =>
   oracle.toObject(oracle.decode(bytes), { longs: String, arrays: true, defaults: true });
 
 test("a decoder by protobufjs reads what was written", () => {
@@ -40,11 +41,11 @@ test("a decoder by protobufjs reads what was written", () => {
       for (const { labels, value, timestamp, stale } of samples) {
         encoder.sample(registry, registry.intern(Labels.from(labels)), timestamp, value, stale);
       }
-      const { timeseries } = decode(encoder.bytes()) as { timeseries: Record<string, never>[] };
+      const { timeseries } = decode(encoder.bytes());
       const own = readWriteRequest(encoder.bytes()).series;
       assert.equal(timeseries.length, samples.length);
       for (const [i, { labels, value, timestamp, stale }] of samples.entries()) {
-        const series: any = timeseries[i];
+        const series = timeseries[i];
         const expected = [...Labels.from(labels)].map(([name, text]) => ({ name, value: text }));
         assert.deepEqual(series.labels, expected);
         assert.equal(series.samples[0].timestamp, String(timestamp));
@@ -82,7 +83,7 @@ test("exemplars, histograms and metadata go along", () => {
     resetHint: "no",
   });
   encoder.metadata({ family: "latency", type: "histogram", help: "Some help", unit: "s" });
-  const decoded: any = decode(encoder.bytes());
+  const decoded = decode(encoder.bytes());
   assert.deepEqual(decoded.timeseries[0].exemplars, [
     { labels: [{ name: "trace_id", value: "abc" }], value: 1.5, timestamp: "1700000000000" },
   ]);
@@ -90,7 +91,14 @@ test("exemplars, histograms and metadata go along", () => {
   assert.equal(decoded.timeseries[1].samples.length, 0);
   const [histogram] = decoded.timeseries[1].histograms;
   assert.deepEqual(
-    [histogram.countInt, histogram.sum, histogram.schema, histogram.zeroCountInt, histogram.resetHint, histogram.timestamp],
+    [
+      histogram.countInt,
+      histogram.sum,
+      histogram.schema,
+      histogram.zeroCountInt,
+      histogram.resetHint,
+      histogram.timestamp,
+    ],
     ["9", 12.5, -2, "2", 2, "6"],
   );
   assert.deepEqual(histogram.positiveDeltas, ["3", "-1"]);

@@ -1,5 +1,5 @@
 import type { Labels } from "#base/labels";
-import type { Exemplar, MetricMetadata, NativeHistogram } from "#pipeline/batch";
+import { type Exemplar, type MetricMetadata, type NativeHistogram, SAMPLE_STALE } from "#pipeline/batch";
 import type { SeriesRef, SeriesRegistry } from "#pipeline/series";
 import { encodedLabelsLength, encodeLabels, varintLength, writeVarint } from "#pipeline/series-labels";
 import { encodeHistogram } from "./remote-write-histogram.ts";
@@ -73,6 +73,37 @@ export class WriteRequestEncoder {
     this.#length = this.#writeSample(at, sampleLength, value, stale);
   }
 
+  /** The samples `from` … `to` − 1 of columns. One call for many: numbers that are passed one by one are boxed. */
+  samples(
+    registry: SeriesRegistry,
+    refs: Int32Array,
+    timestamps: Float64Array,
+    values: Float64Array,
+    flags: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    for (let i = from; i < to; i++) {
+      const ref = refs[i]!;
+      const labels = registry.encodedLength(ref);
+      let at = this.#reserve(labels + SAMPLE_OVERHEAD);
+      if (timestamps[i] !== this.#timestamp) this.#encodeTimestamp(timestamps[i]!);
+      const sampleLength = 10 + this.#timestampLength;
+      const buffer = this.#buffer;
+      buffer[at] = 0x0a;
+      at = writeVarint(buffer, at + 1, labels + 2 + sampleLength);
+      at = registry.copyEncoded(ref, buffer, at);
+      const value = values[i]!;
+      if (flags[i] === 0 && !Number.isNaN(value)) {
+        buffer[at] = 0x12;
+        buffer[at + 1] = sampleLength;
+        buffer[at + 2] = 0x09;
+        this.#view.setFloat64(at + 3, value, true);
+        this.#length = this.#finishSample(at + 11);
+      } else this.#length = this.#writeSample(at, sampleLength, value, (flags[i]! & SAMPLE_STALE) !== 0);
+    }
+  }
+
   /** A sample with exemplars or with a native histogram in the place of its value. */
   sampleWith(
     registry: SeriesRegistry,
@@ -133,13 +164,18 @@ export class WriteRequestEncoder {
     buffer[at] = 0x12;
     buffer[at + 1] = sampleLength;
     buffer[at + 2] = 0x09;
-    if (value === value && !stale) this.#view.setFloat64(at + 3, value, true);
+    if (!stale && !Number.isNaN(value)) this.#view.setFloat64(at + 3, value, true);
     else this.#view.setBigUint64(at + 3, stale ? STALE_BITS : NORMAL_NAN_BITS, true);
-    buffer[at + 11] = 0x10;
-    at += 12;
+    return this.#finishSample(at + 11);
+  }
+
+  #finishSample(at: number): number {
+    const buffer = this.#buffer;
     const bytes = this.#timestampBytes;
-    for (let i = 0; i < this.#timestampLength; i++) buffer[at + i] = bytes[i]!;
-    return at + this.#timestampLength;
+    const length = this.#timestampLength;
+    buffer[at] = 0x10;
+    for (let i = 0; i < length; i++) buffer[at + 1 + i] = bytes[i]!;
+    return at + 1 + length;
   }
 
   #encodeTimestamp(timestamp: number): void {

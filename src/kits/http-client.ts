@@ -42,6 +42,12 @@ export interface HttpClientRequest {
   readonly maxDecodedBytes?: number;
   /** A body that is too large is cut off instead of refused, and not decompressed: for messages in error answers. */
   readonly truncate?: boolean;
+  /** Reads the answer's body in place of the client, which then neither bounds nor decodes it; gives the `body` of the response. */
+  readonly readBody?: (
+    body: AsyncIterable<Buffer>,
+    headers: ReadonlyMap<string, string>,
+    status: number,
+  ) => Promise<Buffer>;
 }
 
 export interface HttpClientResponse {
@@ -212,6 +218,9 @@ export class HttpClient {
     const map = new Map<string, string>();
     for (const [name, value] of Object.entries(headers)) {
       if (value !== undefined) map.set(name, Array.isArray(value) ? value.join(", ") : value);
+    }
+    if (request.readBody !== undefined) {
+      return { status: statusCode, headers: map, body: await request.readBody(body, map, statusCode) };
     }
     const raw = await readBody(body, limit, truncate);
     const encoding = map.get("content-encoding") ?? "";

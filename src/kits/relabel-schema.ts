@@ -46,7 +46,10 @@ export const relabelRuleSchema = s
     regex: s.regex().default(DEFAULT_REGEX).doc("RE2 expression that must match the whole of the joined values."),
     modulus: s.int(0).default(0).doc("What the hash of the joined values is divided by, for `hashmod`."),
     target_label: s.string().default("").doc("Label to which the result is written."),
-    replacement: s.string().default(DEFAULT_REPLACEMENT).doc("What is written, with `$1` or `${name}` for groups of `regex`."),
+    replacement: s
+      .string()
+      .default(DEFAULT_REPLACEMENT)
+      .doc("What is written, with `$1` or `${name}` for groups of `regex`."),
     action: s.oneOf(ACTIONS).default("replace").doc("What the rule does."),
   })
   .rule("modulus", (rule) => rule.action !== "hashmod" || rule.modulus > 0, 'must not be 0 when `action` is "hashmod"')
@@ -55,9 +58,13 @@ export const relabelRuleSchema = s
     (rule) => !NEEDS_TARGET.has(rule.action) || rule.target_label !== "",
     (rule) => `is required when \`action\` is "${rule.action}"`,
   )
-  .rule("target_label", (rule) => rule.target_label === "" || validTarget(rule.action, rule.target_label), (rule) => {
-    return `is not a valid label name for the action "${rule.action}": "${rule.target_label}"`;
-  })
+  .rule(
+    "target_label",
+    (rule) => rule.target_label === "" || validTarget(rule.action, rule.target_label),
+    (rule) => {
+      return `is not a valid label name for the action "${rule.action}": "${rule.target_label}"`;
+    },
+  )
   .rule(
     "replacement",
     (rule) => !NO_REPLACEMENT.has(rule.action) || rule.replacement === DEFAULT_REPLACEMENT,

@@ -20,8 +20,14 @@ const rule = (text: string) => `rule {\n${text}\n}\n`;
 test("each action does what Prometheus's does", () => {
   const labels = { a: "foo", b: "bar", c: "baz" };
   const cases: [string, Record<string, string> | undefined][] = [
-    [rule('source_labels = ["a"]\nregex = "f(.*)"\ntarget_label = "d"\nreplacement = "ch${1}-ch$1"'), { ...labels, d: "choo-choo" }],
-    [rule('source_labels = ["a", "b"]\nregex = "f(.*);(.*)r"\ntarget_label = "a"\nreplacement = "b${1}${2}m"'), { ...labels, a: "boobam" }],
+    [
+      rule('source_labels = ["a"]\nregex = "f(.*)"\ntarget_label = "d"\nreplacement = "ch${1}-ch$1"'),
+      { ...labels, d: "choo-choo" },
+    ],
+    [
+      rule('source_labels = ["a", "b"]\nregex = "f(.*);(.*)r"\ntarget_label = "a"\nreplacement = "b${1}${2}m"'),
+      { ...labels, a: "boobam" },
+    ],
     [rule('source_labels = ["a"]\nregex = "o"\ntarget_label = "d"'), labels],
     [rule('source_labels = ["a"]\nregex = ".*o.*"\naction = "drop"'), undefined],
     [rule('source_labels = ["a"]\nregex = "o$"\naction = "drop"'), labels],
@@ -34,11 +40,20 @@ test("each action does what Prometheus's does", () => {
     [rule('regex = "a|c"\naction = "labelkeep"'), { a: "foo", c: "baz" }],
     [rule('regex = "([ab])"\nreplacement = "x_$1"\naction = "labelmap"'), { ...labels, x_a: "foo", x_b: "bar" }],
     [rule('source_labels = ["a"]\ntarget_label = "d"\naction = "uppercase"'), { ...labels, d: "FOO" }],
-    [rule('source_labels = ["a", "b"]\nseparator = "É"\ntarget_label = "d"\naction = "lowercase"'), { ...labels, d: "fooébar" }],
+    [
+      rule('source_labels = ["a", "b"]\nseparator = "É"\ntarget_label = "d"\naction = "lowercase"'),
+      { ...labels, d: "fooébar" },
+    ],
     [rule('source_labels = ["a"]\ntarget_label = "b"\naction = "keepequal"'), undefined],
     [rule('source_labels = ["a"]\ntarget_label = "b"\naction = "dropequal"'), labels],
-    [rule('source_labels = ["a"]\nregex = "(f).*"\ntarget_label = "${1}_x"\nreplacement = "$1"'), { ...labels, f_x: "f" }],
-    [rule('source_labels = ["b"]\nregex = "(.*)"\ntarget_label = "$1-x"\nreplacement = "v"').replace("$1-x", "${1}"), { ...labels, bar: "v" }],
+    [
+      rule('source_labels = ["a"]\nregex = "(f).*"\ntarget_label = "${1}_x"\nreplacement = "$1"'),
+      { ...labels, f_x: "f" },
+    ],
+    [
+      rule('source_labels = ["b"]\nregex = "(.*)"\ntarget_label = "$1-x"\nreplacement = "v"').replace("$1-x", "${1}"),
+      { ...labels, bar: "v" },
+    ],
     [rule('source_labels = ["missing"]\ntarget_label = "d"'), labels],
     [rule('regex = "."\naction = "labeldrop"'), undefined],
   ];
@@ -55,7 +70,10 @@ test("rules are applied in order, and a dropped set is not looked at again", () 
 });
 
 test("the expression covers line breaks and the whole value", () => {
-  assert.equal(relabel({ a: "one\ntwo" }, rule('source_labels = ["a"]\nregex = "one.two"\naction = "drop"')), undefined);
+  assert.equal(
+    relabel({ a: "one\ntwo" }, rule('source_labels = ["a"]\nregex = "one.two"\naction = "drop"')),
+    undefined,
+  );
   assert.deepEqual(relabel({ a: "b;c" }, rule('source_labels = ["a"]\nregex = "b|c"\naction = "drop"')), { a: "b;c" });
 });
 

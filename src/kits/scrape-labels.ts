@@ -41,7 +41,8 @@ export class ScrapeLabels {
   /** The series of exposed labels, with one owner. Throws an ExpositionError. */
   resolve(labels: LabelBytes, quotedNames: boolean): SeriesRef {
     const repeated = labels.sort();
-    if (repeated !== undefined) throw new ExpositionError(`label name ${quote(repeated)} is not unique: invalid sample`);
+    if (repeated !== undefined)
+      throw new ExpositionError(`label name ${quote(repeated)} is not unique: invalid sample`);
     const target = this.#target;
     let length = target.bytes.length;
     for (let i = 0; i < labels.count; i++) length += labels.encodedLength(i);

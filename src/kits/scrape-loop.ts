@@ -2,10 +2,10 @@ import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
 import type { ExpositionColumns } from "#formats/exposition";
 import type { MetricBatch } from "#pipeline/batch";
-import { selectSamples } from "#pipeline/metric-batch";
 import type { Deadline } from "#pipeline/component";
+import { selectSamples } from "#pipeline/metric-batch";
 import type { SeriesRegistry } from "#pipeline/series";
-import { BodySizeError, HARD_BODY_LIMIT, type PageBuffers, readPage } from "./scrape-body.ts";
+import { BodySizeError, HARD_BODY_LIMIT, type Page, type PageBuffers, readPage } from "./scrape-body.ts";
 import { LabelLimitError } from "./scrape-labels.ts";
 import type { ScrapeMetrics } from "./scrape-metrics.ts";
 import { pageSyntax, type ScrapeProtocol } from "./scrape-protocol.ts";
@@ -28,12 +28,14 @@ export interface ScrapeRequest {
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
-  /** Unpacked bytes beyond which the body may be refused. */
-  readonly bodySizeLimit: number;
 }
 
-/** Asks a target. Rejects when it cannot be asked, with a BodySizeError when it refuses the body. */
-export type ScrapeTransport = (request: ScrapeRequest, signal: AbortSignal) => Promise<ScrapeResponse>;
+/** Asks a target and hands its answer to `read`. Rejects when it cannot be asked, and with what `read` rejects with. */
+export type ScrapeTransport = (
+  request: ScrapeRequest,
+  read: (response: ScrapeResponse) => Promise<void>,
+  signal: AbortSignal,
+) => Promise<void>;
 
 /** What may change between two scrapes of a target without forgetting its series. */
 export interface ScrapeSettings {
@@ -222,17 +224,24 @@ export class ScrapeLoop {
         "accept-encoding": settings.compression ? "gzip" : "identity",
         "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000),
       };
-      const bodySizeLimit = settings.bodySizeLimit || HARD_BODY_LIMIT;
-      const request = { url: target.url, headers, timeoutMs: target.timeoutMs, bodySizeLimit };
-      const response = await settings.transport(request, deadline.signal);
-      const { status, statusText, contentType, contentEncoding, body } = response;
-      if (status !== 200) {
-        await discard(body);
-        throw new StatusError(`server returned HTTP status ${status} ${statusText}`.trim());
-      }
-      const { buffers } = this.#environment;
-      const page = await readPage(body, contentEncoding, bodySizeLimit, this.#pageBytes, buffers);
-      return { page, syntax: () => pageSyntax(contentType, settings.fallbackProtocol) };
+      const limit = settings.bodySizeLimit || HARD_BODY_LIMIT;
+      const request = { url: target.url, headers, timeoutMs: target.timeoutMs };
+      let page: Page | undefined;
+      let contentType: string | undefined;
+      await settings.transport(
+        request,
+        async (response) => {
+          const { status, statusText, contentEncoding, body } = response;
+          contentType = response.contentType;
+          if (status !== 200) {
+            await discard(body);
+            throw new StatusError(`server returned HTTP status ${status} ${statusText}`.trim());
+          }
+          page = await readPage(body, contentEncoding, limit, this.#pageBytes, this.#environment.buffers);
+        },
+        deadline.signal,
+      );
+      return { page: page!, syntax: () => pageSyntax(contentType, settings.fallbackProtocol) };
     } catch (error) {
       if (error instanceof StatusError || error instanceof BodySizeError) throw error;
       const why = deadline.signal.aborted ? "context deadline exceeded" : errorText(error);
@@ -292,4 +301,3 @@ function joinSignals(one: AbortSignal, other: AbortSignal): Deadline {
     },
   };
 }
-

@@ -1,5 +1,5 @@
-import { type Counter, counter, gauge, histogram, type InstrumentsOf } from "#base/metrics";
 import { formatPrometheusDuration } from "#base/duration";
+import { type Counter, counter, gauge, histogram, type InstrumentsOf } from "#base/metrics";
 import type { Flow } from "#pipeline/flow";
 import { metricFanoutMetrics } from "./metric-fanout.ts";
 
@@ -13,7 +13,10 @@ export const scrapeMetricSpecs = {
     "Number of targets that have moved from this cluster node to another one",
   ),
   pools: counter("prometheus_target_scrape_pools_total", "Total number of scrape pool creation attempts."),
-  poolsFailed: counter("prometheus_target_scrape_pools_failed_total", "Total number of scrape pool creations that failed."),
+  poolsFailed: counter(
+    "prometheus_target_scrape_pools_failed_total",
+    "Total number of scrape pool creations that failed.",
+  ),
   reloads: counter("prometheus_target_scrape_pool_reloads_total", "Total number of scrape pool reloads."),
   reloadsFailed: counter(
     "prometheus_target_scrape_pool_reloads_failed_total",

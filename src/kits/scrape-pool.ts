@@ -6,7 +6,7 @@ import type { MetricBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import { PageBuffers } from "./scrape-body.ts";
 import { type ScrapeEnvironment, ScrapeLoop, type ScrapeSettings } from "./scrape-loop.ts";
-import { scrapeMetrics, type scrapeMetricSpecs } from "./scrape-metrics.ts";
+import { type scrapeMetricSpecs, scrapeMetrics } from "./scrape-metrics.ts";
 import { BatchColumns } from "./scrape-series.ts";
 import { ScrapeTarget, type TargetDefaults } from "./scrape-target.ts";
 
@@ -177,7 +177,12 @@ export class ScrapePool {
       example ??= loop;
     }
     if (down > 0) {
-      const what = judged === 1 ? "the scrape of" : down === judged ? `every scrape of ${judged} targets fails, such as` : `${down} of ${judged} targets fail, such as`;
+      const what =
+        judged === 1
+          ? "the scrape of"
+          : down === judged
+            ? `every scrape of ${judged} targets fails, such as`
+            : `${down} of ${judged} targets fail, such as`;
       const cause = `${what} ${example!.target.url.href}${judged === 1 ? " fails" : ""}: ${example!.lastError!.message}`;
       return { state: down === judged ? "failing" : "degraded", cause };
     }

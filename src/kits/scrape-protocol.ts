@@ -13,8 +13,7 @@ export const ESCAPING_SCHEMES = ["allow-utf-8", "underscores", "dots", "values"]
 export type EscapingScheme = (typeof ESCAPING_SCHEMES)[number];
 
 const MEDIA_TYPES: Readonly<Record<ScrapeProtocol, string>> = {
-  PrometheusProto:
-    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+  PrometheusProto: "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
   "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0",
   "OpenMetricsText0.0.1": "application/openmetrics-text;version=0.0.1",
   "PrometheusText1.0.0": "text/plain;version=1.0.0",
@@ -37,16 +36,22 @@ export function acceptHeader(protocols: readonly ScrapeProtocol[], escaping: Esc
 
 /** How to read a page of a content type. Throws, in Prometheus's words, if neither it nor the fallback says. */
 export function pageSyntax(contentType: string | undefined, fallback: ScrapeProtocol | undefined): ExpositionSyntax {
-  const media = contentType?.split(";", 1)[0]!.trim().toLowerCase();
+  const media = contentType === undefined ? undefined : mediaType(contentType);
   const syntax = media === undefined ? undefined : SYNTAXES.get(media);
   if (syntax !== undefined) return syntax;
   if (media === "application/vnd.google.protobuf") {
-    throw new Error(`the target answered with ${contentType}, which this agent cannot read yet: take PrometheusProto out of scrape_protocols`);
+    throw new Error(
+      `the target answered with ${contentType}, which this agent cannot read yet: take PrometheusProto out of scrape_protocols`,
+    );
   }
-  if (fallback !== undefined) return SYNTAXES.get(MEDIA_TYPES[fallback].split(";", 1)[0]!) ?? "text";
+  if (fallback !== undefined) return SYNTAXES.get(mediaType(MEDIA_TYPES[fallback])) ?? "text";
   throw new Error(
     contentType
       ? `received unsupported Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol specified for target`
       : "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target",
   );
+}
+
+function mediaType(contentType: string): string {
+  return contentType.split(";", 1)[0]!.trim().toLowerCase();
 }

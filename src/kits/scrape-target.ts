@@ -1,5 +1,5 @@
-import { Labels } from "#base/labels";
 import { formatPrometheusDuration, parsePrometheusDuration } from "#base/duration";
+import { Labels } from "#base/labels";
 import { hashBytes } from "#pipeline/series-hash";
 
 /** What a scrape configuration says of each of its targets. */
@@ -85,7 +85,8 @@ function urlOf(values: ReadonlyMap<string, string>, address: string, params: Tar
   }
   const path = values.get("__metrics_path__") ?? "/";
   url.pathname = path.replaceAll("%", "%25");
-  for (const name of [...query.keys()].sort()) for (const value of query.get(name)!) url.searchParams.append(name, value);
+  for (const name of [...query.keys()].sort())
+    for (const value of query.get(name)!) url.searchParams.append(name, value);
   return url;
 }
 

@@ -10,6 +10,11 @@ export interface CodeEntry {
 
 /** Every code that a `Diagnostic` can have; docs/errors.md is generated from this table. Sorted by group, then by name. */
 export const codes = {
+  "internal.unexpected": {
+    title: "Unexpected failure",
+    meaning: "Something failed that the agent has no better explanation for; that is an error of the agent's own.",
+    remedy: "Report it, with the message and the block that it points at.",
+  },
   "syntax.attribute_name": {
     title: "Malformed attribute name",
     meaning: "The name left of `=` is dotted or followed by a label. Only blocks have such names.",

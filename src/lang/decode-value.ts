@@ -1,5 +1,6 @@
 import { parseByteSize } from "#base/bytesize";
 import { parseDuration } from "#base/duration";
+import { Labels } from "#base/labels";
 import { compileRegex } from "#base/regex";
 import {
   ConversionError,
@@ -69,8 +70,13 @@ function convert(attribute: AnyAttribute, value: Value): unknown {
     }
     case "object":
       return toRecord(type.fields, value);
-    case "targets":
-      return toArray(value).map((item, i) => within(i, () => toLabels(item)));
+    case "targets": {
+      // Thousands of targets are passed on as they are, which also makes them quick to compare.
+      const items = toArray(value);
+      return items.every((item) => item instanceof Labels)
+        ? items
+        : items.map((item, i) => within(i, () => toLabels(item)));
+    }
     case "consumer":
     case "capsule":
       if (value instanceof Capsule && value.type === type.capsule) return value.value;

@@ -108,6 +108,12 @@ test("objects, arrays, labels and components are indexed and accessed", () => {
   assert.equal(evaluate('prometheus.exporter.unix.default.targets == [{ "__address__" = "a:1" }]', scope), true);
 });
 
+test("values that are too large are errors like others", () => {
+  const half = "x".repeat(2 ** 28);
+  const [message, at] = failure("half + half", { half });
+  assert.deepEqual([message, at], ["half + half is too large or nested too deeply", "half + half"]);
+});
+
 test("a name in the scope hides the standard library", () => {
   assert.equal(evaluate("string", { string: 5 }), 5);
 });

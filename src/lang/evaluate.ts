@@ -36,7 +36,14 @@ export interface Reference {
  * never in its text. Follows Alloy's `syntax/vm/vm.go`.
  */
 export function evaluateExpression(expression: Expression, scope: Scope): Value {
-  return plain(evaluate(expression, scope));
+  try {
+    return plain(evaluate(expression, scope));
+  } catch (error) {
+    // The stack or the longest possible string: a value of the user's making, not a fault of ours.
+    if (!(error instanceof RangeError)) throw error;
+    const message = `${sourceOf(expression)} is too large or nested too deeply`;
+    throw failure("expression.too_large", message, expression.span);
+  }
 }
 
 function evaluate(expression: Expression, scope: Scope): Value {

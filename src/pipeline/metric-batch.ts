@@ -23,9 +23,7 @@ export function selectSamples(batch: MetricBatch, keep: (sample: number) => bool
   batch.count = kept;
   if (places === undefined) return;
   const follow = <T extends { readonly sample: number }>(items: readonly T[] | undefined) =>
-    items
-      ?.filter((each) => places[each.sample] !== -1)
-      .map((each) => ({ ...each, sample: places[each.sample]! }));
+    items?.filter((each) => places[each.sample] !== -1).map((each) => ({ ...each, sample: places[each.sample]! }));
   batch.exemplars = follow(batch.exemplars);
   batch.histograms = follow(batch.histograms);
 }

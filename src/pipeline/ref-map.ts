@@ -88,7 +88,10 @@ export class RefMap {
       if (this.#hand >= this.#out.length) this.#hand = 1;
       const ref = this.#hand++;
       if (this.#out[ref] === REF_UNKNOWN) continue;
-      if (this.#used[ref] === 0) return this.#forget(ref);
+      if (this.#used[ref] === 0) {
+        this.#forget(ref);
+        return;
+      }
       this.#used[ref] = 0;
     }
   }

@@ -297,7 +297,12 @@ function diagnosticsOf(error: unknown, planned: PlannedBlock): readonly Diagnost
   if (error instanceof DiagnosticError) return error.diagnostics;
   const { span } = planned.block;
   return [
-    { severity: "error", code: "internal", message: errorText(error), span: { ...span, end: planned.block.open } },
+    {
+      severity: "error",
+      code: "internal.unexpected",
+      message: errorText(error),
+      span: { ...span, end: planned.block.open },
+    },
   ];
 }
 

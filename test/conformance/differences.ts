@@ -8,4 +8,8 @@ export const DIFFERENCES: AllowedDifferences = {
   foreach: {
     "template: required": "the node that reads the template reports a missing one, together with its other problems",
   },
+  "prometheus.remote_write": {
+    "endpoint > protobuf_message: experimental":
+      "only version 2 of the protocol is experimental, and it is refused; writing the default is fine",
+  },
 };

@@ -336,7 +336,12 @@ export function heldReferences(entry: Entry): readonly Acknowledgement[] {
 }
 
 /** Puts a kept entry back onto its way. */
-export function restoreEntry(held: HeldEntry, line: Uint8Array, acknowledgements: readonly Acknowledgement[], into: Entry) {
+export function restoreEntry(
+  held: HeldEntry,
+  line: Uint8Array,
+  acknowledgements: readonly Acknowledgement[],
+  into: Entry,
+) {
   into.begin(0, 0);
   into.setLineBytes(line);
   into.labels = held.labels;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Labels } from "#base/labels";
 import type { LogBatch } from "#pipeline/batch";
+import type { Consumer } from "#pipeline/consumer";
 import { logBatch, logEntries } from "#pipeline/log-batch";
-import { type Consumer } from "#pipeline/consumer";
 import { consumerValue, startComponent } from "#pipeline/testing";
 import process_ from "./loki.process.ts";
 
@@ -60,10 +60,19 @@ const CASES = [
     survivors: BATCH,
     streams: BATCH,
   },
-  { name: "static_labels", config: `stage.static_labels { values = { a = "b" } }`, line: jsonLine, survivors: BATCH, streams: 1 },
+  {
+    name: "static_labels",
+    config: `stage.static_labels { values = { a = "b" } }`,
+    line: jsonLine,
+    survivors: BATCH,
+    streams: 1,
+  },
 ];
 
-const source = Labels.from([["job", "bench"], ["filename", "/var/log/app.log"]]);
+const source = Labels.from([
+  ["job", "bench"],
+  ["filename", "/var/log/app.log"],
+]);
 
 for (const { name, config, line, survivors, streams } of CASES) {
   let kept = 0;
@@ -109,5 +118,7 @@ for (const { name, config, line, survivors, streams } of CASES) {
   }
   const { user, system } = process.cpuUsage(from);
   const rate = lines / ((user + system) / 1e6);
-  console.log(`${name}: ${(rate / 1000).toFixed(0)} k lines/CPU-s, ${kept} kept, RSS ${process.memoryUsage.rss() >> 20} MiB`);
+  console.log(
+    `${name}: ${(rate / 1000).toFixed(0)} k lines/CPU-s, ${kept} kept, RSS ${process.memoryUsage.rss() >> 20} MiB`,
+  );
 }

@@ -6,6 +6,7 @@ import { httpServerFields } from "#kits/http-server-schema";
 import { RelabelRules } from "#kits/relabel";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { type Infer, s } from "#lang/schema";
+import { Secret } from "#lang/value";
 import type { LogBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import { readContent, readLines, readPush } from "./push-body.ts";
@@ -21,7 +22,10 @@ const schema = s.object({
     .capsule<readonly RelabelRule[]>(RELABEL_RULES_CAPSULE)
     .optional()
     .doc("Rules of a `loki.relabel`, applied to the labels of pushed streams."),
-  use_incoming_timestamp: s.bool().default(false).doc("Keep the times that clients send, rather than the time of arrival."),
+  use_incoming_timestamp: s
+    .bool()
+    .default(false)
+    .doc("Keep the times that clients send, rather than the time of arrival."),
   max_send_message_size: s
     .byteSize()
     .default("100MiB")
@@ -49,8 +53,18 @@ export default defineComponent({
       ["method", "route", "status_code", "ws"],
     ),
     inflight: gauge("loki_source_api_inflight_requests", "Current number of inflight requests.", ["method", "route"]),
-    received: histogram("loki_source_api_request_message_bytes", "Size (in bytes) of messages received in the request.", SIZES, ["method", "route"]),
-    answered: histogram("loki_source_api_response_message_bytes", "Size (in bytes) of messages sent in response.", SIZES, ["method", "route"]),
+    received: histogram(
+      "loki_source_api_request_message_bytes",
+      "Size (in bytes) of messages received in the request.",
+      SIZES,
+      ["method", "route"],
+    ),
+    answered: histogram(
+      "loki_source_api_response_message_bytes",
+      "Size (in bytes) of messages sent in response.",
+      SIZES,
+      ["method", "route"],
+    ),
   },
 
   start(ctx, args) {
@@ -138,33 +152,47 @@ export default defineComponent({
       };
     };
 
-    const server = new HttpServer(serverOptionsFrom(args.http, ctx.log));
-    for (const prefix of ["/api/v1", "/loki/api/v1"]) {
-      server.route("POST", `${prefix}/push`, measured(routeName(`${prefix}/push`), push));
-      server.route("POST", `${prefix}/raw`, measured(routeName(`${prefix}/raw`), raw));
+    function createServer(http: (typeof args)["http"]): HttpServer {
+      const created = new HttpServer(serverOptionsFrom(http, ctx.log));
+      for (const prefix of ["/api/v1", "/loki/api/v1"]) {
+        created.route("POST", `${prefix}/push`, measured(routeName(`${prefix}/push`), push));
+        created.route("POST", `${prefix}/raw`, measured(routeName(`${prefix}/raw`), raw));
+      }
+      return created.route("GET", "/ready", () => ({ status: 200, body: "ready" }));
     }
-    server.route("GET", "/ready", () => ({ status: 200, body: "ready" }));
-    ctx.stack.defer(() => server.close(0));
-    ctx.run(async () => {
+    async function listen(): Promise<void> {
       const { host, port } = await server.listen();
       address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
       ctx.log.info("listening for log entries", { address });
-    });
+    }
 
-    const serverArguments = JSON.stringify([args.http, args.grpc, args.graceful_shutdown_timeout]);
+    let current = args;
+    let server = createServer(args.http);
+    ctx.stack.defer(() => server.close(0));
+    ctx.run(listen);
+
     return {
-      update(next) {
-        if (JSON.stringify([next.http, next.grpc, next.graceful_shutdown_timeout]) !== serverArguments) {
-          throw new Error("the server's arguments changed: the component has to be restarted");
-        }
-        settings = new Settings(next);
+      async update(next) {
+        const fresh = new Settings(next);
+        const changed = describe(next.http) !== describe(current.http);
+        if (changed) await server.close(current.graceful_shutdown_timeout);
+        settings = fresh;
+        current = next;
         out.set(next.forward_to);
+        if (!changed) return;
+        server = createServer(next.http);
+        await listen();
       },
-      drain: () => server.close(args.graceful_shutdown_timeout),
+      drain: () => server.close(current.graceful_shutdown_timeout),
       debugInfo: () => ({ listen_address: address }),
     };
   },
 });
+
+/** The server's arguments as a text that differs when they do; secrets included, since it goes nowhere. */
+function describe(http: unknown): string {
+  return JSON.stringify(http, (_, value) => (value instanceof Secret ? value.reveal() : value));
+}
 
 const NO_CONTENT: ServedResponse = { status: 204, body: "" };
 

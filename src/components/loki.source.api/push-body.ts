@@ -1,5 +1,6 @@
 import { promisify } from "node:util";
 import { inflate, inflateRaw } from "node:zlib";
+import type { Labels } from "#base/labels";
 import { decodePush, PushError } from "#formats/loki-push";
 import { decodePushJson } from "#formats/loki-push-json";
 import type { LabelTextCache } from "#formats/loki-push-labels";
@@ -7,7 +8,6 @@ import { SnappyError, uncompress } from "#formats/snappy";
 import { HttpError, type ServedRequest } from "#kits/http-server";
 import type { LogBatch } from "#pipeline/batch";
 import { LogBatchBuilder } from "#pipeline/log-batch";
-import { Labels } from "#base/labels";
 
 const inflateAsync = promisify(inflate);
 const inflateRawAsync = promisify(inflateRaw);
@@ -56,7 +56,8 @@ function unsnap(content: Uint8Array, limit: number): Uint8Array {
     if (!(error instanceof SnappyError)) throw error;
     // A message begins with the tag of its first stream; as a snappy block that is a length of ten bytes.
     if (content.length === 0 || content[0] === 0x0a) return content;
-    if (error.tooLarge) throw new HttpError(413, `the request is larger than the ${limit} bytes allowed after decompression`);
+    if (error.tooLarge)
+      throw new HttpError(413, `the request is larger than the ${limit} bytes allowed after decompression`);
     throw new HttpError(400, `neither a snappy block nor a push request: ${error.message}`);
   }
 }

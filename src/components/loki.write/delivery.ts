@@ -1,8 +1,8 @@
 import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
-import { HttpClientError } from "#kits/http-client";
 import { splitPush } from "#formats/loki-push";
 import { compress, uncompress } from "#formats/snappy";
+import { HttpClientError } from "#kits/http-client";
 import { type AlloyReason, type DropReason, MAX_REQUEST_BYTES, type WriteMetrics } from "./write-metrics.ts";
 
 /** A finished push request. */
@@ -180,25 +180,45 @@ export class Delivery {
       case 401:
       case 403:
       case 407: {
-        const remedy = "check the endpoint's credentials (basic_auth, authorization, oauth2, bearer_token) and tenant_id";
+        const remedy =
+          "check the endpoint's credentials (basic_auth, authorization, oauth2, bearer_token) and tenant_id";
         return verdict("refused", "unauthorized", `${answer}; ${remedy}`, status, pause);
       }
       case 404:
       case 405:
-        return verdict("refused", "not_found", `${answer}; check the url, it usually ends in /loki/api/v1/push`, status, pause);
+        return verdict(
+          "refused",
+          "not_found",
+          `${answer}; check the url, it usually ends in /loki/api/v1/push`,
+          status,
+          pause,
+        );
       case 413:
         return verdict("split", "payload_too_large", `${answer}; lower batch_size or raise the server's limit`, status);
       case 429: {
-        const reason = /stream/i.test(said) && /limit/i.test(said) && !/rate/i.test(said) ? "stream_limit" : "rate_limited";
+        const reason =
+          /stream/i.test(said) && /limit/i.test(said) && !/rate/i.test(said) ? "stream_limit" : "rate_limited";
         const kind = this.#options.retryRateLimited ? "retry" : "drop";
         return verdict(kind, reason, `${answer}; raise the tenant's limits or send less`, status, pause);
       }
     }
     if (status >= 500 || status === 408) {
-      return verdict("retry", status === 408 || status === 504 ? "timeout" : "server_error", `${answer}; it is tried again`, status, pause);
+      return verdict(
+        "retry",
+        status === 408 || status === 504 ? "timeout" : "server_error",
+        `${answer}; it is tried again`,
+        status,
+        pause,
+      );
     }
-    if (status < 400) return verdict("refused", "not_found", `${answer}; check the url and follow_redirects`, status, pause);
-    return verdict("drop", rejectionReason(said), `${answer}; the entries were dropped, since sending them again cannot help`, status);
+    if (status < 400)
+      return verdict("refused", "not_found", `${answer}; check the url and follow_redirects`, status, pause);
+    return verdict(
+      "drop",
+      rejectionReason(said),
+      `${answer}; the entries were dropped, since sending them again cannot help`,
+      status,
+    );
   }
 
   #drop(body: PushBody, bytes: number, { reason, problem, status }: Verdict): void {
@@ -207,7 +227,12 @@ export class Delivery {
     this.#metrics.droppedBytes.labels(host, body.tenant, alloyReason).inc(bytes);
     this.#metrics.droppedEntries.labels(host, body.tenant, alloyReason).inc(body.entries);
     this.#events.dropped(reason, body.entries);
-    this.#log.error("dropped a batch of entries", { entries: body.entries, reason, tenant: body.tenant, cause: problem });
+    this.#log.error("dropped a batch of entries", {
+      entries: body.entries,
+      reason,
+      tenant: body.tenant,
+      cause: problem,
+    });
   }
 }
 
@@ -223,7 +248,8 @@ function verdict(
 
 /** Why Loki rejects entries with a 400, from its words (pkg/validation/validate.go). */
 function rejectionReason(text: string): DropReason {
-  if (/too old|too far behind|out of order|greater_than_max_sample_age|reject_old_samples/i.test(text)) return "too_old";
+  if (/too old|too far behind|out of order|greater_than_max_sample_age|reject_old_samples/i.test(text))
+    return "too_old";
   if (/line (?:size|too long)|max entry size|line_too_long/i.test(text)) return "line_too_long";
   if (/stream limit|maximum active stream/i.test(text)) return "stream_limit";
   return "bad_request";

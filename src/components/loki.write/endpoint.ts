@@ -144,11 +144,14 @@ export class Endpoint {
     deadline.removeEventListener("abort", giveUp);
     const left = this.entries;
     if (left > 0) {
-      this.#environment.log.warn("stopped with entries that were not delivered; sources that can will read them again", {
-        endpoint: this.options.name,
-        entries: left,
-        bytes: this.bytes,
-      });
+      this.#environment.log.warn(
+        "stopped with entries that were not delivered; sources that can will read them again",
+        {
+          endpoint: this.options.name,
+          entries: left,
+          bytes: this.bytes,
+        },
+      );
     }
   }
 

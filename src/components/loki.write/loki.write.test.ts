@@ -8,18 +8,26 @@ import { Labels } from "#base/labels";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { logBatch } from "#pipeline/log-batch";
 import { type StartOptions, startComponent } from "#pipeline/testing";
-import { type LokiServer, startLoki } from "./loki-server.ts";
 import write from "./loki.write.ts";
+import { type LokiServer, startLoki } from "./loki-server.ts";
 
 const { signal } = new AbortController();
 const A = Labels.from([["app", "a"]]);
-const B = Labels.from([["app", "b"], ["__internal", "x"]]);
+const B = Labels.from([
+  ["app", "b"],
+  ["__internal", "x"],
+]);
 
 function start(config: string, options: StartOptions = {}) {
   return startComponent(write, config, options);
 }
 function lines(count: number, labels = A, prefix = "line") {
-  return Array.from({ length: count }, (_, i) => ({ labels, line: `${prefix} ${i}`, ms: 1_700_000_000_000 + i, ns: i }));
+  return Array.from({ length: count }, (_, i) => ({
+    labels,
+    line: `${prefix} ${i}`,
+    ms: 1_700_000_000_000 + i,
+    ns: i,
+  }));
 }
 function endpoint(server: LokiServer, more = ""): string {
   return `endpoint {\n url = "${server.url}"\n batch_wait = "5ms"\n min_backoff_period = "5ms"\n max_backoff_period = "20ms"\n${more}\n}\n`;
@@ -62,9 +70,27 @@ test("delivers entries with times, metadata, labels and headers, and acknowledge
     server.entries.toSorted((a, b) => (a.line < b.line ? -1 : 1)),
     [
       { labels: '{app="b", cluster="c1"}', line: "", time: 0n, metadata: [], tenant: "t1" },
-      { labels: '{app="b", cluster="c1"}', line: "other tenant", time: 9_000_000_000_000_000_000n, metadata: [], tenant: "t2" },
-      { labels: '{app="a", cluster="c1"}', line: "plain", time: 1_700_000_000_123_456_789n, metadata: ["trace", "abc", "empty", ""], tenant: "t1" },
-      { labels: '{app="a", cluster="c1"}', line: "ünïcode ✓ \u0000", time: -1_499_999_999n, metadata: [], tenant: "t1" },
+      {
+        labels: '{app="b", cluster="c1"}',
+        line: "other tenant",
+        time: 9_000_000_000_000_000_000n,
+        metadata: [],
+        tenant: "t2",
+      },
+      {
+        labels: '{app="a", cluster="c1"}',
+        line: "plain",
+        time: 1_700_000_000_123_456_789n,
+        metadata: ["trace", "abc", "empty", ""],
+        tenant: "t1",
+      },
+      {
+        labels: '{app="a", cluster="c1"}',
+        line: "ünïcode ✓ \u0000",
+        time: -1_499_999_999n,
+        metadata: [],
+        tenant: "t1",
+      },
     ],
   );
   const { headers } = server.requests[0]!;
@@ -208,11 +234,16 @@ test("a full queue blocks the source, bounded in bytes; nothing is lost", async 
   await using server = await startLoki();
   const hold: (() => void)[] = [];
   let held = true;
-  server.answer = (response) => (held ? void hold.push(() => response.writeHead(204).end()) : response.writeHead(204).end());
+  server.answer = (response) =>
+    held ? void hold.push(() => response.writeHead(204).end()) : response.writeHead(204).end();
   await using component = await start(
     endpoint(server, `batch_size = "16KiB"\n queue_config {\n capacity = "64KiB"\n }`),
   );
-  const random = Array.from({ length: 3_000 }, (_, i) => ({ labels: A, line: `${i} ${crypto.randomUUID()}${crypto.randomUUID()}`, ms: i }));
+  const random = Array.from({ length: 3_000 }, (_, i) => ({
+    labels: A,
+    line: `${i} ${crypto.randomUUID()}${crypto.randomUUID()}`,
+    ms: i,
+  }));
   let accepted = false;
   const consumed = Promise.resolve(component.exports.receiver.consume(logBatch(random), signal)).then(() => {
     accepted = true;
@@ -225,14 +256,20 @@ test("a full queue blocks the source, bounded in bytes; nothing is lost", async 
   for (const go of hold) go();
   await consumed;
   await server.waitFor(3_000);
-  assert.deepEqual(server.entries.map((entry) => Number(entry.line.split(" ")[0])), random.map((_, i) => i));
+  assert.deepEqual(
+    server.entries.map((entry) => Number(entry.line.split(" ")[0])),
+    random.map((_, i) => i),
+  );
 });
 
 test("without block_on_overflow a full queue drops and counts", async () => {
   await using server = await startLoki();
   server.answer = () => {}; // holds the first request for ever
   await using component = await start(
-    endpoint(server, `batch_size = "1KiB"\n queue_config {\n capacity = "4KiB"\n drain_timeout = "10ms"\n block_on_overflow = false\n }`),
+    endpoint(
+      server,
+      `batch_size = "1KiB"\n queue_config {\n capacity = "4KiB"\n drain_timeout = "10ms"\n block_on_overflow = false\n }`,
+    ),
   );
   const random = Array.from({ length: 2_000 }, () => ({ labels: A, line: crypto.randomUUID() }));
   component.exports.receiver.consume(logBatch(random), signal);
@@ -256,10 +293,11 @@ test("a dead endpoint does not hold up the others while its queue has room", asy
   await using alive = await startLoki();
   dead.answer = (response) => response.writeHead(500).end();
   await using component = await start(
-    endpoint(dead, "max_backoff_retries = 0\n queue_config {\n drain_timeout = \"1ms\"\n }") + endpoint(alive),
+    endpoint(dead, 'max_backoff_retries = 0\n queue_config {\n drain_timeout = "1ms"\n }') + endpoint(alive),
   );
   const ack = acknowledged();
-  for (let i = 0; i < 20; i++) component.exports.receiver.consume(logBatch(lines(10), i === 0 ? ack.acknowledgement : undefined), signal);
+  for (let i = 0; i < 20; i++)
+    component.exports.receiver.consume(logBatch(lines(10), i === 0 ? ack.acknowledgement : undefined), signal);
   await alive.waitFor(200);
   assert.equal(dead.entries.length, 0);
   assert.equal(ack.fired, false);
@@ -284,7 +322,10 @@ test("shards send all streams, each in order", async () => {
   await server.waitFor(1_000);
   for (const stream of streams) {
     const got = server.entries.filter((entry) => entry.labels === stream.toString()).map((entry) => Number(entry.line));
-    assert.deepEqual(got, got.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      got,
+      got.toSorted((a, b) => a - b),
+    );
     assert.equal(got.length, 100);
   }
 });
@@ -321,6 +362,12 @@ test("wal: accepts without the endpoint, survives a restart, delivers once", asy
 
 test("a bad configuration says what to do", async () => {
   await assert.rejects(start(`endpoint {\n url = "loki:3100"\n}`), /is no HTTP URL/);
-  await assert.rejects(start(`endpoint {\n url = "http://x/"\n bearer_token = "a"\n bearer_token_file = "b"\n}`), /at most one of/);
-  await assert.rejects(start(`endpoint {\n url = "http://x/"\n}\nendpoint {\n url = "http://x/"\n}`), /same name or URL/);
+  await assert.rejects(
+    start(`endpoint {\n url = "http://x/"\n bearer_token = "a"\n bearer_token_file = "b"\n}`),
+    /at most one of/,
+  );
+  await assert.rejects(
+    start(`endpoint {\n url = "http://x/"\n}\nendpoint {\n url = "http://x/"\n}`),
+    /same name or URL/,
+  );
 });

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type Infer, s } from "#lang/schema";
 import { HttpClient } from "#kits/http-client";
 import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { type Infer, s } from "#lang/schema";
 import type { LogBatch } from "#pipeline/batch";
 import { type ComponentContext, defineComponent } from "#pipeline/component";
 import { DiskQueue } from "#pipeline/disk-queue";
@@ -14,7 +14,10 @@ import { WRITE_METRICS } from "./write-metrics.ts";
 
 const queueConfig = s
   .object({
-    capacity: s.byteSize().default("10MiB").doc("Largest size in memory of each shard's finished, compressed requests."),
+    capacity: s
+      .byteSize()
+      .default("10MiB")
+      .doc("Largest size in memory of each shard's finished, compressed requests."),
     min_shards: s.int(0).default(1).doc("How many requests may be under way at once."),
     drain_timeout: s.duration().default("15s").doc("How long to go on sending when the agent stops."),
     block_on_overflow: s
@@ -44,7 +47,11 @@ const endpoint = httpClientRules(
     queue_config: s.block(queueConfig).presentByDefault().experimental().doc("The queue in memory."),
   }),
 )
-  .rule("url", (args) => /^https?:$/.test(URL.parse(args.url)?.protocol ?? ""), "is no HTTP URL: write it as http://host:port/loki/api/v1/push")
+  .rule(
+    "url",
+    (args) => /^https?:$/.test(URL.parse(args.url)?.protocol ?? ""),
+    "is no HTTP URL: write it as http://host:port/loki/api/v1/push",
+  )
   .doc("A server to send to.");
 
 const wal = s
@@ -89,7 +96,8 @@ export default defineComponent({
     const streams = new StreamTable(args.external_labels);
     const endpoints = args.endpoint.map((each) => createEndpoint(ctx, each, args.max_streams, streams, report));
     const names = new Set(endpoints.map(({ options }) => options.name));
-    if (names.size < endpoints.length) throw new Error("two endpoints have the same name or URL: give each a `name` of its own");
+    if (names.size < endpoints.length)
+      throw new Error("two endpoints have the same name or URL: give each a `name` of its own");
     for (const each of endpoints) ctx.stack.defer(() => each.close());
 
     /** The component is as well as its endpoints are. */
@@ -200,7 +208,10 @@ function createEndpoint(
   const { host } = new URL(args.url);
   const { queue_config: queue } = args;
   const options: EndpointOptions = {
-    name: args.name !== "" ? args.name : createHash("sha256").update(`${args.url}\n${args.tenant_id}`).digest("hex").slice(0, 6),
+    name:
+      args.name !== ""
+        ? args.name
+        : createHash("sha256").update(`${args.url}\n${args.tenant_id}`).digest("hex").slice(0, 6),
     host,
     tenant: args.tenant_id,
     headers: args.headers ?? new Map(),

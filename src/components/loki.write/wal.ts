@@ -15,12 +15,16 @@ const NO_TENANT = 0xffff;
  * snappy block. Requests of one tenant are joined without being decoded, since both snappy blocks and messages concatenate.
  */
 export function encodeWalRecords(batch: LogBatch, streams: StreamTable): QueueInput[] {
-  const encoders = new Map<string | undefined, { encoder: PushRequestEncoder; ids: Map<string, ReturnType<PushRequestEncoder["stream"]>> }>();
+  const encoders = new Map<
+    string | undefined,
+    { encoder: PushRequestEncoder; ids: Map<string, ReturnType<PushRequestEncoder["stream"]>> }
+  >();
   const data = sliceable(batch.data);
   for (let i = 0; i < batch.count; i++) {
     const target = streams.of(batch.streams[batch.stream[i]!]!);
     let group = encoders.get(target.tenant);
-    if (group === undefined) encoders.set(target.tenant, (group = { encoder: new PushRequestEncoder(), ids: new Map() }));
+    if (group === undefined)
+      encoders.set(target.tenant, (group = { encoder: new PushRequestEncoder(), ids: new Map() }));
     let stream = group.ids.get(target.key);
     if (stream === undefined) group.ids.set(target.key, (stream = group.encoder.stream(target.encoded)));
     group.encoder.add(stream, batch.ms[i]!, batch.ns[i]!, data, batch.start[i]!, batch.end[i]!, batch.metadata?.[i]);
@@ -35,7 +39,10 @@ export function encodeWalRecords(batch: LogBatch, streams: StreamTable): QueueIn
 }
 
 /** The tenant (undefined for none) and the snappy block of a record. */
-export function decodeWalRecord(bytes: Uint8Array): { readonly tenant: string | undefined; readonly block: Uint8Array } {
+export function decodeWalRecord(bytes: Uint8Array): {
+  readonly tenant: string | undefined;
+  readonly block: Uint8Array;
+} {
   const length = bytes[0]! | (bytes[1]! << 8);
   if (length === NO_TENANT) return { tenant: undefined, block: bytes.subarray(2) };
   const tenant = Buffer.from(bytes.buffer, bytes.byteOffset + 2, length).toString("utf8");

@@ -52,7 +52,9 @@ function render(batch: MetricBatch, families: ReadonlyMap<string, MetricMetadata
     if (page === undefined) page = header(key, family, openMetrics);
     const value = batch.flags[i]! & SAMPLE_STALE ? "NaN" : formatFloat(batch.value[i]!);
     const timestamp = openMetrics ? formatFloat(batch.timestamp[i]! / 1000) : String(batch.timestamp[i]!);
-    const pairs = [...labels].filter(([label]) => label !== "__name__").map(([label, text]) => `${nameText(label)}=${quote(text)}`);
+    const pairs = [...labels]
+      .filter(([label]) => label !== "__name__")
+      .map(([label, text]) => `${nameText(label)}=${quote(text)}`);
     const series = LEGACY_NAME.test(name)
       ? `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`}`
       : `{${[quote(name), ...pairs].join(",")}}`;
@@ -62,7 +64,9 @@ function render(batch: MetricBatch, families: ReadonlyMap<string, MetricMetadata
 }
 
 function header(name: string, family: MetricMetadata | undefined, openMetrics: boolean): string {
-  const help = family?.help ? `# HELP ${nameText(name)} ${family.help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n` : "";
+  const help = family?.help
+    ? `# HELP ${nameText(name)} ${family.help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`
+    : "";
   const type = family?.type ?? "unknown";
   return `${help}# TYPE ${nameText(name)} ${type === "unknown" && !openMetrics ? "untyped" : type}\n`;
 }

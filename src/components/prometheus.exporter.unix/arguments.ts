@@ -198,7 +198,7 @@ export const unixArguments = s.object({
     )
     .presentByDefault()
     .doc("The `sysctl` collector."),
-  systemd: s.block(systemd).presentByDefault().doc("The `systemd` collector.").unsupported(notYet("systemd")),
+  systemd: s.block(systemd).presentByDefault().doc("The `systemd` collector."),
   tapestats: s
     .block(s.object({ ignored_devices: s.regex().default("^$").doc("No devices that match are reported.") }))
     .presentByDefault()

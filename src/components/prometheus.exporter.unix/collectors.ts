@@ -46,6 +46,7 @@ import { softnet } from "./collectors/softnet.ts";
 import { stat } from "./collectors/stat.ts";
 import { swap } from "./collectors/swap.ts";
 import { sysctl } from "./collectors/sysctl.ts";
+import { systemd } from "./collectors/systemd.ts";
 import { tapestats } from "./collectors/tapestats.ts";
 import { tcpstat } from "./collectors/tcpstat.ts";
 import { textfile } from "./collectors/textfile.ts";
@@ -110,6 +111,7 @@ export const COLLECTORS: readonly CollectorDefinition[] = [
   stat,
   swap,
   sysctl,
+  systemd,
   tapestats,
   tcpstat,
   textfile,

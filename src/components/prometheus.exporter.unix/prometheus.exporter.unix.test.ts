@@ -168,15 +168,15 @@ function collectors(families: ReadonlyMap<string, TextFamily>): string[] {
 
 test("collectors are chosen by name; those that are missing show as failed", async () => {
   const config =
-    'set_collectors = ["loadavg", "uname", "systemd"]\ndisable_collectors = ["uname"]\nenable_collectors = ["stat", "thermal", "nonsense"]';
+    'set_collectors = ["loadavg", "uname", "perf"]\ndisable_collectors = ["uname"]\nenable_collectors = ["stat", "thermal", "nonsense"]';
   await using component = await startComponent(unix, config);
   const families = familiesOf(await scrape(component));
-  assert.deepEqual(collectors(families), ["loadavg", "stat", "systemd"]);
+  assert.deepEqual(collectors(families), ["loadavg", "perf", "stat"]);
   const success = families.get("node_scrape_collector_success")!.samples;
-  assert.equal(success.find(({ labels }) => labels[1] === "systemd")?.value, 0);
+  assert.equal(success.find(({ labels }) => labels[1] === "perf")?.value, 0);
   const warnings = component.logs.filter(({ level }) => level === "warn").map(({ message }) => message);
   assert.equal(warnings.filter((message) => message.startsWith("there is no such collector")).length, 1);
-  assert.equal(warnings.filter((message) => message.includes("systemd is not supported")).length, 1);
+  assert.equal(warnings.filter((message) => message.includes("perf is not supported")).length, 1);
 });
 
 test("bad arguments are diagnosed", async () => {

@@ -17,7 +17,6 @@ const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
   ["qdisc", "it needs a kind of socket that this agent cannot open"],
   ["runit", "it is not available yet"],
   ["supervisord", "it is not available yet"],
-  ["systemd", "it is not available yet"],
   ["wifi", "it needs a kind of socket that this agent cannot open"],
 ]);
 

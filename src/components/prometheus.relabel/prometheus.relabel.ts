@@ -28,7 +28,11 @@ export default defineComponent({
     .object({
       forward_to: s.list(s.consumer("metrics")).doc("Where samples go."),
       max_cache_size: s.int(0).default(100_000).doc("Series whose relabelled form is remembered; 0 with `cache_ttl`."),
-      cache_ttl: s.duration().min(0).default("0s").doc("How long an unused series is remembered, instead of `max_cache_size`."),
+      cache_ttl: s
+        .duration()
+        .min(0)
+        .default("0s")
+        .doc("How long an unused series is remembered, instead of `max_cache_size`."),
       rule: s.blocks(relabelRuleSchema).doc("Rules, applied in order."),
     })
     .rule(

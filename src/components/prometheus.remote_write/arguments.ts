@@ -35,7 +35,11 @@ const queueSchema = s
     min_backoff: s.duration().default("30ms").doc("First pause before a request is repeated."),
     max_backoff: s.duration().default("5s").doc("Longest pause before a request is repeated."),
     retry_on_http_429: s.bool().default(true).doc("Repeat requests that were answered with 429."),
-    sample_age_limit: s.duration().min(0).default("0s").doc("Samples that wait for longer are dropped; 0 for no limit."),
+    sample_age_limit: s
+      .duration()
+      .min(0)
+      .default("0s")
+      .doc("Samples that wait for longer are dropped; 0 for no limit."),
   })
   .rule("max_shards", (a) => a.max_shards >= a.min_shards, "is less than `min_shards`")
   .rule("max_backoff", (a) => a.max_backoff >= a.min_backoff, "is less than `min_backoff`");
@@ -111,7 +115,11 @@ const endpointSchema = httpClientRules(
       .doc("Google Cloud IAM."),
   }),
 )
-  .rule("url", (a) => /^https?:$/.test(URL.parse(a.url)?.protocol ?? ""), "is no HTTP URL: write it as http://host:port/path")
+  .rule(
+    "url",
+    (a) => /^https?:$/.test(URL.parse(a.url)?.protocol ?? ""),
+    "is no HTTP URL: write it as http://host:port/path",
+  )
   .rule(
     "headers",
     (a) => ![...(a.headers?.keys() ?? [])].some((name) => RESERVED.has(name.toLowerCase())),
@@ -122,7 +130,11 @@ const endpointSchema = httpClientRules(
     (a) => a.protobuf_message === "prometheus.WriteRequest",
     'is not supported yet as "io.prometheus.write.v2.Request": leave it out to send version 1, which every receiver takes',
   )
-  .rule("round_robin_dns", (a) => !a.round_robin_dns, "is not supported yet: connections go to the address that DNS gives first");
+  .rule(
+    "round_robin_dns",
+    (a) => !a.round_robin_dns,
+    "is not supported yet: connections go to the address that DNS gives first",
+  );
 
 export const remoteWriteArguments = s
   .object({
@@ -132,9 +144,18 @@ export const remoteWriteArguments = s
       .block(
         s
           .object({
-            truncate_frequency: s.duration().default("2h").doc("Kept for compatibility: delivered data is deleted at once."),
-            min_keepalive_time: s.duration().default("5m").doc("Kept for compatibility: data is kept until it is delivered."),
-            max_keepalive_time: s.duration().default("8h").doc("Data that could not be delivered for so long is dropped."),
+            truncate_frequency: s
+              .duration()
+              .default("2h")
+              .doc("Kept for compatibility: delivered data is deleted at once."),
+            min_keepalive_time: s
+              .duration()
+              .default("5m")
+              .doc("Kept for compatibility: data is kept until it is delivered."),
+            max_keepalive_time: s
+              .duration()
+              .default("8h")
+              .doc("Data that could not be delivered for so long is dropped."),
           })
           .rule("truncate_frequency", (a) => a.truncate_frequency > 0, "must not be 0")
           .rule(

@@ -33,7 +33,10 @@ export function queueFolder(dataPath: string, endpoint: string): string {
 
 /** One endpoint: its queue on disk and the requests that empty it. */
 export class Endpoint {
+  /** By it the endpoint is known across reloads and restarts; may hold credentials, see `title`. */
   readonly name: string;
+  /** What messages call it. */
+  readonly title: string;
   readonly metrics: EndpointMetrics;
   readonly shards: ShardCalculation;
   /** Why nothing, or not everything, is delivered. */
@@ -58,17 +61,30 @@ export class Endpoint {
   #diskProblem: string | undefined;
   #failures = 0;
   #refusedSince: number | undefined;
+  #running: Promise<void> = Promise.resolve();
+  readonly #changed: () => void;
   readonly #forward: () => void;
 
-  constructor(ctx: RemoteWriteContext, metrics: RemoteWriteMetrics, args: EndpointArguments, config: QueueArguments, maxAgeMs: number) {
+  /** `changed` is called whenever `problem` may have changed. */
+  constructor(
+    ctx: RemoteWriteContext,
+    metrics: RemoteWriteMetrics,
+    args: EndpointArguments,
+    config: QueueArguments,
+    maxAgeMs: number,
+    changed: () => void,
+  ) {
     this.#ctx = ctx;
+    this.#changed = changed;
     this.name = endpointName(args);
+    this.title = args.name || shownUrl(args.url);
     this.#args = args;
     this.#config = config;
     this.#maxAgeMs = maxAgeMs;
     this.#client = this.#newClient(args);
     this.metrics = endpointMetrics(metrics, args.name || queueFolder("", args.url).slice(6), args.url);
     this.shards = new ShardCalculation(config.min_shards, config.max_shards);
+    this.metrics.pending.read = () => this.pending.items;
     this.#showConfig();
     this.#forward = () => this.#stopping.abort();
     ctx.signal.addEventListener("abort", this.#forward);
@@ -78,9 +94,6 @@ export class Endpoint {
   get args(): EndpointArguments {
     return this.#args;
   }
-  get client(): HttpClient {
-    return this.#client;
-  }
   get pending(): { readonly items: number; readonly bytes: number; readonly oldest: number | undefined } {
     return this.#reader?.pending ?? { items: 0, bytes: 0, oldest: undefined };
   }
@@ -89,9 +102,14 @@ export class Endpoint {
   }
 
   /** Opens the queue, again and again if need be, and sends until the endpoint is closed. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    this.#running = this.#run();
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    const { clock, log, dataPath, flow } = this.#ctx;
+    const { clock, log, dataPath } = this.#ctx;
     while (this.#queue === undefined && !signal.aborted) {
       try {
         this.#queue = await DiskQueue.open(queueFolder(dataPath, this.name), {
@@ -104,12 +122,12 @@ export class Endpoint {
             this.#diskProblem = state === "ok" ? undefined : cause;
             this.#judge();
           },
-          onNotice: (message) => log.warn(message, { endpoint: this.name }),
+          onNotice: (message) => log.warn(message, { endpoint: this.title }),
         });
       } catch (error) {
         this.#diskProblem = errorText(error);
         this.#judge();
-        log.error("cannot open the queue, trying again", { endpoint: this.name, error });
+        log.error("cannot open the queue, trying again", { endpoint: this.title, error });
         await clock.sleep(REOPEN_MS, signal).catch(() => {});
       }
     }
@@ -121,7 +139,7 @@ export class Endpoint {
     this.#reader = queue.reader(READER);
     this.#opened.resolve(queue);
     if (this.pending.items > 0) {
-      log.info("going on with what was not delivered before", { endpoint: this.name, samples: this.pending.items });
+      log.info("going on with what was not delivered before", { endpoint: this.title, samples: this.pending.items });
     }
     try {
       await this.#pump(this.#reader, signal);
@@ -132,17 +150,20 @@ export class Endpoint {
       await Promise.all(this.#tasks);
       await queue.close();
     }
-    flow.queue?.();
   }
 
   /** Resolves once the records are safe. */
   async append(records: readonly QueueInput[], signal: AbortSignal): Promise<void> {
-    const queue = this.#queue !== undefined && this.#reader !== undefined ? this.#queue : await abortable(this.#opened.promise, signal);
+    const queue =
+      this.#queue !== undefined && this.#reader !== undefined
+        ? this.#queue
+        : await abortable(this.#opened.promise, signal);
     await queue.append(records, signal);
   }
 
   /** Takes changed arguments; requests under way end with the old ones. */
-  configure(args: EndpointArguments, config: QueueArguments): void {
+  configure(args: EndpointArguments, config: QueueArguments, maxAgeMs: number): void {
+    this.#maxAgeMs = maxAgeMs;
     const client = this.#newClient(args);
     const old = this.#client;
     this.#client = client;
@@ -177,8 +198,7 @@ export class Endpoint {
     this.#ctx.signal.removeEventListener("abort", this.#forward);
     this.#stopping.abort();
     this.#progress.ring();
-    await Promise.all(this.#tasks);
-    await this.#queue?.close();
+    await this.#running.catch(() => {});
     await this.#client.close();
     this.metrics.remove();
   }
@@ -230,7 +250,7 @@ export class Endpoint {
       this.#lanes.set(number, (lane = new Lane()));
       const task: Promise<void> = this.#serve(lane, this.#stopping.signal)
         .catch((error) => {
-          if (!this.#stopping.signal.aborted) this.#ctx.log.error("sending stopped", { endpoint: this.name, error });
+          if (!this.#stopping.signal.aborted) this.#ctx.log.error("sending stopped", { endpoint: this.title, error });
         })
         .finally(() => this.#tasks.delete(task));
       this.#tasks.add(task);
@@ -268,8 +288,9 @@ export class Endpoint {
   async #deliver(batch: readonly QueueRecord[], signal: AbortSignal): Promise<void> {
     const { clock } = this.#ctx;
     const backoff = new Backoff(this.#config.min_backoff, this.#config.max_backoff);
+    let records = batch;
     for (let attempt = 0; ; attempt++) {
-      const records = this.#dropOld(batch);
+      records = this.#dropOld(records);
       if (records.length === 0) return;
       const items = sumItems(records);
       const body = joinCompressed(records.map((record) => record.bytes));
@@ -317,28 +338,19 @@ export class Endpoint {
     const now = this.#ctx.clock.now();
     const limit = this.#config.sample_age_limit || Infinity;
     const isOld = (record: QueueRecord) => now - record.time > Math.min(limit, this.#maxAgeMs);
-    if (!records.some(isOld)) return records;
-    for (const record of records) {
-      if (!isOld(record) || !this.#isInHand(record)) continue;
-      this.#countDrop(now - record.time > limit ? "too_old" : "queue_age", record.items);
-      this.#done([record]);
-    }
+    const old = records.filter(isOld);
+    if (old.length === 0) return records;
+    for (const record of old) this.#countDrop(now - record.time > limit ? "too_old" : "queue_age", record.items);
+    this.#done(old);
     return records.filter((record) => !isOld(record));
-  }
-
-  readonly #settled = new WeakSet<QueueRecord>();
-  #isInHand(record: QueueRecord): boolean {
-    return !this.#settled.has(record);
   }
 
   #done(records: readonly QueueRecord[]): void {
     for (const record of records) {
-      this.#settled.add(record);
       this.#inHand -= record.items;
       this.#inHandBytes -= record.bytes.length;
     }
     this.#reader!.ack(...records);
-    this.metrics.pending.set(this.pending.items);
     this.#progress.ring();
   }
 
@@ -346,7 +358,11 @@ export class Endpoint {
     const items = sumItems(records);
     this.metrics.samplesFailed.inc(items);
     this.#ctx.flow.drop("metrics", reason, items);
-    this.#ctx.log.error("non-recoverable error while sending samples", { endpoint: this.name, dropped: items, error: cause });
+    this.#ctx.log.error("non-recoverable error while sending samples", {
+      endpoint: this.title,
+      dropped: items,
+      error: cause,
+    });
     this.#failed(cause);
     this.#done(records);
   }
@@ -357,7 +373,8 @@ export class Endpoint {
   }
 
   #failed(cause: string): void {
-    if (this.#failures === 0) this.#ctx.log.warn("failed to send samples, retrying", { endpoint: this.name, error: cause });
+    if (this.#failures === 0)
+      this.#ctx.log.warn("failed to send samples, retrying", { endpoint: this.title, error: cause });
     this.#failures += 1;
     this.problem = cause;
     this.#judge();
@@ -366,7 +383,7 @@ export class Endpoint {
 
   #recovered(): void {
     if (this.#failures > 0) {
-      this.#ctx.log.info("samples are delivered again", { endpoint: this.name, failed_requests: this.#failures });
+      this.#ctx.log.info("samples are delivered again", { endpoint: this.title, failed_requests: this.#failures });
     }
     this.#failures = 0;
     this.#refusedSince = undefined;
@@ -375,10 +392,8 @@ export class Endpoint {
   }
 
   #judge(): void {
-    const before = this.problem;
     if (this.#failures === 0) this.problem = this.#diskProblem;
-    if (this.problem !== undefined) this.#ctx.flow.hold?.();
-    if (this.problem !== before || this.problem !== undefined) this.#ctx.flow.refresh();
+    this.#changed();
   }
 
   #newClient(args: EndpointArguments): HttpClient {
@@ -392,8 +407,12 @@ export class Endpoint {
     this.metrics.shardCapacity.set(capacity);
     this.metrics.maxSamplesPerSend.set(max_samples_per_send);
     this.metrics.shards.set(this.shards.current);
-    this.metrics.pending.read = undefined;
   }
+}
+
+function shownUrl(text: string): string {
+  const { host, pathname } = new URL(text);
+  return host + pathname;
 }
 
 function sumItems(records: readonly QueueRecord[]): number {

@@ -72,11 +72,15 @@ export class FragmentEncoder {
   /** The batch's fragments for `shards` lanes: each series is always in the same lane. Synchronous: the batch is free afterwards. */
   encode(batch: MetricBatch, shards: number, counts: FragmentCounts): QueueInput[] {
     const { count } = batch;
+    const relabelledBefore = counts.relabelled;
     const refs = this.#map === undefined ? batch.ref : this.#mapped(batch, counts);
     const exemplars = this.#settings.sendExemplars ? bySample(batch.exemplars) : undefined;
     const histograms = bySample(batch.histograms);
     if (!this.#settings.sendExemplars) counts.droppedExemplars += batch.exemplars?.length ?? 0;
     const fragments: QueueInput[] = [];
+    if (shards === 1 && exemplars === undefined && histograms === undefined && counts.relabelled === relabelledBefore) {
+      return this.#encodePlain(batch, refs);
+    }
     const lanes = shards === 1 ? undefined : this.#sortByLane(refs, count, shards);
     let from = 0;
     for (let lane = 0; lane < shards; lane++) {
@@ -101,6 +105,20 @@ export class FragmentEncoder {
       }
       if (samples > 0) fragments.push(fragment(samples, laneTag(shards, lane)));
       from = to;
+    }
+    return fragments;
+  }
+
+  /** The usual case: one lane, no side columns, nothing dropped. */
+  #encodePlain(batch: MetricBatch, refs: Int32Array): QueueInput[] {
+    const { count, timestamp, value, flags } = batch;
+    const { maxSamples } = this.#settings;
+    const fragments: QueueInput[] = [];
+    encoder.reset();
+    for (let from = 0; from < count; from += maxSamples) {
+      const to = Math.min(count, from + maxSamples);
+      encoder.samples(this.#registry, refs, timestamp, value, flags, from, to);
+      fragments.push(fragment(to - from, laneTag(1, 0)));
     }
     return fragments;
   }
@@ -161,7 +179,9 @@ function fragment(samples: number, tag: number): QueueInput {
   return { bytes, items: samples, tag };
 }
 
-function bySample<T extends { readonly sample: number }>(items: readonly T[] | undefined): Map<number, T[]> | undefined {
+function bySample<T extends { readonly sample: number }>(
+  items: readonly T[] | undefined,
+): Map<number, T[]> | undefined {
   if (items === undefined || items.length === 0) return undefined;
   const map = new Map<number, T[]>();
   for (const each of items) {

@@ -47,7 +47,11 @@ export async function sendWriteRequest(
     const text = response.body.toString("utf8").trim().replace(/\s+/g, " ");
     const said = `${host} answered ${status} ${STATUS_CODES[status] ?? ""}`.trim() + (text === "" ? "" : `: ${text}`);
     if (status >= 500 || (status === 429 && options.retryOn429)) {
-      return { kind: "retry", cause: said, retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), Date.now()) };
+      return {
+        kind: "retry",
+        cause: said,
+        retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), Date.now()),
+      };
     }
     if (status === 401 || status === 403) {
       return { kind: "refused", cause: `${said} (check the credentials and the tenant of the endpoint)` };

@@ -17,7 +17,10 @@ export const scrapeArguments = httpClientRules(
     params: s.map(s.list(s.string())).optional().doc("Query parameters of the request."),
     scrape_classic_histograms: s.bool().default(false).doc("Keep classic histograms that are native as well."),
     scrape_native_histograms: s.bool().default(false).doc("Read native histograms."),
-    scrape_failure_log_file: s.string().default("").doc("File to which failed scrapes are logged, one JSON object a line."),
+    scrape_failure_log_file: s
+      .string()
+      .default("")
+      .doc("File to which failed scrapes are logged, one JSON object a line."),
     scrape_interval: s.duration().default("1m").doc("Time between two scrapes of a target."),
     scrape_timeout: s.duration().default("10s").doc("Longest time that one scrape may take."),
     scrape_protocols: s
@@ -30,16 +33,28 @@ export const scrapeArguments = httpClientRules(
     sample_limit: s.int(0).default(0).doc("Samples beyond which a page fails; 0 for no limit."),
     target_limit: s.int(0).default(0).doc("Targets beyond which all scrapes fail; 0 for no limit."),
     label_limit: s.int(0).default(0).doc("Labels of a series beyond which its page fails; 0 for no limit."),
-    label_name_length_limit: s.int(0).default(0).doc("Bytes of a label's name beyond which its page fails; 0 for no limit."),
-    label_value_length_limit: s.int(0).default(0).doc("Bytes of a label's value beyond which its page fails; 0 for no limit."),
+    label_name_length_limit: s
+      .int(0)
+      .default(0)
+      .doc("Bytes of a label's name beyond which its page fails; 0 for no limit."),
+    label_value_length_limit: s
+      .int(0)
+      .default(0)
+      .doc("Bytes of a label's value beyond which its page fails; 0 for no limit."),
     ...httpClientFields,
     extra_metrics: s.bool().default(false).doc("Report timeout, sample limit and body size of each scrape as well."),
-    enable_protobuf_negotiation: s.bool().default(false).deprecated("use `scrape_protocols` instead").doc("Ask for protobuf first."),
+    enable_protobuf_negotiation: s
+      .bool()
+      .default(false)
+      .deprecated("use `scrape_protocols` instead")
+      .doc("Ask for protobuf first."),
     metric_name_validation_scheme: s.oneOf(["legacy", "utf8"]).default("legacy").doc("Which names are allowed."),
     metric_name_escaping_scheme: s
       .oneOf(["", ...ESCAPING_SCHEMES])
       .default("")
-      .doc("How targets should escape other names; `underscores`, or `allow-utf-8` when the validation scheme is `utf8`."),
+      .doc(
+        "How targets should escape other names; `underscores`, or `allow-utf-8` when the validation scheme is `utf8`.",
+      ),
     scrape_fallback_protocol: s
       .oneOf(["", ...SCRAPE_PROTOCOLS])
       .default("PrometheusText0.0.4")
@@ -47,7 +62,10 @@ export const scrapeArguments = httpClientRules(
     convert_classic_histograms_to_nhcb: s.bool().default(false).doc("Turn classic histograms into native ones."),
     enable_compression: s.bool().default(true).doc("Ask for gzip."),
     native_histogram_bucket_limit: s.int(0).default(0).doc("Buckets beyond which native histograms are merged."),
-    native_histogram_min_bucket_factor: s.float().default(0).doc("Least growth from bucket to bucket of native histograms."),
+    native_histogram_min_bucket_factor: s
+      .float()
+      .default(0)
+      .doc("Least growth from bucket to bucket of native histograms."),
     honor_metadata: s.bool().default(false).experimental().doc("Hand on metadata; this agent always does."),
     enable_type_and_unit_labels: s.bool().default(false).experimental().doc("Add type and unit as labels."),
     start_timestamp_zero_ingestion: s.bool().default(false).experimental().doc("Add a zero at the start of counters."),
@@ -70,7 +88,11 @@ export const scrapeArguments = httpClientRules(
     (a) => a.scrape_protocols.some((each) => each !== "PrometheusProto"),
     `${NOT_YET} with "PrometheusProto" alone: add a text protocol`,
   )
-  .rule("scrape_fallback_protocol", (a) => a.scrape_fallback_protocol !== "PrometheusProto", `"PrometheusProto" ${NOT_YET}`)
+  .rule(
+    "scrape_fallback_protocol",
+    (a) => a.scrape_fallback_protocol !== "PrometheusProto",
+    `"PrometheusProto" ${NOT_YET}`,
+  )
   .rule("enable_protobuf_negotiation", (a) => !a.enable_protobuf_negotiation, NATIVE)
   .rule("scrape_native_histograms", (a) => !a.scrape_native_histograms, NATIVE)
   .rule("convert_classic_histograms_to_nhcb", (a) => !a.convert_classic_histograms_to_nhcb, NATIVE)

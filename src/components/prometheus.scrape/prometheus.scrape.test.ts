@@ -58,7 +58,10 @@ type Page = string | HttpResponse | Error;
 async function start(t: TestContext, extra = "", targets = '[{ __address__ = "memory:1", instance = "i" }]') {
   const clock = new ManualClock();
   const recorder = recordMetrics();
-  const state = { page: "up_to_you 1\n" as Page, asked: [] as { path: string; headers: ReadonlyMap<string, string> }[] };
+  const state = {
+    page: "up_to_you 1\n" as Page,
+    asked: [] as { path: string; headers: ReadonlyMap<string, string> }[],
+  };
   const component = await startComponent(scrape, `targets = ${targets}\nforward_to = [out]\n${extra}`, {
     clock,
     scope: { out: recorder.value },
@@ -104,10 +107,7 @@ test("scrapes at its turns and reports each scrape", async (t) => {
   assert.equal(first!.labels.toString(), '{__name__="up_to_you", instance="i", job="prometheus.scrape.test"}');
   const turn = first!.timestamp;
   await clock.advance(20_000);
-  assert.deepEqual(
-    [...new Set(recorder.items.map((each) => each.timestamp - turn))],
-    [0, 10_000, 20_000],
-  );
+  assert.deepEqual([...new Set(recorder.items.map((each) => each.timestamp - turn))], [0, 10_000, 20_000]);
   assert.equal(take(true).scrape_series_added, 0);
   assert.equal(component.metric("prometheus_scrape_targets_gauge"), 1);
   assert.ok(component.metric("prometheus_forwarded_samples_total")! >= 18);
@@ -143,7 +143,10 @@ test("marks series stale that vanish, and all of them when a scrape fails", asyn
   await clock.advance(60_000);
   assert.deepEqual(take(), { '{__name__="b"}': "stale" });
   assert.equal(component.flow.status.state, "failing");
-  assert.match(component.flow.status.cause, /the scrape of http:\/\/memory:1\/metrics fails: server returned HTTP status 503/);
+  assert.match(
+    component.flow.status.cause,
+    /the scrape of http:\/\/memory:1\/metrics fails: server returned HTTP status 503/,
+  );
   await clock.advance(60_000);
   assert.deepEqual(take(true).up, 0);
   state.page = "b 4\nc{ 1\n";
@@ -177,7 +180,9 @@ test("an update keeps the series of targets that stay", async (t) => {
   const { clock, take, component } = await start(t);
   await clock.advance(60_000);
   take();
-  await component.update('targets = [{ __address__ = "memory:1", instance = "i" }]\nforward_to = [out]\nsample_limit = 10\nhonor_labels = false');
+  await component.update(
+    'targets = [{ __address__ = "memory:1", instance = "i" }]\nforward_to = [out]\nsample_limit = 10\nhonor_labels = false',
+  );
   await clock.advance(60_000);
   assert.deepEqual(take(), { '{__name__="up_to_you"}': 1 });
   assert.equal(component.services.series.size, 6);
@@ -215,7 +220,13 @@ test("timestamps of the page count, unless they should not", async (t) => {
   one.state.page = page;
   await one.clock.advance(60_000);
   const times = one.recorder.items.slice(0, 3).map(({ labels, timestamp }) => [labels.get("__name__"), timestamp]);
-  assert.deepEqual([times[0], times[2]], [["a", now - 5_000], ["a", now - 4_000]]);
+  assert.deepEqual(
+    [times[0], times[2]],
+    [
+      ["a", now - 5_000],
+      ["a", now - 4_000],
+    ],
+  );
   assert.equal(one.component.flow.dropped.get("metrics")!.get("timestamp_out_of_bounds"), 1);
   one.state.page = "b 2\n";
   one.take();
@@ -234,14 +245,20 @@ test("limits fail the page", async (t) => {
     ["sample_limit = 1", "a 1\nb 2\n", /sample limit exceeded/],
     ['body_size_limit = "5B"', "a 1\nb 2\n", /body size limit exceeded/],
     ["label_limit = 3", 'a{b="c"} 1\n', /label_limit exceeded \(metric: a, number of labels: 4, limit: 3\)/],
-    ["label_name_length_limit = 8", 'a{longer_name="c"} 1\n', /label_name_length_limit exceeded \(metric: a, label name: longer_name, length: 11, limit: 8\)/],
+    [
+      "label_name_length_limit = 8",
+      'a{longer_name="c"} 1\n',
+      /label_name_length_limit exceeded \(metric: a, label name: longer_name, length: 11, limit: 8\)/,
+    ],
     ["label_value_length_limit = 30", `a{b="${"x".repeat(31)}"} 1\n`, /label_value_length_limit exceeded/],
     ["target_limit = 1", "a 1\n", /target_limit exceeded \(number of targets: 2, limit: 1\)/],
     ["", '{"a.b"} 1\n', /invalid metric name or label names/],
     ["", 'a{b="1",b="2"} 1\n', /label name "b" is not unique/],
   ];
   for (const [limit, page, message] of cases) {
-    const targets = limit.startsWith("target") ? '[{ __address__ = "memory:1" }, { __address__ = "memory:1", x = "y" }]' : undefined;
+    const targets = limit.startsWith("target")
+      ? '[{ __address__ = "memory:1" }, { __address__ = "memory:1", x = "y" }]'
+      : undefined;
     const { clock, state, take, component } = await start(t, `${limit}\nextra_metrics = true`, targets);
     state.page = page;
     await clock.advance(60_000);
@@ -308,7 +325,10 @@ test("scrapes over HTTP, gzip and OpenMetrics included, and says what is wrong w
   };
   const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => void server.close() && server.closeAllConnections());
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   const { port } = server.address() as AddressInfo;
   const folder = await mkdtemp(join(tmpdir(), "scrape-"));
   t.after(() => rm(folder, { recursive: true }));
@@ -326,7 +346,13 @@ test("scrapes over HTTP, gzip and OpenMetrics included, and says what is wrong w
   await component.stop();
   assert.ok(recorder.items.some(({ labels, value }) => labels.get("__name__") === "x_total" && value === 7));
   assert.match(component.flow.status.cause, /2 of 3 targets fail/);
-  const lines = (await readFile(join(folder, "failures.json"), "utf8")).trimEnd().split("\n").map((line) => JSON.parse(line));
-  assert.ok(lines.some(({ msg }) => /slow": context deadline exceeded/.test(msg)), lines[0].msg);
+  const lines = (await readFile(join(folder, "failures.json"), "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.ok(
+    lines.some(({ msg }) => /slow": context deadline exceeded/.test(msg)),
+    lines[0].msg,
+  );
   assert.ok(lines.some(({ msg }) => /127.0.0.1:1 refuses connections/.test(msg)));
 });

@@ -48,14 +48,16 @@ export function fileEncoding(name: string): FileEncoding {
   const lower = name.trim().toLowerCase();
   const known = ALIASES.get(lower) ?? lower;
   if (known === "latin1") {
-    const decode = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).latin1Slice();
+    const decode = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
     return { name, unit: 1, newlineByte: 0, decode };
   }
   let decoder: TextDecoder;
   try {
     decoder = new TextDecoder(known === "utf-16be" ? "utf-16le" : known, { ignoreBOM: true });
   } catch {
-    throw new EncodingError(`unknown encoding "${name}": use an IANA name such as "UTF-16LE", "ISO-8859-1" or "windows-1252"`);
+    throw new EncodingError(
+      `unknown encoding "${name}": use an IANA name such as "UTF-16LE", "ISO-8859-1" or "windows-1252"`,
+    );
   }
   if (decoder.encoding === "utf-8") return PLAIN;
   if (known === "utf-16be") {
@@ -67,7 +69,10 @@ export function fileEncoding(name: string): FileEncoding {
 }
 
 /** What the first bytes of a file say about its encoding, and how many of them are the mark. A mark overrules the configuration. */
-export function detectByteOrderMark(head: Uint8Array, configured: FileEncoding): { encoding: FileEncoding; skip: number } {
+export function detectByteOrderMark(
+  head: Uint8Array,
+  configured: FileEncoding,
+): { encoding: FileEncoding; skip: number } {
   if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) return { encoding: PLAIN, skip: 3 };
   if (head[0] === 0xfe && head[1] === 0xff) return { encoding: fileEncoding("utf-16be"), skip: 2 };
   if (head[0] === 0xff && head[1] === 0xfe) return { encoding: fileEncoding("utf-16le"), skip: 2 };

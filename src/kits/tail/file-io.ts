@@ -1,5 +1,5 @@
-import { close, fstat, open, read, type Stats } from "node:fs";
 import { createHash } from "node:crypto";
+import { close, fstat, open, read, type Stats } from "node:fs";
 
 /** Promises over plain file descriptors: FileHandle costs more per call and complains when it is collected unclosed. */
 
@@ -16,7 +16,13 @@ export function statFile(fd: number): Promise<Stats> {
 }
 
 /** Reads at `position`; resolves to the number of bytes, 0 at the end of the file. */
-export function readFile(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): Promise<number> {
+export function readFile(
+  fd: number,
+  buffer: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> {
   return new Promise((resolve, reject) =>
     read(fd, buffer, offset, length, position, (error, count) => (error ? reject(error) : resolve(count))),
   );

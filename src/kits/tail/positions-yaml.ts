@@ -72,10 +72,12 @@ function scalar(text: string, fail: (what: string) => Error): string {
   }
   if (trimmed.startsWith('"')) {
     if (!/^"(?:[^"\\]|\\.)*"$/.test(trimmed)) throw fail("a quote is not closed");
-    return trimmed.slice(1, -1).replace(/\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))/g, (_, x, u, long, char) => {
-      const code = x ?? u ?? long;
-      return code !== undefined ? String.fromCodePoint(Number.parseInt(code, 16)) : (ESCAPES.get(char) ?? char);
-    });
+    return trimmed
+      .slice(1, -1)
+      .replace(/\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))/g, (_, x, u, long, char) => {
+        const code = x ?? u ?? long;
+        return code !== undefined ? String.fromCodePoint(Number.parseInt(code, 16)) : (ESCAPES.get(char) ?? char);
+      });
   }
   if (/^[>|&*!]/.test(trimmed)) throw fail("an unknown form of text");
   return trimmed;

@@ -38,7 +38,10 @@ export interface PositionsOptions {
 export class Positions {
   readonly #options: PositionsOptions;
   readonly #path: string;
+  /** By path and labels, then by file, oldest first. */
   readonly #entries = new Map<string, Map<string, Position>>();
+  /** The same entries by file, then by path and labels. */
+  readonly #byFile = new Map<string, Map<string, Position>>();
   #changed = false;
   #problem: string | undefined;
   #lastSaveMs = 0;
@@ -84,11 +87,9 @@ export class Positions {
     return [...(this.#entries.get(keyOf(path, labels))?.values() ?? [])];
   }
 
-  /** Entries with these labels under any path, to find a file that was renamed. */
-  *withLabels(labels: string): Iterable<Position> {
-    for (const entries of this.#entries.values()) {
-      for (const entry of entries.values()) if (entry.labels === labels) yield entry;
-    }
+  /** Entries of a file with these labels under any path, to find a file that was renamed. */
+  ofFile(file: { readonly device: number; readonly inode: number }, labels: string): Position[] {
+    return [...(this.#byFile.get(fileKey(file))?.values() ?? [])].filter((entry) => entry.labels === labels);
   }
 
   put(position: Position): void {
@@ -99,6 +100,11 @@ export class Positions {
     // What Alloy knew of the path is settled by the first entry of ours.
     if (position.file !== undefined) entries.delete(fileKey(undefined));
     entries.set(file, position);
+    if (position.file !== undefined) {
+      let paths = this.#byFile.get(file);
+      if (paths === undefined) this.#byFile.set(file, (paths = new Map()));
+      paths.set(key, position);
+    }
     this.#changed = true;
   }
 
@@ -107,8 +113,12 @@ export class Positions {
     const key = keyOf(path, labels);
     const entries = this.#entries.get(key);
     if (entries === undefined) return;
-    if (file === undefined) entries.clear();
-    else entries.delete(fileKey(file));
+    for (const each of file === undefined ? [...entries.keys()] : [fileKey(file)]) {
+      entries.delete(each);
+      const paths = this.#byFile.get(each);
+      paths?.delete(key);
+      if (paths?.size === 0) this.#byFile.delete(each);
+    }
     if (entries.size === 0) this.#entries.delete(key);
     this.#changed = true;
   }
@@ -208,9 +218,12 @@ async function readIfThere(path: string): Promise<{ text: string; modified: numb
     return { text: await readFile(path, "utf8"), modified: (await stat(path)).mtimeMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new Error(`positions file ${path} exists but could not be read, refusing to start to avoid sending lines again`, {
-      cause: error,
-    });
+    throw new Error(
+      `positions file ${path} exists but could not be read, refusing to start to avoid sending lines again`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -218,6 +231,6 @@ function keyOf(path: string, labels: string): string {
   return `${path}\0${labels}`;
 }
 
-function fileKey(file: FileIdentity | undefined): string {
+function fileKey(file: { readonly device: number; readonly inode: number } | undefined): string {
   return file === undefined ? "" : `${file.device}:${file.inode}`;
 }

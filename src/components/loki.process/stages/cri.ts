@@ -9,7 +9,10 @@ import type { Stage, StageContext } from "../stage.ts";
 export const criBody = s
   .object({
     max_partial_lines: s.int(1).default(100).doc("How many streams may have an unfinished line at a time."),
-    max_partial_line_size: s.int(0).default(0).doc("Longest line in bytes, if `max_partial_line_size_truncate` is set."),
+    max_partial_line_size: s
+      .int(0)
+      .default(0)
+      .doc("Longest line in bytes, if `max_partial_line_size_truncate` is set."),
     max_partial_line_size_truncate: s.bool().default(false).doc("Whether to cut lines that were put together."),
   })
   .doc("Parses lines of the Kubernetes container runtime interface and puts partial lines together.");

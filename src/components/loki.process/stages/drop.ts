@@ -58,4 +58,3 @@ export function buildDrop(args: Infer<typeof dropBody>, context: StageContext): 
     },
   };
 }
-

@@ -43,7 +43,8 @@ export function plainPath(expression: string): string[] | undefined {
  */
 export function buildJson(args: Infer<typeof jsonBody>, context: StageContext): Stage {
   const plain: { readonly slot: number; readonly path: string[] }[] = [];
-  const complex: { readonly slot: number; readonly expression: ReturnType<typeof compile>; readonly text: string }[] = [];
+  const complex: { readonly slot: number; readonly expression: ReturnType<typeof compile>; readonly text: string }[] =
+    [];
   for (const [name, expression] of args.expressions ?? []) {
     const text = expression === "" ? name : expression;
     const slot = context.slots.of(name);
@@ -128,7 +129,9 @@ function compileExpression(text: string): ReturnType<typeof compile> {
   try {
     return compile(text);
   } catch (cause) {
-    throw new StageError(`could not compile the JMESPath expression \`${text}\`: ${(cause as Error).message}`, { cause });
+    throw new StageError(`could not compile the JMESPath expression \`${text}\`: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

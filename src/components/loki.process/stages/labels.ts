@@ -5,7 +5,9 @@ import { byName } from "./regex.ts";
 
 export const labelsBody = s
   .object({
-    values: s.map(s.string()).doc("Labels and where their values come from; an empty source means the label's own name."),
+    values: s
+      .map(s.string())
+      .doc("Labels and where their values come from; an empty source means the label's own name."),
     source_type: s
       .oneOf(["extracted", "structured_metadata"])
       .default("extracted")

@@ -5,7 +5,10 @@ import type { Stage, StageContext } from "../stage.ts";
 export const luhnBody = s
   .object({
     replacement: s.string().default("**REDACTED**").doc("Put in place of numbers."),
-    source: s.string().default("").doc("Extracted string to look at instead of the line; the line is set to the result."),
+    source: s
+      .string()
+      .default("")
+      .doc("Extracted string to look at instead of the line; the line is set to the result."),
     min_length: s.int().default(13).doc("Fewest digits of a number."),
     delimiters: s.string().default("").doc("Characters that may stand between digits."),
     skip_regex: s.regex().default("").doc("Numbers inside of what this RE2 expression matches are kept."),

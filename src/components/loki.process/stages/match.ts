@@ -22,7 +22,11 @@ export const matchBody: BodySchema<MatchArguments> = s
     drop_counter_reason: s.string().default("match_stage").doc("Reason under which dropped lines are counted."),
     stage: s.enumBlocks(() => stageBodies).doc("Stages for the entries that match."),
   })
-  .rule("selector", (args) => selectorProblem(args.selector) === undefined, (args) => selectorProblem(args.selector)!)
+  .rule(
+    "selector",
+    (args) => selectorProblem(args.selector) === undefined,
+    (args) => selectorProblem(args.selector)!,
+  )
   .rule("stage", (args) => args.action === "drop" || args.stage.length > 0, 'is required unless `action` is "drop"')
   .rule("stage", (args) => args.action === "keep" || args.stage.length === 0, 'must be left out if `action` is "drop"')
   .doc("Runs stages on, or drops, the entries that match a selector.") as BodySchema<MatchArguments>;

@@ -1,9 +1,9 @@
-import { Labels } from "#base/labels";
+import { parseDuration } from "#base/duration";
+import type { Labels } from "#base/labels";
 import { Counter, Gauge, Histogram, type Instrument, type MetricFamily, type MetricSample } from "#base/metrics";
 import { type Infer, s } from "#lang/schema";
 import type { Entry } from "../entry.ts";
 import { isLabelName, type Stage, type StageContext } from "../stage.ts";
-import { parseDuration } from "#base/duration";
 
 const shared = {
   name: s.string().doc("Name of the metric, behind the prefix."),

@@ -1,6 +1,6 @@
 import { type Infer, s } from "#lang/schema";
 import type { Acknowledgement } from "#pipeline/acknowledgement";
-import { type Entry, heldReferences, type HeldEntry, holdEntry, restoreEntry } from "../entry.ts";
+import { type Entry, type HeldEntry, heldReferences, holdEntry, restoreEntry } from "../entry.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
 export const multilineBody = s

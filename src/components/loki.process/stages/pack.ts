@@ -16,9 +16,7 @@ export function buildPack(args: Infer<typeof packBody>, context: StageContext): 
   const wanted = [...new Set(args.labels)].map((name) => [name, context.slots.of(name)] as const).sort(byName);
   // What was packed is removed from the labels; null values are not packed, so they are part of the cache's key.
   const names = wanted.map(([name]) => name);
-  const remaining = new LabelCache((parent, packed) =>
-    parent.filter((name) => packed[names.indexOf(name)] !== PACKED),
-  );
+  const remaining = new LabelCache((parent, packed) => parent.filter((name) => packed[names.indexOf(name)] !== PACKED));
   const packed: (string | undefined)[] = names.map(() => undefined);
   return {
     process(entry) {

@@ -23,7 +23,9 @@ export function buildPattern(args: Infer<typeof patternBody>, context: StageCont
   const { prefix, captures } = parsePattern(args.pattern);
   const slots = captures.map(({ name }) => (name === "_" ? -1 : context.slots.of(name)));
   const names = captures.map(({ name }) => name).filter((name) => name !== "_");
-  const labels = args.labels_from_groups ? names.map((name) => [name, context.slots.of(name)] as const).sort(byName) : [];
+  const labels = args.labels_from_groups
+    ? names.map((name) => [name, context.slots.of(name)] as const).sort(byName)
+    : [];
   const setter = labelSetter(labels.map(([name]) => name));
   const source = args.source === "" ? undefined : context.slots.of(args.source);
   const unmatched = context.unmatched("do not match the pattern");
@@ -41,7 +43,10 @@ export function buildPattern(args: Infer<typeof patternBody>, context: StageCont
         end = bytes.length;
       }
       const input = bytes.subarray(at, end);
-      if (input.length === 0 || input.compare(prefix, 0, prefix.length, 0, Math.min(prefix.length, input.length)) !== 0) {
+      if (
+        input.length === 0 ||
+        input.compare(prefix, 0, prefix.length, 0, Math.min(prefix.length, input.length)) !== 0
+      ) {
         unmatched.add();
         return true;
       }

@@ -14,10 +14,7 @@ export const structuredMetadataBody = s
 const NONE: readonly string[] = [];
 
 /** Alloy's stages/structured_metadata.go: labels win over extracted values, and those taken are removed. */
-export function buildStructuredMetadata(
-  args: Infer<typeof structuredMetadataBody>,
-  context: StageContext,
-): Stage {
+export function buildStructuredMetadata(args: Infer<typeof structuredMetadataBody>, context: StageContext): Stage {
   const { slots } = context;
   const sources = [...args.values].map(([name, source]) => {
     const from = source === "" ? name : source;

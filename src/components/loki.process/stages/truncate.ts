@@ -1,6 +1,6 @@
 import { type Infer, s } from "#lang/schema";
-import { setLabels } from "../label-cache.ts";
 import type { Entry } from "../entry.ts";
+import { setLabels } from "../label-cache.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
 const ruleBody = s
@@ -8,13 +8,14 @@ const ruleBody = s
     limit: s.byteSize().doc("Longest value in bytes, the suffix included."),
     suffix: s.string().default("").doc("Put at the end of what was cut."),
     sources: s.list(s.string()).optional().doc("Names of labels, metadata or extracted values; all if left out."),
-    source_type: s
-      .oneOf(["line", "label", "structured_metadata", "extracted"])
-      .default("line")
-      .doc("What to look at."),
+    source_type: s.oneOf(["line", "label", "structured_metadata", "extracted"]).default("line").doc("What to look at."),
   })
   .rule("limit", (args) => args.limit > 0, "must be greater than 0")
-  .rule("sources", (args) => args.source_type !== "line" || !args.sources?.length, 'cannot be set when `source_type` is "line"')
+  .rule(
+    "sources",
+    (args) => args.source_type !== "line" || !args.sources?.length,
+    'cannot be set when `source_type` is "line"',
+  )
   .rule("suffix", (args) => Buffer.byteLength(args.suffix) < args.limit, "must be shorter than `limit`");
 
 export const truncateBody = s
@@ -36,7 +37,11 @@ export function buildTruncate(args: Infer<typeof truncateBody>, context: StageCo
 
   function cut(text: string, limit: number, suffix: string): string | undefined {
     if (text.length * 3 <= limit || Buffer.byteLength(text) <= limit) return undefined;
-    return Buffer.from(text).subarray(0, characterBorder(Buffer.from(text), 0, limit)).toString() + suffix;
+    return (
+      Buffer.from(text)
+        .subarray(0, characterBorder(Buffer.from(text), 0, limit))
+        .toString() + suffix
+    );
   }
 
   function truncateLine(entry: Entry, limit: number, suffix: string): boolean {

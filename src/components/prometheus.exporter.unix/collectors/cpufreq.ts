@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type CollectorDefinition, gauge } from "../collector.ts";
 import { exists, listMatching, parseRanges, readIfAny, readNumberIfAny, readText } from "../files.ts";
 
@@ -21,15 +22,19 @@ const FREQUENCIES = [
 ] as const;
 const governor = gauge("node_cpu_scaling_governor", "Current enabled CPU frequency governor.", "cpu", "governor");
 
+/** CPUs looked at before others get their turn. */
+const SLICE = 32;
+
 export const cpufreq: CollectorDefinition = {
   name: "cpufreq",
   enabledByDefault: true,
   create({ files }) {
     return {
-      collect(page) {
+      async collect(page) {
         const root = files.sys("devices/system/cpu");
         const offline = new Set(parseRanges(readText(`${root}/offline`)).map((number) => `cpu${number}`));
-        for (const name of listMatching(root, /^cpu[0-9]/)) {
+        for (const [i, name] of listMatching(root, /^cpu[0-9]/).entries()) {
+          if (i % SLICE === SLICE - 1) await setImmediate();
           const folder = `${root}/${name}/cpufreq`;
           if (offline.has(name) || !exists(folder)) continue;
           const number = name.slice(3);

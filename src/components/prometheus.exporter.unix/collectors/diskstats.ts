@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type CollectorDefinition, counter, gauge, type Metric } from "../collector.ts";
 import { readIfAny, readLines, words } from "../files.ts";
 import { NameFilter } from "../filter.ts";
@@ -53,6 +54,9 @@ const ATA = [
   ],
 ] as const;
 
+/** Disks looked at before others get their turn. */
+const SLICE = 64;
+
 export const diskstats: CollectorDefinition = {
   name: "diskstats",
   enabledByDefault: true,
@@ -62,8 +66,9 @@ export const diskstats: CollectorDefinition = {
     const filter =
       device_include.source === "" ? new NameFilter(device_exclude) : new NameFilter(undefined, device_include);
     return {
-      collect(page) {
-        for (const line of readLines(files.proc("diskstats"))) {
+      async collect(page) {
+        for (const [i, line] of readLines(files.proc("diskstats")).entries()) {
+          if (i % SLICE === SLICE - 1) await setImmediate();
           const [major, minor, device, ...values] = words(line);
           if (device === undefined) throw new Error(`unexpected line in ${files.proc("diskstats")}: ${line}`);
           if (filter.ignores(device)) continue;

@@ -117,6 +117,32 @@ test("a mount that hangs is reported and left alone until it answers", async () 
   assert.ok(sampleLines(page).some((line) => line.startsWith("node_filesystem_size_bytes") && line.includes("/mnt/b")));
 });
 
+test("scrapes at the same time share the calls, and a mount that hangs does not hide the others", async () => {
+  const healthy = Array.from({ length: 5 }, (_, i) => `4${i} 27 8:${i} / /mnt/h${i} rw - ext4 /dev/sd${i} rw`);
+  using host = new FixtureHost({ "proc/1/mountinfo": `${[MOUNTS[4], ...healthy].join("\n")}\n` });
+  const clock = manualClock();
+  let calls = 0;
+  const collector = new FilesystemCollector(host.options("", clock), async (path) => {
+    calls++;
+    if (path.endsWith("/mnt/b")) return new Promise(() => {});
+    await turn();
+    return ANSWER;
+  });
+  const pages = [new Page(), new Page(), new Page()];
+  const first = Promise.all(pages.slice(0, 2).map((page) => collector.collect(page)));
+  for (let i = 0; i < 20; i++) await turn();
+  clock.wake();
+  await first;
+  assert.equal(calls, 6);
+  await collector.collect(pages[2]!);
+  assert.equal(calls, 11);
+  for (const page of pages) {
+    const failed = sampleLines(page).filter((line) => /^node_filesystem_device_error.* 1$/.test(line));
+    assert.equal(failed.length, 1);
+    assert.match(failed[0]!, /mountpoint="\/mnt\/b".*device_error="mountpoint timeout"/);
+  }
+});
+
 test("mounts that hang never take more than two calls, and the scrape ends", async () => {
   const hung = Array.from({ length: 6 }, (_, i) => `4${i} 27 0:5${i} / /mnt/h${i} rw - nfs4 server:/h${i} rw`);
   using host = new FixtureHost({ "proc/1/mountinfo": `${hung.join("\n")}\n` });

@@ -38,9 +38,12 @@ export interface Mount {
 /** What asking a mount gives: sizes in bytes, or the text of the error. */
 type Usage = { size: number; free: number; avail: number; files: number; filesFree: number } | { error: string };
 
+const TIMEOUT: Usage = { error: "mountpoint timeout" };
+const NOT_ASKED: Usage = { error: "not asked, other mountpoints do not respond" };
+
 /**
  * A call to a dead mount holds one of the few threads that all file access shares until the mount answers, and nothing
- * can take it back. So no more than this many calls are out at a time, and a mount that is waited for is not asked again.
+ * can take it back. So no more than this many calls are out at a time, those to dead mounts included.
  */
 const MAX_CALLS = 2;
 
@@ -60,10 +63,9 @@ export class FilesystemCollector implements Collector {
   readonly #ask: Ask;
   readonly #mountPoints: NameFilter;
   readonly #types: NameFilter;
-  /** Calls that have not returned, by mount point. */
-  readonly #pending = new Map<string, Promise<Usage>>();
-  /** Mount points whose call took longer than the timeout. */
+  /** Mount points whose call took longer than the timeout and has not returned yet. */
   readonly #stuck = new Set<string>();
+  #current: Promise<ReadonlyMap<Mount, Usage>> | undefined;
 
   constructor(options: CollectorOptions, ask: Ask = statfs) {
     this.#options = options;
@@ -73,17 +75,30 @@ export class FilesystemCollector implements Collector {
   }
 
   async collect(page: Page): Promise<void> {
-    const mounts = this.#mounts();
+    // Scrapes at the same time share the calls.
+    this.#current ??= this.#askAll().finally(() => {
+      this.#current = undefined;
+    });
+    for (const [mount, usage] of await this.#current) addMount(page, mount, usage);
+  }
+
+  async #askAll(): Promise<ReadonlyMap<Mount, Usage>> {
     const usages = new Map<Mount, Usage>();
-    let next = 0;
+    const waiting: Mount[] = [];
+    for (const mount of this.#mounts()) {
+      usages.set(mount, this.#stuck.has(mount.mountPoint) ? TIMEOUT : NOT_ASKED);
+      if (!this.#stuck.has(mount.mountPoint)) waiting.push(mount);
+    }
     const work = async () => {
-      while (next < mounts.length) {
-        const mount = mounts[next++]!;
-        usages.set(mount, await this.#usage(mount));
+      for (let mount = waiting.shift(); mount !== undefined; mount = waiting.shift()) {
+        const usage = await this.#usage(mount.mountPoint);
+        usages.set(mount, usage);
+        // The call is still out, so this worker must not make another.
+        if (usage === TIMEOUT) return;
       }
     };
-    await Promise.all(Array.from({ length: MAX_CALLS }, work));
-    for (const mount of mounts) addMount(page, mount, usages.get(mount)!);
+    await Promise.all(Array.from({ length: Math.max(0, MAX_CALLS - this.#stuck.size) }, work));
+    return usages;
   }
 
   /** The mounts that pass the filters, each device at each place once. */
@@ -107,27 +122,19 @@ export class FilesystemCollector implements Collector {
     return [...mounts.values()];
   }
 
-  async #usage({ mountPoint }: Mount): Promise<Usage> {
-    if (this.#stuck.has(mountPoint)) return { error: "mountpoint timeout" };
-    if (this.#pending.size >= MAX_CALLS && !this.#pending.has(mountPoint)) {
-      return { error: "not asked, other mountpoints do not respond" };
-    }
-    let call = this.#pending.get(mountPoint);
-    if (call === undefined) {
-      call = this.#call(mountPoint).finally(() => {
-        this.#pending.delete(mountPoint);
-        if (this.#stuck.delete(mountPoint)) this.#options.log.info("mount point responds again", { mountPoint });
-      });
-      this.#pending.set(mountPoint, call);
-    }
+  /** Resolves with `TIMEOUT` when the mount does not answer in time. */
+  async #usage(mountPoint: string): Promise<Usage> {
+    const call = this.#call(mountPoint).finally(() => {
+      if (this.#stuck.delete(mountPoint)) this.#options.log.info("mount point responds again", { mountPoint });
+    });
     const abort = new AbortController();
     const timeout = this.#options.clock.sleep(this.#options.args.filesystem.mount_timeout, abort.signal).then(
       () => {
         this.#stuck.add(mountPoint);
         this.#options.log.warn("mount point does not respond; it is left alone until it does", { mountPoint });
-        return { error: "mountpoint timeout" };
+        return TIMEOUT;
       },
-      () => ({ error: "" }),
+      () => TIMEOUT,
     );
     try {
       return await Promise.race([call, timeout]);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
 
 /** Clock ticks a second of /proc; 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -129,4 +130,13 @@ export async function waitUntil(
     if (performance.now() > until) throw new Error(`${what}: not within ${timeoutMs} ms\n${agent?.output ?? ""}`);
     await sleep(20);
   }
+}
+
+/** A port of the loopback interface that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }

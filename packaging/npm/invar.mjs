@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+// Syntax that every Node since 14 reads, so that an old one can say what is wrong.
+const major = Number(process.versions.node.split(".")[0]);
+if (major < 24) {
+  console.error(`Error: Invar needs Node 24 or newer; this is ${process.version}. The single executable needs none.`);
+  process.exitCode = 1;
+} else {
+  // The regular expression engines are chosen before anything that compiles a pattern is loaded.
+  import("../lib/regex-engines.js").then(() => import("../lib/main.js"));
+}

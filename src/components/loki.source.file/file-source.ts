@@ -1,0 +1,188 @@
+import type { Labels } from "#base/labels";
+import { CompressedFiles } from "#kits/tail/compressed";
+import { type FileEncoding, fileEncoding } from "#kits/tail/encoding";
+import { Positions } from "#kits/tail/positions";
+import type { TailTarget } from "#kits/tail/tail";
+import { Tailer } from "#kits/tail/tailer";
+import { explainNoFiles, matchTarget, PATH_LABEL, publicLabels } from "#kits/tail/targets";
+import type { LogBatch } from "#pipeline/batch";
+import type { Fanout } from "#pipeline/fanout";
+import type { Arguments, Context } from "./arguments.ts";
+import { FileStatus } from "./status.ts";
+
+/** How long a stop waits for confirmations of what is on its way; each one that comes renews the wait. */
+const CONFIRM_WITHIN_MS = 2_000;
+const CONFIRM_LOOK_MS = 20;
+
+/** The life of one loki.source.file: reads as its latest arguments say, keeps positions, reports. */
+export class FileSource {
+  readonly #ctx: Context;
+  readonly #out: Fanout<"logs">;
+  readonly #positions: Positions;
+  readonly status: FileStatus;
+  #arguments: Arguments;
+  #encoding: FileEncoding;
+  #follower: Tailer | CompressedFiles;
+  /** Ends the present follower; the loop in `run` then makes another one. */
+  #restart = new AbortController();
+  #stopReading = new AbortController();
+  #wakeResolver = () => {};
+
+  /** Throws an EncodingError for an encoding that is not known. */
+  constructor(ctx: Context, initial: Arguments) {
+    this.#ctx = ctx;
+    this.#arguments = initial;
+    this.#encoding = fileEncoding(initial.encoding);
+    this.#out = ctx.fanout("logs", initial.forward_to);
+    this.status = new FileStatus(ctx);
+    this.#positions = new Positions({
+      directory: ctx.dataPath,
+      legacyFile: initial.legacy_positions_file,
+      clock: ctx.clock,
+      log: ctx.log,
+      onProblem: (problem) => {
+        this.status.positionsProblem = problem;
+      },
+    });
+    this.#follower = this.#createFollower();
+  }
+
+  get follower(): Tailer | CompressedFiles {
+    return this.#follower;
+  }
+
+  /** Takes other arguments; starts reading anew only if they say how to read. */
+  update(next: Arguments): void {
+    const encoding = fileEncoding(next.encoding);
+    const before = this.#arguments;
+    this.#arguments = next;
+    this.#encoding = encoding;
+    this.#out.set(next.forward_to);
+    const how = ({ targets: _, forward_to: __, file_match: ___, ...rest }: Arguments) => JSON.stringify(rest);
+    if (how(before) !== how(next)) this.#restart.abort(new Error("the arguments changed"));
+    else this.#wakeResolver();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#positions.load();
+    const saving = new AbortController();
+    const saved = this.#positions.run(saving.signal);
+    try {
+      while (!signal.aborted && !this.#stopReading.signal.aborted) {
+        this.#restart = new AbortController();
+        const follower = this.#createFollower();
+        this.#follower = follower;
+        using _ = forward([signal, this.#stopReading.signal], this.#restart);
+        await Promise.all([follower.run(this.#restart.signal), this.#resolve(follower, this.#restart.signal)]);
+      }
+      if (!signal.aborted) await aborted(signal); // drained: confirmations still come
+    } finally {
+      saving.abort();
+      await saved;
+      await this.#positions.save();
+    }
+  }
+
+  /** Stops reading and waits until what was handed on is safe, as long as confirmations come. */
+  async drain(deadline: AbortSignal): Promise<void> {
+    const { clock } = this.#ctx;
+    this.#stopReading.abort(new Error("the component stops"));
+    let outstanding = this.#follower.outstanding;
+    let since = clock.monotonic();
+    while (outstanding > 0 && !deadline.aborted && clock.monotonic() - since < CONFIRM_WITHIN_MS) {
+      await clock.sleep(CONFIRM_LOOK_MS, deadline).catch(() => {});
+      if (this.#follower.outstanding !== outstanding) {
+        outstanding = this.#follower.outstanding;
+        since = clock.monotonic();
+      }
+    }
+    await this.#positions.save();
+  }
+
+  #createFollower(): Tailer | CompressedFiles {
+    const { clock, log } = this.#ctx;
+    const { decompression, file_watch, tail_from_end, on_positions_file_error, legacy_positions_file } =
+      this.#arguments;
+    const consume = (batch: LogBatch, signal: AbortSignal) => this.#out.consume(batch, signal);
+    const common = { clock, log, positions: this.#positions, encoding: this.#encoding, consume };
+    if (decompression?.enabled) {
+      return new CompressedFiles({
+        ...common,
+        format: decompression.format,
+        initialDelayMs: decompression.initial_delay,
+      });
+    }
+    return new Tailer({
+      ...common,
+      tailFromEnd: tail_from_end,
+      onPositionError: on_positions_file_error,
+      legacy: legacy_positions_file !== "",
+      minPollMs: Math.min(file_watch.min_poll_frequency, file_watch.max_poll_frequency),
+      maxPollMs: file_watch.max_poll_frequency,
+      lost: (path, bytes, reason) => this.status.lost(path, bytes, reason),
+      rotated: (path) => this.status.rotated(path),
+    });
+  }
+
+  /** Keeps the follower's files as the targets say, looking for files again each `sync_period` if they are patterns. */
+  async #resolve(follower: Tailer | CompressedFiles, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const pause = new AbortController();
+      this.#wakeResolver = () => pause.abort();
+      const { file_match } = this.#arguments;
+      await follower.setTargets(await this.#targets());
+      using _ = forward([signal], pause);
+      if (pause.signal.aborted) continue;
+      if (file_match.enabled) await this.#ctx.clock.sleep(file_match.sync_period, pause.signal).catch(() => {});
+      else await aborted(pause.signal);
+    }
+  }
+
+  async #targets(): Promise<TailTarget[]> {
+    const { targets, file_match } = this.#arguments;
+    const files: TailTarget[] = [];
+    const problems: string[] = [];
+    for (const target of targets) {
+      const labels = publicLabels(target);
+      const path = target.get(PATH_LABEL) ?? "";
+      if (file_match.enabled) {
+        const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now());
+        for (const file of report.files) files.push({ path: file.path, labels });
+        problems.push(...report.failures);
+        if (report.files.length === 0 && report.failures.length === 0) problems.push(explainNoFiles(report));
+      } else if (path === "") {
+        problems.push(missingPath(target));
+      } else {
+        files.push({ path, labels });
+      }
+    }
+    this.status.resolved(targets.length, files.length, problems);
+    return files;
+  }
+}
+
+function missingPath(target: Labels): string {
+  return `the target ${target} has no ${PATH_LABEL}, so there is no file to read: set it to the file's path`;
+}
+
+/** Aborts `to` with any of `from`, until it is disposed of. */
+function forward(from: readonly AbortSignal[], to: AbortController): Disposable {
+  const disposers = from.map((signal) => {
+    const abort = () => to.abort(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    return () => signal.removeEventListener("abort", abort);
+  });
+  return {
+    [Symbol.dispose]() {
+      for (const dispose of disposers) dispose();
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,181 @@
+import { errorText } from "#base/log";
+import { GRPC, GrpcError, grpcCodeName } from "#formats/grpc";
+import { decodeExportResponse, type PartialSuccess } from "#formats/otlp-response";
+import { GrpcClient } from "#kits/grpc-client";
+import { parseGrpcEndpoint } from "#kits/grpc-target";
+import { type ClientAuth, clientAuth } from "#kits/otelcol-auth";
+import { type GrpcClientArguments, grpcClientSchema } from "#kits/otelcol-client-schema";
+import { EXPORT_PATHS } from "#kits/otelcol-intake";
+import { exporterInstruments, exporterMetrics, rpcClientMetrics, rpcRecorder } from "#kits/otelcol-metrics";
+import { SendError } from "#kits/otelcol-retry";
+import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol-schema";
+import { OtlpSender } from "#kits/otelcol-sender";
+import { loadClientTls } from "#kits/otelcol-tls";
+import { s } from "#lang/schema";
+import type { OtlpBatch } from "#pipeline/batch";
+import { type ComponentContext, defineComponent } from "#pipeline/component";
+
+const args = s.object({
+  timeout: s.duration().default("5s").doc("Time for a call to be answered; 0 for none."),
+  sending_queue: s.block(queueSchema).presentByDefault().doc("What waits to be sent."),
+  retry_on_failure: s.block(retrySchema).presentByDefault().doc("How failed requests are repeated."),
+  debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
+  client: s.block(grpcClientSchema).required().doc("Where and how to send."),
+});
+
+export default defineComponent({
+  name: "otelcol.exporter.otlp",
+  stability: "generally-available",
+  summary: "Sends traces, metrics and logs in OTLP over gRPC.",
+  example: `otelcol.exporter.otlp "default" {
+  client {
+    endpoint = "localhost:4317"
+  }
+}`,
+  args,
+  exports: inputExports,
+  metrics: { ...exporterMetrics, ...rpcClientMetrics },
+
+  start(ctx, { client, timeout, sending_queue: queue, retry_on_failure: retry }) {
+    const connection = new Connection(ctx, client);
+    ctx.run(async () => {
+      // The first call says what is wrong, if something is.
+      await connection.client().then(
+        (each) => each.connect(),
+        () => {},
+      );
+    });
+    const auth = clientAuth(client.auth);
+    const record = rpcRecorder(ctx.metrics);
+    const sender = new OtlpSender(ctx, exporterInstruments(ctx.metrics, `otlp_grpc/${ctx.id}`), {
+      queue,
+      retry,
+      destination: client.endpoint,
+      async send(batch, signal) {
+        const began = performance.now();
+        try {
+          const result = await send(connection, auth, client, timeout, batch, signal);
+          record(EXPORT_PATHS[batch.kind], GRPC.OK, performance.now() - began, batch.bytes, 0);
+          return result;
+        } catch (error) {
+          const code = error instanceof GrpcError ? error.code : GRPC.UNKNOWN;
+          record(EXPORT_PATHS[batch.kind], code, performance.now() - began, batch.bytes, 0);
+          throw signal.aborted ? signal.reason : asSendError(error, client.endpoint);
+        }
+      },
+    });
+    ctx.stack.defer(() => {
+      sender.close();
+      connection.close();
+    });
+    ctx.export({
+      input: ctx.receiver("otlp", (batch, signal) => sender.consume(batch, signal), { mutates: false }),
+    });
+    return { drain: (deadline) => sender.drain(deadline) };
+  },
+});
+
+/** Makes the client once the certificates are read, and again when they are due. */
+class Connection {
+  readonly #ctx: Pick<ComponentContext, "clock" | "services">;
+  readonly #args: GrpcClientArguments;
+  readonly #endpoint: ReturnType<typeof parseGrpcEndpoint>;
+  #client: Promise<GrpcClient> | undefined;
+  #loadedAt = 0;
+  #closed = false;
+
+  /** Throws for an endpoint that is none. */
+  constructor(ctx: Pick<ComponentContext, "clock" | "services">, args: GrpcClientArguments) {
+    this.#ctx = ctx;
+    this.#args = args;
+    this.#endpoint = parseGrpcEndpoint(args.endpoint);
+  }
+
+  get url(): string {
+    return `${this.#endpoint.https ? "https" : "http"}://${this.#endpoint.authority}`;
+  }
+
+  client(): Promise<GrpcClient> {
+    const { reload_interval: interval } = this.#args.tls;
+    const now = this.#ctx.clock.monotonic();
+    if (this.#client === undefined || (interval > 0 && now - this.#loadedAt >= interval)) {
+      const before = this.#client;
+      const made = this.#make();
+      this.#client = made;
+      this.#loadedAt = now;
+      made.then(
+        () => void before?.then((each) => each.close()).catch(() => {}),
+        () => {
+          if (this.#client === made) this.#client = before;
+        },
+      );
+    }
+    return this.#client;
+  }
+
+  close(): void {
+    this.#closed = true;
+    void this.#client?.then((each) => each.close()).catch(() => {});
+  }
+
+  async #make(): Promise<GrpcClient> {
+    const { tls, keepalive, balancer_name, compression, authority, wait_for_ready } = this.#args;
+    const { target, https } = this.#endpoint;
+    // As in the Collector: `insecure` counts only without a CA, and `https://` is always TLS.
+    const plain = tls.insecure && tls.ca_file === "" && tls.ca_pem === "" && !https;
+    const client = new GrpcClient({
+      target,
+      tls: plain ? undefined : await loadClientTls(tls),
+      authority: authority || this.#endpoint.authority,
+      pingWaitMs: keepalive?.ping_wait ?? 0,
+      pingTimeoutMs: keepalive?.ping_response_timeout ?? 0,
+      pingWithoutStream: keepalive?.ping_without_stream ?? false,
+      clock: this.#ctx.clock,
+      balancer: balancer_name === "" ? "round_robin" : balancer_name,
+      compression,
+      waitForReady: wait_for_ready,
+      userAgent: `Invar/${this.#ctx.services.version} (${process.platform}/${process.arch})`,
+    });
+    if (this.#closed) client.close();
+    return client;
+  }
+}
+
+async function send(
+  connection: Connection,
+  auth: ClientAuth | undefined,
+  args: GrpcClientArguments,
+  timeoutMs: number,
+  batch: OtlpBatch,
+  signal: AbortSignal,
+): Promise<PartialSuccess> {
+  const path = EXPORT_PATHS[batch.kind];
+  const headers = new Map<string, string>();
+  for (const [name, value] of args.headers) headers.set(name.toLowerCase(), value);
+  const { clientMetadata } = batch;
+  await auth?.(
+    { method: "POST", url: connection.url + path, headers, body: new Uint8Array(0), clientMetadata },
+    signal,
+  );
+  const client = await connection.client();
+  return decodeExportResponse(await client.call(path, batch.parts, { timeoutMs, headers, signal }));
+}
+
+/** Which codes may pass. Matches `shouldRetry` of the Collector's OTLP exporter. */
+function asSendError(error: unknown, endpoint: string): SendError {
+  // No certificate, no token: the next attempt may find them.
+  if (!(error instanceof GrpcError)) return new SendError("no_answer", errorText(error), { retryable: true });
+  const { code, retryDelayMs } = error;
+  const passing: readonly number[] = [
+    GRPC.CANCELLED,
+    GRPC.DEADLINE_EXCEEDED,
+    GRPC.ABORTED,
+    GRPC.OUT_OF_RANGE,
+    GRPC.UNAVAILABLE,
+    GRPC.DATA_LOSS,
+  ];
+  const retryable = passing.includes(code) || (code === GRPC.RESOURCE_EXHAUSTED && retryDelayMs !== undefined);
+  const reason = `grpc_${grpcCodeName(code).toLowerCase().replaceAll(" ", "_")}`;
+  const message = error.message.includes(endpoint) ? error.message : `${endpoint}: ${error.message}`;
+  return new SendError(reason, message, { retryable, retryAfterMs: retryDelayMs });
+}

@@ -1,0 +1,241 @@
+import { Labels } from "#base/labels";
+import { defaultsOf } from "#lang/decode";
+import { s } from "#lang/schema";
+import type { MetricBatch } from "#pipeline/batch";
+import { defineComponent } from "#pipeline/component";
+import type { QueueInput } from "#pipeline/disk-queue";
+import {
+  type EndpointArguments,
+  endpointName,
+  metadataSchema,
+  queueSchema,
+  type RemoteWriteArguments,
+  remoteWriteArguments,
+} from "./arguments.ts";
+import { Endpoint, queueFolder } from "./endpoint.ts";
+import { type FragmentCounts, FragmentEncoder, type FragmentSettings } from "./fragments.ts";
+import { removeLeftOvers } from "./left-overs.ts";
+import { MetadataStore, sendMetadata } from "./metadata.ts";
+import { remoteWriteMetrics } from "./metrics.ts";
+import { SeriesCount } from "./series-count.ts";
+
+const SHARD_UPDATE_MS = 10_000;
+const SWEEP_MS = 600_000;
+
+/** Endpoints whose fragments are the same. */
+interface Group {
+  readonly key: string;
+  readonly encoder: FragmentEncoder;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export default defineComponent({
+  name: "prometheus.remote_write",
+  stability: "generally-available",
+  summary: "Sends samples to Prometheus, Mimir and others by remote write, through a queue on disk.",
+  example: `prometheus.remote_write "example" {
+  endpoint {
+    url = "http://127.0.0.1:9090/api/v1/write"
+  }
+}`,
+  args: remoteWriteArguments,
+  exports: s.object({ receiver: s.consumer("metrics").doc("Takes samples to send.") }),
+  metrics: remoteWriteMetrics,
+
+  start(ctx, args) {
+    const { series } = ctx.services;
+    const endpoints = new Map<string, Endpoint>();
+    const metadata = new MetadataStore();
+    const seriesCount = ctx.stack.use(new SeriesCount(series, ctx.metrics));
+    let groups: readonly Group[] = [];
+    let current = args;
+    const stopping: Promise<unknown>[] = [];
+
+    ctx.flow.hold = problem;
+    ctx.flow.queue = () => {
+      const all = [...endpoints.values()].map((each) => each.pending);
+      const times = all.map((each) => each.oldest).filter((each) => each !== undefined);
+      return {
+        bytes: all.reduce((sum, each) => sum + each.bytes, 0),
+        oldest: times.length > 0 ? Math.min(...times) : undefined,
+      };
+    };
+    ctx.stack.defer(async () => {
+      for (const { encoder } of groups) encoder.close();
+      await Promise.all([...stopping, ...[...endpoints.values()].map((each) => each.close())]);
+    });
+    configure(args);
+    ctx.export({ receiver: ctx.receiver("metrics", consume, { mutates: false }) });
+    ctx.every(SHARD_UPDATE_MS, () => {
+      for (const endpoint of endpoints.values()) endpoint.adapt(SHARD_UPDATE_MS / 1000);
+    });
+    ctx.every(SWEEP_MS, async () => {
+      for (const { encoder } of groups) encoder.sweep();
+      const inUse = new Set([...endpoints.keys()].map((name) => queueFolder(ctx.dataPath, name)));
+      await removeLeftOvers(ctx.dataPath, inUse, current.wal.max_keepalive_time, ctx.clock.now(), ctx.log);
+    });
+
+    return {
+      async update(next) {
+        configure(next);
+        await Promise.all(stopping.splice(0));
+      },
+      async drain(deadline) {
+        await Promise.all([...endpoints.values()].map((each) => each.drain(deadline)));
+      },
+    };
+
+    function configure(next: RemoteWriteArguments): void {
+      current = next;
+      const names = new Set(next.endpoint.map(endpointName));
+      for (const [name, endpoint] of endpoints) {
+        if (names.has(name)) continue;
+        endpoints.delete(name);
+        const { items } = endpoint.pending;
+        if (items > 0)
+          ctx.log.warn("an endpoint was removed before everything was sent to it", { endpoint: endpoint.title, items });
+        stopping.push(endpoint.close());
+      }
+      for (const each of next.endpoint) {
+        const name = endpointName(each);
+        const queue = queueArguments(each);
+        const known = endpoints.get(name);
+        if (known !== undefined) known.configure(each, queue, next.wal.max_keepalive_time);
+        else {
+          const endpoint = new Endpoint(ctx, ctx.metrics, each, queue, next.wal.max_keepalive_time, showProblem);
+          endpoints.set(name, endpoint);
+          ctx.run(() => endpoint.run());
+          ctx.run((signal) => sendMetadataAgainAndAgain(endpoint, signal));
+        }
+      }
+      regroup(next);
+      if (endpoints.size === 0) ctx.flow.idle("there is no `endpoint` block: samples are dropped");
+    }
+
+    function regroup(next: RemoteWriteArguments): void {
+      const externalLabels = Labels.from(next.external_labels ?? new Map());
+      const members = new Map<string, { settings: FragmentSettings; endpoints: Endpoint[] }>();
+      for (const each of next.endpoint) {
+        const settings: FragmentSettings = {
+          externalLabels,
+          rules: each.write_relabel_config,
+          sendExemplars: each.send_exemplars,
+          sendHistograms: each.send_native_histograms,
+          maxSamples: queueArguments(each).max_samples_per_send,
+        };
+        const key = groupKey(settings);
+        const group = members.get(key) ?? { settings, endpoints: [] };
+        group.endpoints.push(endpoints.get(endpointName(each))!);
+        members.set(key, group);
+      }
+      const old = groups;
+      groups = [...members].map(([key, { settings, endpoints: own }]) => {
+        const encoder = old.find((each) => each.key === key)?.encoder ?? new FragmentEncoder(series, settings);
+        return { key, encoder, endpoints: own };
+      });
+      for (const { key, encoder } of old) if (!members.has(key)) encoder.close();
+    }
+
+    async function consume(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+      const { count } = batch;
+      seriesCount.add(batch);
+      if (batch.metadata !== undefined) ctx.metrics.walMetadata.inc(metadata.add(batch.metadata));
+      ctx.metrics.walSamples.inc(count);
+      ctx.metrics.walExemplars.inc(batch.exemplars?.length ?? 0);
+      ctx.metrics.samplesIn.inc(count);
+      ctx.metrics.exemplarsIn.inc(batch.exemplars?.length ?? 0);
+      ctx.metrics.histogramsIn.inc(batch.histograms?.length ?? 0);
+      if (groups.length === 0) ctx.flow.drop("metrics", "no_endpoint", count);
+      let highest = ctx.metrics.highestTimestamp.value;
+      for (let i = 0; i < count; i++) if (batch.timestamp[i]! > highest * 1000) highest = batch.timestamp[i]! / 1000;
+      ctx.metrics.highestTimestamp.set(highest);
+
+      // All encoding first: it needs the columns as they are now.
+      const appends: Promise<void>[] = [];
+      for (const { encoder, endpoints: own } of groups) {
+        const shards = Math.max(...own.map((each) => each.shards.current));
+        const counts: FragmentCounts = {
+          relabelled: 0,
+          exemplars: 0,
+          droppedExemplars: 0,
+          histograms: 0,
+          droppedHistograms: 0,
+        };
+        const fragments = encoder.encode(batch, shards, counts);
+        for (const endpoint of own) {
+          account(endpoint, counts);
+          endpoint.shards.received(fragments.reduce((sum, each) => sum + each.items, 0));
+          if (fragments.length > 0) appends.push(append(endpoint, fragments, signal));
+        }
+      }
+      await Promise.all(appends);
+      batch.acknowledgement.release();
+    }
+
+    async function append(endpoint: Endpoint, fragments: readonly QueueInput[], signal: AbortSignal): Promise<void> {
+      try {
+        await endpoint.append(fragments, signal);
+      } catch (error) {
+        // An endpoint that was removed meanwhile takes nothing any more, and nobody waits for it.
+        if (signal.aborted || endpoints.get(endpoint.name) === endpoint) throw error;
+        ctx.flow.drop(
+          "metrics",
+          "endpoint_removed",
+          fragments.reduce((sum, each) => sum + each.items, 0),
+        );
+      }
+    }
+
+    function account(endpoint: Endpoint, counts: FragmentCounts): void {
+      const { metrics } = endpoint;
+      if (counts.relabelled > 0) {
+        metrics.dropped("samples", "dropped_series", counts.relabelled);
+        ctx.flow.drop("metrics", "write_relabel_config", counts.relabelled);
+      }
+      if (counts.droppedExemplars > 0) metrics.dropped("exemplars", "disabled", counts.droppedExemplars);
+      if (counts.droppedHistograms > 0) {
+        metrics.dropped("histograms", "disabled", counts.droppedHistograms);
+        ctx.flow.drop("metrics", "native_histograms_disabled", counts.droppedHistograms);
+      }
+      metrics.exemplars.inc(counts.exemplars);
+      metrics.histograms.inc(counts.histograms);
+    }
+
+    async function sendMetadataAgainAndAgain(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+      while (endpoints.get(endpoint.name) === endpoint) {
+        const config = endpoint.args.metadata_config ?? defaultsOf(metadataSchema);
+        try {
+          await ctx.clock.sleep(config.send_interval, signal);
+          if (config.send && endpoints.get(endpoint.name) === endpoint && !endpoint.failing) {
+            await sendMetadata(ctx, endpoint, metadata, config, queueArguments(endpoint.args), signal);
+          }
+        } catch (error) {
+          if (signal.aborted) return;
+          throw error;
+        }
+      }
+    }
+
+    function problem() {
+      const bad = [...endpoints.values()].filter((each) => each.problem !== undefined);
+      if (bad.length === 0) return undefined;
+      const cause = bad.map((each) => each.problem).join("; ");
+      return { state: bad.length === endpoints.size ? ("failing" as const) : ("degraded" as const), cause };
+    }
+
+    function showProblem(): void {
+      const held = problem();
+      if (held?.state === "failing") ctx.flow.failing(held.cause);
+      else if (held !== undefined) ctx.flow.degraded(held.cause);
+    }
+  },
+});
+
+function queueArguments(endpoint: EndpointArguments) {
+  return endpoint.queue_config ?? defaultsOf(queueSchema);
+}
+
+function groupKey(settings: FragmentSettings): string {
+  const rules = settings.rules.map((rule) => ({ ...rule, regex: rule.regex.source }));
+  return JSON.stringify({ ...settings, externalLabels: settings.externalLabels.toString(), rules });
+}

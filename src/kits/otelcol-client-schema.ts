@@ -1,0 +1,96 @@
+/** The `client` blocks of otelcol exporters. Matches config_http.go and config_grpc.go of Alloy. */
+import { type Infer, s } from "#lang/schema";
+import { GRPC_BALANCERS } from "./grpc-client.ts";
+import { authArgument } from "./otelcol-auth.ts";
+import { COMPRESSIONS } from "./otelcol-compression.ts";
+import { tlsClientSchema } from "./otelcol-tls.ts";
+
+const headers = () => s.map(s.string()).default({}).doc("Headers that are sent with every request.");
+
+const compressionParamsSchema = s.object({
+  level: s.int().doc("Level of the compression, as zlib and zstd number them."),
+});
+
+/** The `client` block of exporters over HTTP. */
+export const httpClientSchema = s
+  .object({
+    endpoint: s.string().doc("URL to send to."),
+    proxy_url: s.string().default("").doc("HTTP proxy; without it, the environment's."),
+    compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How bodies are packed."),
+    read_buffer_size: s.byteSize().default("0B").doc("Accepted for compatibility; Node sizes its buffers itself."),
+    write_buffer_size: s.byteSize().default("512KiB").doc("Accepted for compatibility; Node sizes its buffers itself."),
+    timeout: s.duration().default("30s").doc("Time for a request to be answered; 0 for none."),
+    headers: headers(),
+    max_idle_conns: s.int(0).default(100).doc("Accepted for compatibility; idle connections end by their time-out."),
+    max_idle_conns_per_host: s.int(0).default(0).doc("Accepted for compatibility; see `idle_conn_timeout`."),
+    max_conns_per_host: s.int(0).default(0).doc("Most connections at once; 0 for no limit."),
+    idle_conn_timeout: s.duration().default("1m30s").doc("Time after which an idle connection is closed."),
+    disable_keep_alives: s.bool().default(false).doc("Use a connection for one request only."),
+    http2_read_idle_timeout: s
+      .duration()
+      .default("0s")
+      .doc("Silence after which an HTTP/2 connection is pinged; 0 for never."),
+    http2_ping_timeout: s
+      .duration()
+      .default("15s")
+      .doc("Accepted for compatibility; a connection that answers no ping is closed."),
+    force_attempt_http2: s.bool().default(true).doc("Use HTTP/2 where the server offers it."),
+    auth: authArgument().doc("An `otelcol.auth.*` handler that adds credentials."),
+    compression_params: s.block(compressionParamsSchema).doc("How hard to compress."),
+    tls: s.block(tlsClientSchema).presentByDefault().doc("TLS towards the server."),
+    cookies: s
+      .block(s.object({ enabled: s.bool().default(false).doc("Keep cookies of the server and send them again.") }))
+      .doc("Cookies, for load balancers that need them."),
+  })
+  .rule(
+    "compression_params",
+    (a) => a.compression_params === undefined || levelFits(a.compression, a.compression_params.level),
+    "has a level that the compression does not know",
+  );
+export type HttpClientArguments = Infer<typeof httpClientSchema>;
+
+function levelFits(compression: (typeof COMPRESSIONS)[number], level: number): boolean {
+  switch (compression) {
+    case "gzip":
+    case "zlib":
+    case "deflate":
+      return level >= -1 && level <= 9;
+    case "zstd":
+      return level >= 1 && level <= 22;
+    default:
+      return level === 0;
+  }
+}
+
+/** The `client` block of exporters over gRPC. */
+export const grpcClientSchema = s
+  .object({
+    endpoint: s.string().doc("`host:port` to send to."),
+    compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How messages are packed: gzip, snappy, zstd or none."),
+    read_buffer_size: s.byteSize().default("0B").doc("Accepted for compatibility; Node sizes its buffers itself."),
+    write_buffer_size: s.byteSize().default("512KiB").doc("Accepted for compatibility; Node sizes its buffers itself."),
+    wait_for_ready: s.bool().default(false).doc("Wait for a connection instead of failing at once."),
+    headers: headers(),
+    balancer_name: s
+      .oneOf(["", ...GRPC_BALANCERS])
+      .default("round_robin")
+      .doc("How calls are spread over the addresses of a name."),
+    authority: s.string().default("").doc("Value of the `:authority` header, instead of the endpoint."),
+    auth: authArgument().doc("An `otelcol.auth.*` handler that adds credentials."),
+    tls: s.block(tlsClientSchema).presentByDefault().doc("TLS towards the server."),
+    keepalive: s
+      .block(
+        s.object({
+          ping_wait: s.duration().default("0s").doc("Time after which the server is pinged; 0 for never."),
+          ping_response_timeout: s.duration().default("0s").doc("Time for the answer; 0 for 20s."),
+          ping_without_stream: s.bool().default(false).doc("Ping also while there are no calls."),
+        }),
+      )
+      .doc("Pings that keep connections alive."),
+  })
+  .rule(
+    "compression",
+    (a) => a.compression !== "zlib" && a.compression !== "deflate",
+    "cannot be zlib or deflate in gRPC; use gzip, snappy, zstd or none",
+  );
+export type GrpcClientArguments = Infer<typeof grpcClientSchema>;

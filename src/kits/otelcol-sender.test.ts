@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { createLogger } from "#base/log";
+import { MetricRegistry } from "#base/metrics";
+import { itemsOf, oracleEncode } from "#formats/otlp-oracle.testing";
+import { Acknowledgement } from "#pipeline/acknowledgement";
+import type { OtlpBatch } from "#pipeline/batch";
+import { PermanentError, RetryableError } from "#pipeline/errors";
+import { Flow } from "#pipeline/flow";
+import { decodeArguments } from "#pipeline/testing";
+import { exporterInstruments, exporterMetrics } from "./otelcol-metrics.ts";
+import { Backoff, SendError } from "./otelcol-retry.ts";
+import { queueSchema, retrySchema } from "./otelcol-schema.ts";
+import { OtlpSender, type SendRequest } from "./otelcol-sender.ts";
+
+const signal = new AbortController().signal;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const down = new SendError("http_503", "503", { retryable: true });
+const bad = new SendError("http_400", "400", { retryable: false });
+
+function logs(count: number, acknowledgement = Acknowledgement.none): OtlpBatch {
+  const logRecords = Array.from({ length: count }, (_, i) => ({ severityText: `r${i}` }));
+  const bytes = oracleEncode("logs", { resourceLogs: [{ scopeLogs: [{ logRecords }] }] });
+  const base = { signal: "otlp", kind: "logs", clientMetadata: undefined } as const;
+  return { ...base, parts: [bytes], items: count, bytes: bytes.length, acknowledgement };
+}
+
+/** A sender with a backend that the test plays: each attempt waits in `attempts` unless `answer` is given. */
+function setUp(queue = "", retry = "", answer?: SendRequest) {
+  const sleeps: { ms: number; wake: () => void }[] = [];
+  let now = 0;
+  const clock = {
+    now: () => now,
+    monotonic: () => now,
+    sleep: (ms: number, abort?: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        sleeps.push({
+          ms,
+          wake: () => {
+            now += ms;
+            resolve();
+          },
+        });
+        abort?.addEventListener("abort", () => reject(abort.reason), { once: true });
+      }),
+  };
+  const registry = new MetricRegistry();
+  const { instruments } = registry.register(exporterMetrics);
+  const stop = new AbortController();
+  const flow = new Flow(() => now);
+  const log = createLogger({ enabled: () => false, write: () => {} });
+  const attempts: { batch: OtlpBatch; succeed: (rejected?: number) => void; fail: (error: unknown) => void }[] = [];
+  const wait: SendRequest = (batch, abort) =>
+    new Promise((resolve, reject) => {
+      attempts.push({ batch, succeed: (rejected = 0) => resolve({ rejected, message: "" }), fail: reject });
+      abort.addEventListener("abort", () => reject(abort.reason), { once: true });
+    });
+  const sender = new OtlpSender({ clock, log, flow, signal: stop.signal }, exporterInstruments(instruments, "x"), {
+    queue: decodeArguments({ name: "sending_queue", args: queueSchema }, queue),
+    retry: decodeArguments({ name: "retry_on_failure", args: retrySchema }, `randomization_factor = 0\n${retry}`),
+    send: answer ?? wait,
+    destination: "backend",
+  });
+  const metric = (name: string) =>
+    registry
+      .collect()
+      .filter((family) => family.name === name)
+      .flatMap((family) => family.samples)
+      .reduce((sum, sample) => sum + sample.value, 0);
+  const dropped = () => Object.fromEntries(flow.dropped.get("otlp") ?? []);
+  return { sender, attempts, sleeps, flow, metric, dropped, stop };
+}
+
+function acknowledgements() {
+  let safe = 0;
+  return { make: () => new Acknowledgement(() => safe++), safe: () => safe };
+}
+
+test("acknowledges what was delivered, and counts it", async () => {
+  const { sender, attempts, metric, flow } = setUp();
+  const acks = acknowledgements();
+  sender.consume(logs(3, acks.make()), signal);
+  assert.deepEqual([attempts.length, acks.safe(), metric("otelcol_exporter_queue_size")], [1, 0, 1]);
+  assert.ok(flow.queue!().bytes > 0);
+  attempts[0]!.succeed();
+  await turn();
+  assert.deepEqual([acks.safe(), metric("otelcol_exporter_sent_log_records_total")], [1, 3]);
+  assert.deepEqual([metric("otelcol_exporter_queue_size"), metric("otelcol_exporter_queue_capacity")], [0, 1000]);
+  assert.equal(flow.status.state, "ok");
+  assert.deepEqual(flow.queue!(), { bytes: 0, oldest: undefined });
+});
+
+test("repeats what may pass with growing pauses, as long as Retry-After says at least, and gives up in the end", async () => {
+  const { sender, attempts, sleeps, dropped, flow, metric } = setUp("", 'max_elapsed_time = "30s"');
+  const acks = acknowledgements();
+  sender.consume(logs(2, acks.make()), signal);
+  attempts[0]!.fail(down);
+  await turn();
+  assert.equal(flow.status.state, "failing");
+  assert.match(flow.status.cause, /cannot send to backend: 503/);
+  sleeps[0]!.wake();
+  await turn();
+  attempts[1]!.fail(new SendError("http_429", "429", { retryable: true, retryAfterMs: 9_000 }));
+  await turn();
+  sleeps[1]!.wake();
+  await turn();
+  attempts[2]!.fail(down);
+  await turn();
+  assert.deepEqual(
+    sleeps.map((each) => each.ms),
+    [5_000, 9_000, 11_250],
+  );
+  sleeps[2]!.wake();
+  await turn();
+  attempts[3]!.fail(down);
+  await turn();
+  assert.deepEqual([dropped(), acks.safe(), sleeps.length], [{ retries_exhausted: 2 }, 1, 3]);
+  assert.equal(metric("otelcol_exporter_send_failed_log_records_total"), 2);
+});
+
+test("does not repeat what is refused for good; partial success counts what was rejected", async () => {
+  const { sender, attempts, dropped, metric, flow } = setUp();
+  const acks = acknowledgements();
+  sender.consume(logs(2, acks.make()), signal);
+  sender.consume(logs(5, acks.make()), signal);
+  attempts[0]!.fail(bad);
+  attempts[1]!.succeed(2);
+  await turn();
+  assert.deepEqual(dropped(), { http_400: 2, rejected_by_backend: 2 });
+  assert.deepEqual([acks.safe(), metric("otelcol_exporter_sent_log_records_total")], [2, 3]);
+  assert.equal(flow.status.state, "degraded");
+});
+
+test("a full queue makes senders wait while the backend works, and drops once it fails", async () => {
+  const { sender, attempts, dropped, metric } = setUp("queue_size = 2\nnum_consumers = 1");
+  assert.equal(sender.consume(logs(1), signal), undefined);
+  assert.equal(sender.consume(logs(1), signal), undefined);
+  const third = sender.consume(logs(3), signal);
+  const fourth = sender.consume(logs(4), signal);
+  assert.ok(third instanceof Promise && fourth instanceof Promise);
+  attempts[0]!.succeed();
+  await third;
+  assert.deepEqual(dropped(), {});
+  attempts[1]!.fail(down);
+  await fourth;
+  assert.deepEqual(dropped(), { queue_full: 4 });
+  await sender.consume(logs(5), signal);
+  assert.deepEqual(dropped(), { queue_full: 9 });
+  assert.equal(metric("otelcol_exporter_enqueue_failed_log_records_total"), 9);
+});
+
+test("block_on_overflow waits whatever happens, until the sender gives up", async () => {
+  const { sender, attempts, dropped } = setUp("queue_size = 1\nblock_on_overflow = true");
+  await sender.consume(logs(1), signal);
+  const controller = new AbortController();
+  const second = sender.consume(logs(1), controller.signal) as Promise<void>;
+  const third = sender.consume(logs(1), signal) as Promise<void>;
+  attempts[0]!.fail(bad);
+  await second;
+  controller.abort();
+  attempts[1]!.succeed();
+  await third;
+  const fourth = sender.consume(logs(1), AbortSignal.abort(new Error("gone"))) as Promise<void>;
+  await assert.rejects(fourth, { message: "gone" });
+  assert.deepEqual(dropped(), { http_400: 1 });
+});
+
+test("sizers count requests, items or bytes; what can never fit is refused", async () => {
+  const { sender, attempts } = setUp('queue_size = 10\nsizer = "items"');
+  assert.throws(() => sender.consume(logs(11), signal), PermanentError);
+  assert.equal(sender.consume(logs(6), signal), undefined);
+  const waits = sender.consume(logs(5), signal) as Promise<void>;
+  assert.ok(waits instanceof Promise);
+  attempts[0]!.succeed();
+  await waits;
+  const inBytes = setUp('queue_size = 40\nsizer = "bytes"').sender;
+  assert.throws(() => inBytes.consume(logs(100), signal), /bytes does not fit a queue of 40/);
+});
+
+test("wait_for_result and a queue that is off tell the sender", async () => {
+  for (const config of ["wait_for_result = true", "enabled = false"]) {
+    const { sender, attempts, dropped, metric } = setUp(config, "enabled = false");
+    const acks = acknowledgements();
+    const good = sender.consume(logs(1, acks.make()), signal) as Promise<void>;
+    attempts[0]!.succeed();
+    await good;
+    assert.equal(acks.safe(), 1);
+    const refused = sender.consume(logs(1, acks.make()), signal) as Promise<void>;
+    attempts[1]!.fail(bad);
+    await assert.rejects(refused, (error) => error instanceof PermanentError && error.reason === "http_400");
+    const failed = sender.consume(logs(1, acks.make()), signal) as Promise<void>;
+    attempts[2]!.fail(down);
+    await assert.rejects(failed, RetryableError);
+    assert.deepEqual([acks.safe(), dropped(), metric("otelcol_exporter_send_failed_log_records_total")], [1, {}, 2]);
+  }
+});
+
+test("batches keep every item, the limits and the acknowledgements", async () => {
+  const input = fc.record({
+    sizes: fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 12 }),
+    min: fc.integer({ min: 0, max: 20 }),
+    room: fc.integer({ min: 0, max: 10 }),
+    results: fc.array(fc.constantFrom("ok", "bad"), { minLength: 1, maxLength: 5 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(input, async ({ sizes, min, room, results }) => {
+      const max = Math.max(1, min + room);
+      const sent: OtlpBatch[] = [];
+      const { sender, dropped } = setUp(
+        `batch {\nmin_size = ${Math.min(min, max)}\nmax_size = ${max}\nflush_timeout = "1h"\n}`,
+        "",
+        async (batch) => {
+          sent.push(batch);
+          await turn();
+          if (results[sent.length % results.length] === "bad") throw bad;
+          return { rejected: 0, message: "" };
+        },
+      );
+      const acks = acknowledgements();
+      for (const size of sizes) sender.consume(logs(size, acks.make()), signal);
+      await sender.drain(new AbortController().signal);
+      sender.close();
+      const items = sent.flatMap((batch) => batch.parts.flatMap((part) => itemsOf("logs", part)));
+      const expected = sizes.flatMap((size) => itemsOf("logs", logs(size).parts[0]!));
+      assert.deepEqual(items.sort(), expected.sort());
+      for (const batch of sent) assert.ok(batch.items <= max, `${batch.items} > ${max}`);
+      assert.equal(acks.safe(), sizes.length);
+      assert.equal(dropped().shutdown, undefined);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("batches go when their time is up", async () => {
+  const { sender, attempts } = setUp('batch {\nflush_timeout = "5ms"\n}');
+  sender.consume(logs(1), signal);
+  sender.consume(logs(2), signal);
+  assert.equal(attempts.length, 0);
+  while (attempts.length === 0) await turn();
+  assert.equal(attempts[0]!.batch.items, 3);
+});
+
+test("what the stop cuts off is counted and not acknowledged", async () => {
+  const { sender, attempts, stop, dropped } = setUp("num_consumers = 1");
+  const acks = acknowledgements();
+  sender.consume(logs(1, acks.make()), signal);
+  sender.consume(logs(2, acks.make()), signal);
+  attempts[0]!.fail(down);
+  await turn();
+  await sender.drain(AbortSignal.abort());
+  stop.abort(new Error("stopped"));
+  await turn();
+  sender.close();
+  assert.deepEqual([dropped(), acks.safe(), attempts.length], [{ shutdown: 3 }, 0, 1]);
+});
+
+test("pauses stay within their limits", () => {
+  const numbers = fc.record({
+    random: fc.double({ min: 0, max: 0.999, noNaN: true }),
+    retryAfter: fc.option(fc.nat({ max: 20_000 }), { nil: undefined }),
+  });
+  fc.assert(
+    fc.property(fc.array(numbers, { maxLength: 30 }), (steps) => {
+      let random = 0;
+      const args = decodeArguments({ name: "retry_on_failure", args: retrySchema }, "");
+      const backoff = new Backoff(args, 0, () => random);
+      let now = 0;
+      for (const step of steps) {
+        random = step.random;
+        const pause = backoff.next(now, step.retryAfter);
+        if (pause === undefined) return;
+        assert.ok(pause >= 2_500 && pause <= Math.max(45_000, step.retryAfter ?? 0));
+        now += pause;
+        assert.ok(now <= 300_000);
+      }
+    }),
+  );
+});

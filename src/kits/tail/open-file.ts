@@ -1,0 +1,276 @@
+import type { Labels } from "#base/labels";
+import type { LogBatch } from "#pipeline/batch";
+import { CommitQueue } from "./commit-queue.ts";
+import { detectByteOrderMark, type FileEncoding } from "./encoding.ts";
+import {
+  closeFile,
+  FINGERPRINT_BYTES,
+  type FileIdentity,
+  fingerprintOf,
+  openFile,
+  readFile,
+  readHead,
+  statFile,
+} from "./file-io.ts";
+import type { LastTime, LineColumns } from "./line-columns.ts";
+
+/** Bytes read at once. */
+export const CHUNK_BYTES = 256 * 1024;
+/** A line beyond this is handed on in pieces of this size: nothing is lost, and memory stays bounded. */
+export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+
+/** What a worker reads into. Lent to the pipeline until the batch is accepted. */
+export interface ReadSlot {
+  readonly buffer: Buffer;
+  readonly columns: LineColumns;
+}
+
+export interface OpenFileOptions {
+  readonly labels: Labels;
+  readonly encoding: FileEncoding;
+  readonly lastTime: LastTime;
+  now(): number;
+  /** Hands a batch on; resolves when it was accepted. */
+  deliver(batch: LogBatch): void | Promise<void>;
+  /** Told when more of the file was delivered for good. */
+  delivered(file: OpenFile): void;
+  /** Told about each piece of an over-long line but the last. */
+  lineSplit(file: OpenFile): void;
+}
+
+/**
+ * One file that is held open, whatever happens to its name. Reads complete lines and follows their acknowledgements:
+ * `offset` is where the next line begins, and up to `committed` everything has been delivered.
+ */
+export class OpenFile {
+  readonly fd: number;
+  readonly device: number;
+  readonly inode: number;
+  readonly #options: OpenFileOptions;
+  readonly #encoding: FileEncoding;
+  /** Up to FINGERPRINT_BYTES first bytes. */
+  head: Buffer;
+  size: number;
+  modifiedMs: number;
+  offset = 0;
+  /** Lines handed on. */
+  lines = 0;
+  /** No newline lies between `offset` and here. */
+  #scanned = 0;
+  readonly #commits: CommitQueue;
+  /** Bytes of a byte order mark. */
+  readonly skip: number;
+
+  private constructor(
+    fd: number,
+    identity: { device: number; inode: number; size: number; modifiedMs: number },
+    head: Buffer,
+    options: OpenFileOptions,
+  ) {
+    this.fd = fd;
+    this.device = identity.device;
+    this.inode = identity.inode;
+    this.size = identity.size;
+    this.modifiedMs = identity.modifiedMs;
+    this.head = head;
+    this.#options = options;
+    this.#commits = new CommitQueue(() => options.delivered(this));
+    const mark = detectByteOrderMark(head, options.encoding);
+    this.#encoding = mark.encoding;
+    this.skip = mark.skip;
+  }
+
+  /** Rejects with what the operating system says, or with EISDIR. */
+  static async open(path: string, options: OpenFileOptions): Promise<OpenFile> {
+    const fd = await openFile(path);
+    try {
+      const stats = await statFile(fd);
+      if (stats.isDirectory())
+        throw Object.assign(new Error(`EISDIR: is a directory, open '${path}'`), { code: "EISDIR" });
+      const head = await readHead(fd);
+      const identity = { device: stats.dev, inode: stats.ino, size: stats.size, modifiedMs: stats.mtimeMs };
+      return new OpenFile(fd, identity, head, options);
+    } catch (error) {
+      await closeFile(fd);
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return closeFile(this.fd);
+  }
+
+  get identity(): FileIdentity {
+    return { device: this.device, inode: this.inode, fingerprint: fingerprintOf(this.head) };
+  }
+
+  get isEncoded(): boolean {
+    return this.#encoding.decode !== undefined;
+  }
+
+  /** Batches that were handed on and are not safe yet. */
+  get outstanding(): number {
+    return this.#commits.outstanding;
+  }
+
+  /** Up to where everything has been delivered for good. */
+  get committed(): number {
+    return this.#commits.committed;
+  }
+
+  /** Starts (again) at an offset. What is on its way is not followed any longer. */
+  seek(offset: number): void {
+    const at = Math.max(offset, this.skip);
+    this.offset = at;
+    this.#scanned = at;
+    this.#commits.reset(at);
+  }
+
+  /** To behind the last newline. */
+  async seekToEnd(slot: ReadSlot): Promise<void> {
+    let end = this.size;
+    const { buffer } = slot;
+    while (end > this.skip) {
+      const begin = Math.max(this.skip, end - buffer.length);
+      const count = await readFile(this.fd, buffer, 0, end - begin, begin);
+      const newline = this.#lastLineEnd(buffer, count, begin);
+      if (newline > 0) return this.seek(begin + newline);
+      end = begin;
+    }
+    this.seek(this.skip);
+  }
+
+  /** Reads the file's state again: its size and, while it is short, more of its beginning. */
+  async refresh(): Promise<void> {
+    const stats = await statFile(this.fd);
+    this.size = stats.size;
+    this.modifiedMs = stats.mtimeMs;
+  }
+
+  /** Whether the file still begins as it did when it was last looked at. Learns more of a short file's beginning. */
+  async beginsTheSame(): Promise<boolean> {
+    const head = await readHead(this.fd);
+    if (head.length < this.head.length || !head.subarray(0, this.head.length).equals(this.head)) return false;
+    if (this.head.length < FINGERPRINT_BYTES) this.head = head;
+    return true;
+  }
+
+  /** Forgets the beginning, for a file that was rewritten in place. */
+  async relearn(): Promise<void> {
+    this.head = await readHead(this.fd);
+  }
+
+  /**
+   * Reads one chunk and hands on its complete lines. Resolves to whether it got any further, which means there may be
+   * more. `flush`: what stands after the last newline is a line too.
+   */
+  async read(slot: ReadSlot, flush = false): Promise<boolean> {
+    const { buffer } = slot;
+    // A line that was begun is searched for its end from where the search stopped, not from its beginning.
+    const resumed = this.#scanned - this.offset >= buffer.length / 2;
+    const from = resumed ? this.#scanned : this.offset;
+    const count = await readFile(this.fd, buffer, 0, buffer.length, from);
+    if (from + count > this.size) this.size = from + count;
+    if (resumed) return this.#readLong(slot, from, count, flush);
+    const end = this.#lastLineEnd(buffer, count, from);
+    if (end > 0) {
+      await this.#emit(slot, buffer, 0, end, this.offset + end);
+      return true;
+    }
+    if (count < buffer.length && flush && count > 0) {
+      await this.#emit(slot, buffer, 0, count, this.offset + count);
+      return true;
+    }
+    const searched = this.#whole(this.offset + count);
+    const further = searched > this.#scanned;
+    this.#scanned = searched;
+    return further && count === buffer.length;
+  }
+
+  /** Goes on in a line that is longer than a chunk. */
+  async #readLong(slot: ReadSlot, from: number, count: number, flush: boolean): Promise<boolean> {
+    const first = this.#firstLineEnd(slot.buffer, count, from);
+    const last = first > 0 ? from + first : count === 0 && flush ? from : undefined;
+    if (last === undefined && from + count - this.offset < MAX_LINE_BYTES) {
+      this.#scanned = this.#whole(from + count);
+      return count > 0;
+    }
+    const end = Math.min(last ?? Infinity, this.offset + MAX_LINE_BYTES);
+    if (end === this.offset) return false;
+    if (end !== last) this.#options.lineSplit(this);
+    const line = Buffer.allocUnsafeSlow(end - this.offset);
+    let filled = 0;
+    while (filled < line.length) {
+      const part = await readFile(this.fd, line, filled, line.length - filled, this.offset + filled);
+      if (part === 0) break; // truncated meanwhile; the next look at the file finds out
+      filled += part;
+    }
+    if (filled === 0) return false;
+    await this.#emit(slot, line, 0, filled, this.offset + filled);
+    return true;
+  }
+
+  async #emit(slot: ReadSlot, bytes: Buffer, from: number, to: number, endOffset: number): Promise<void> {
+    const { decode } = this.#encoding;
+    const { labels, lastTime, now, deliver } = this.#options;
+    let data = bytes;
+    let begin = from;
+    let end = to;
+    if (decode !== undefined) {
+      data = Buffer.from(decode(bytes.subarray(from, to)), "utf8");
+      begin = 0;
+      end = data.length;
+    }
+    const { columns } = slot;
+    columns.split(data, begin, end);
+    const { count } = columns;
+    const startOffset = this.offset;
+    const { acknowledgement, cancel } = this.#commits.add(endOffset);
+    this.offset = endOffset;
+    this.#scanned = endOffset;
+    try {
+      const accepted = deliver(columns.batch(data, labels, now(), lastTime, acknowledgement));
+      if (accepted !== undefined) await accepted;
+    } catch (error) {
+      // Not accepted, so it will be read again.
+      cancel();
+      this.offset = startOffset;
+      this.#scanned = startOffset;
+      throw error;
+    }
+    this.lines += count;
+  }
+
+  /** An offset cut to whole code units, so that a newline of two bytes is never searched by halves. */
+  #whole(offset: number): number {
+    return this.#encoding.unit === 2 ? offset - (offset % 2) : offset;
+  }
+
+  /** The index after the last newline in `buffer[0, count)`, which lies at `position` of the file; 0 for none. */
+  #lastLineEnd(buffer: Buffer, count: number, position: number): number {
+    if (this.#encoding.unit === 1) return count === 0 ? 0 : buffer.lastIndexOf(0x0a, count - 1) + 1;
+    for (let at = count; ; ) {
+      if (at === 0) return 0;
+      at = buffer.lastIndexOf(0x0a, at - 1);
+      if (at < 0) return 0;
+      const end = this.#wideNewlineEnd(buffer, count, at, position);
+      if (end > 0) return end;
+    }
+  }
+
+  #firstLineEnd(buffer: Buffer, count: number, position: number): number {
+    for (let at = -1; ; ) {
+      at = buffer.indexOf(0x0a, at + 1);
+      if (at < 0 || at >= count) return 0;
+      const end = this.#encoding.unit === 1 ? at + 1 : this.#wideNewlineEnd(buffer, count, at, position);
+      if (end > 0) return end;
+    }
+  }
+
+  /** Whether the byte 0x0a at `at` belongs to a newline of two bytes: where that ends, else 0. */
+  #wideNewlineEnd(buffer: Buffer, count: number, at: number, position: number): number {
+    const begin = at - this.#encoding.newlineByte;
+    if (begin < 0 || begin + 2 > count || (position + begin) % 2 !== 0) return 0;
+    return buffer[begin === at ? at + 1 : begin] === 0 ? begin + 2 : 0;
+  }
+}

@@ -1,0 +1,234 @@
+import { realpath } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import type { Clock } from "#base/clock";
+import type { Labels } from "#base/labels";
+import type { Logger } from "#base/log";
+import type { LogBatch } from "#pipeline/batch";
+import { DirectoryWatch } from "./directory-watch.ts";
+import type { FileEncoding } from "./encoding.ts";
+import { LineColumns } from "./line-columns.ts";
+import { CHUNK_BYTES, type ReadSlot } from "./open-file.ts";
+import type { Positions } from "./positions.ts";
+import { type PositionErrorAction, Tail, type TailEnvironment, type TailTarget } from "./tail.ts";
+
+/** Files read at the same time. Each has a buffer while it is read; idle files have none. */
+const WORKERS = 4;
+/** The pause of the one timer behind all files. */
+const TICK_MS = 100;
+/** How often a file in a watched directory is looked at nevertheless. */
+const WATCHED_PAUSE_MS = 10_000;
+
+export interface TailerOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly positions: Positions;
+  readonly encoding: FileEncoding;
+  readonly tailFromEnd: boolean;
+  readonly onPositionError: PositionErrorAction;
+  readonly legacy: boolean;
+  /** Pauses between two looks at a file whose directory cannot be watched; they double from the first to the second. */
+  readonly minPollMs: number;
+  readonly maxPollMs: number;
+  consume(batch: LogBatch, signal: AbortSignal): void | Promise<void>;
+  lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
+  rotated(path: string): void;
+}
+
+/**
+ * Follows any number of files with a few workers, one timer, and one watch for each directory. Files with something to
+ * read take turns, a chunk each; the wait for the pipeline's acceptance is the back-pressure.
+ */
+export class Tailer {
+  readonly #options: TailerOptions;
+  readonly #tails = new Map<string, Tail>();
+  /** Tails whose target is gone and that have something left to read. */
+  readonly #retired = new Set<Tail>();
+  readonly #queue: Tail[] = [];
+  readonly #watch: DirectoryWatch;
+  /** Tails by directory and name, under the path as given and, for links, as resolved. */
+  readonly #byPlace = new Map<string, Map<string, Set<Tail>>>();
+  readonly #places = new Map<Tail, { directory: string; name: string }[]>();
+  readonly #environment: TailEnvironment;
+  #waiting: (() => void)[] = [];
+  #signal: AbortSignal | undefined;
+
+  constructor(options: TailerOptions) {
+    this.#options = options;
+    this.#watch = new DirectoryWatch(
+      (directory, name) => this.#happened(directory, name),
+      () => options.clock.monotonic(),
+    );
+    const { clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, lost, rotated } = options;
+    this.#environment = {
+      ...{ clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, lost, rotated },
+      deliver: (batch) => options.consume(batch, this.#signal!),
+      holders: new Map(),
+      isTarget: (path, labels) => this.#tails.has(keyOf({ path, labels })),
+    };
+  }
+
+  get tails(): Iterable<Tail> {
+    return this.#tails.values();
+  }
+
+  /** Batches that were handed on and are not safe yet. */
+  get outstanding(): number {
+    let count = 0;
+    for (const tail of this.#tails.values()) count += tail.outstanding;
+    for (const tail of this.#retired) count += tail.outstanding;
+    return count;
+  }
+
+  /** Follows exactly these files from now on. Equal targets count once. */
+  async setTargets(targets: Iterable<TailTarget>): Promise<void> {
+    const wanted = new Map<string, TailTarget>();
+    for (const target of targets) wanted.set(keyOf(target), target);
+    for (const [key, tail] of this.#tails) {
+      if (wanted.has(key)) continue;
+      this.#tails.delete(key);
+      this.#retired.add(tail);
+      this.#wake(tail);
+    }
+    const fresh: Tail[] = [];
+    for (const [key, target] of wanted) {
+      if (this.#tails.has(key)) continue;
+      const tail = new Tail(target, this.#environment);
+      this.#tails.set(key, tail);
+      fresh.push(tail);
+    }
+    for (const tail of fresh) {
+      await this.#place(tail);
+      this.#wake(tail);
+    }
+  }
+
+  /** Works until `signal` is aborted, then lets go of all files. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    const release = () => {
+      for (const wake of this.#waiting.splice(0)) wake();
+    };
+    signal.addEventListener("abort", release, { once: true });
+    const workers = Array.from({ length: WORKERS }, () => this.#work(signal));
+    try {
+      await Promise.all([this.#ticks(signal), ...workers]);
+    } finally {
+      signal.removeEventListener("abort", release);
+      this.#watch.close();
+      for (const tail of [...this.#tails.values(), ...this.#retired]) await tail.close();
+    }
+  }
+
+  async #ticks(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#options.clock.sleep(TICK_MS, signal);
+      } catch {
+        return;
+      }
+      const now = this.#options.clock.monotonic();
+      for (const tail of this.#tails.values()) if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
+      for (const tail of this.#retired) if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
+    }
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    let slot: ReadSlot | undefined;
+    while (!signal.aborted) {
+      const tail = this.#queue.shift();
+      if (tail === undefined) {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        continue;
+      }
+      slot ??= { buffer: Buffer.allocUnsafeSlow(CHUNK_BYTES), columns: new LineColumns() };
+      tail.woken = false;
+      let more = false;
+      try {
+        if (this.#retired.has(tail)) await tail.retire();
+        more = await tail.step(slot);
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
+      if (more || tail.woken) {
+        tail.pauseMs = 0;
+        this.#queue.push(tail);
+      } else {
+        tail.queued = false;
+        this.#rest(tail);
+      }
+    }
+  }
+
+  /** Decides when to look at a file again that has nothing new. */
+  #rest(tail: Tail): void {
+    const { minPollMs, maxPollMs, clock } = this.#options;
+    if (tail.retired && !tail.draining) {
+      this.#unplace(tail);
+      this.#retired.delete(tail);
+      return;
+    }
+    const places = this.#places.get(tail) ?? [];
+    const watched = places.length > 0 && places.every((place) => this.#watch.isWatched(place.directory));
+    if (tail.draining || (tail.state === "waiting" && tail.problem === undefined)) tail.pauseMs = minPollMs;
+    else if (watched && tail.state === "running") tail.pauseMs = WATCHED_PAUSE_MS;
+    else tail.pauseMs = Math.min(maxPollMs, Math.max(minPollMs, tail.pauseMs * 2));
+    // A file that cannot be opened is tried again like Alloy does, at most each ten seconds.
+    if (tail.state === "failed") tail.pauseMs = Math.max(1_000, tail.pauseMs);
+    tail.dueMs = clock.monotonic() + tail.pauseMs;
+  }
+
+  #wake(tail: Tail): void {
+    if (tail.queued) {
+      tail.woken = true;
+      return;
+    }
+    tail.queued = true;
+    this.#queue.push(tail);
+    this.#waiting.shift()?.();
+  }
+
+  #happened(directory: string, name: string | null): void {
+    const names = this.#byPlace.get(directory);
+    if (names === undefined) return;
+    if (name !== null) {
+      for (const tail of names.get(name) ?? []) this.#wake(tail);
+    } else {
+      for (const tails of names.values()) for (const tail of tails) this.#wake(tail);
+    }
+  }
+
+  /** Watches the directories in which something can happen to the file: that of its path, and of what a link leads to. */
+  async #place(tail: Tail): Promise<void> {
+    const { path } = tail.target;
+    const paths = new Set([path]);
+    const resolved = await realpath(path).catch(() => undefined);
+    if (resolved !== undefined) paths.add(resolved);
+    const places = [...paths].map((each) => ({ directory: dirname(each), name: basename(each) }));
+    this.#places.set(tail, places);
+    for (const { directory, name } of places) {
+      let names = this.#byPlace.get(directory);
+      if (names === undefined) this.#byPlace.set(directory, (names = new Map()));
+      const tails = names.get(name);
+      if (tails === undefined) names.set(name, new Set([tail]));
+      else tails.add(tail);
+      this.#watch.add(directory);
+    }
+  }
+
+  #unplace(tail: Tail): void {
+    for (const { directory, name } of this.#places.get(tail) ?? []) {
+      const names = this.#byPlace.get(directory);
+      const tails = names?.get(name);
+      tails?.delete(tail);
+      if (tails?.size === 0) names!.delete(name);
+      if (names?.size === 0) this.#byPlace.delete(directory);
+      this.#watch.release(directory);
+    }
+    this.#places.delete(tail);
+  }
+}
+
+function keyOf(target: { readonly path: string; readonly labels: Labels }): string {
+  return `${target.path}\0${target.labels}`;
+}

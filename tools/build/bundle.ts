@@ -1,0 +1,52 @@
+import { type OutputChunk, type RolldownLog, rolldown } from "rolldown";
+
+/**
+ * What may be said about a bundle without stopping the build: the executable has its WebAssembly inside and never asks
+ * `import.meta` where it lies.
+ */
+const HARMLESS = new Set(["EMPTY_IMPORT_META"]);
+
+function refuse(log: RolldownLog): void {
+  if (!HARMLESS.has(log.code ?? "")) throw new Error(`bundling: ${log.code}: ${log.message}`);
+}
+
+/**
+ * The whole program with its packages as one CommonJS file. Components stay lazy: a dynamic import runs a module's code
+ * when it is reached, not before. Returns the paths of the modules that are in it.
+ */
+export async function bundleExecutable(root: string, file: string): Promise<readonly string[]> {
+  const bundle = await rolldown({ cwd: root, input: "src/app/main.ts", platform: "node", onwarn: refuse });
+  const { output } = await bundle.write({ file, format: "cjs", codeSplitting: false, comments: false });
+  await bundle.close();
+  if (output.length !== 1) throw new Error(`expected one file, got ${output.map((each) => each.fileName).join(", ")}`);
+  return output[0].moduleIds;
+}
+
+/**
+ * The program without its packages as modules in `folder`: `main.js`, and one file for each component beside files for
+ * what several share, so that a start reads only what its configuration names.
+ */
+export async function bundlePackage(root: string, folder: string): Promise<readonly string[]> {
+  const bundle = await rolldown({
+    cwd: root,
+    // An entry of its own, since a file that main.js imports is evaluated before main.js itself.
+    input: { "regex-engines": "src/app/regex-engines.ts", main: "src/app/main.ts" },
+    platform: "node",
+    external: isPackage,
+    onwarn: refuse,
+  });
+  const { output } = await bundle.write({
+    dir: folder,
+    format: "esm",
+    comments: false,
+    entryFileNames: "[name].js",
+    chunkFileNames: "[name].js",
+  });
+  await bundle.close();
+  return output.filter((each): each is OutputChunk => each.type === "chunk").flatMap((chunk) => chunk.imports);
+}
+
+/** Whether an import names a package or a module of Node's, not a file of this repository. */
+function isPackage(id: string): boolean {
+  return /^[@a-z]/i.test(id);
+}

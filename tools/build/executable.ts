@@ -1,0 +1,95 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, globSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PAGE_ASSET_PREFIX } from "#app/page";
+import { REGEX_ENGINE_FLAGS } from "#app/regex-engines";
+import { SNAPPY_WASM_ASSET, snappyWasmUrl } from "#formats/snappy";
+import { bundleExecutable } from "./bundle.ts";
+import { thirdPartyNotices } from "./notices.ts";
+
+/**
+ * Flags that are always on. The engines' flags are set by main.ts as well; here they are for the code cache, which V8
+ * takes only with the very flags that it was made with. Half of V8's young generation may grow to 16 MiB each: with less,
+ * batches in flight are copied into the old generation; with more, idle memory grows and nothing gets faster.
+ */
+const EXEC_ARGUMENTS = [...REGEX_ENGINE_FLAGS, "--max-semi-space-size=16", "--no-warnings"];
+
+/**
+ * Makes `dist/invar`: Node, stripped of its symbols, with the bundled program, its code cache, the WebAssembly module and
+ * the page's files inside; and `dist/THIRD-PARTY-NOTICES`. Needs Node 26, which has `--build-sea`.
+ */
+export async function buildExecutable(root: string, dist: string): Promise<string> {
+  const output = join(dist, "invar");
+  const work = join(dist, "executable");
+  mkdirSync(work, { recursive: true });
+  const main = join(work, "main.cjs");
+  const modules = await bundleExecutable(root, main);
+  writeFileSync(join(dist, "THIRD-PARTY-NOTICES"), thirdPartyNotices(process.execPath, modules));
+
+  const configuration = join(work, "sea.json");
+  writeFileSync(
+    configuration,
+    JSON.stringify({
+      main,
+      output,
+      executable: strippedNode(work),
+      disableExperimentalSEAWarning: true,
+      useCodeCache: true,
+      execArgv: EXEC_ARGUMENTS,
+      assets: assets(root),
+    }),
+  );
+  rmSync(output, { force: true });
+  run(process.execPath, [...EXEC_ARGUMENTS, "--build-sea", configuration]);
+  chmodSync(output, 0o755);
+  rmSync(work, { recursive: true });
+  forgetCachedPages(output);
+  return output;
+}
+
+function assets(root: string): Record<string, string> {
+  const files: Record<string, string> = { [SNAPPY_WASM_ASSET]: fileURLToPath(snappyWasmUrl()) };
+  const page = join(root, "web", "public");
+  for (const name of globSync("**/*.*", { cwd: page })) {
+    files[PAGE_ASSET_PREFIX + relative(page, join(page, name))] = join(page, name);
+  }
+  return files;
+}
+
+/** A copy of Node without its symbols, which are a fifth of it. Stripping has to come first: it would cut off what is added. */
+function strippedNode(work: string): string {
+  const copy = join(work, "node");
+  copyFileSync(process.execPath, copy);
+  const { status, error, stderr } = spawnSync("strip", [copy], { encoding: "utf8" });
+  if (status !== 0) {
+    process.stdout.write(
+      `not stripped, so about 30 MB larger than need be: ${error === undefined ? stderr.trim() : "there is no strip (Debian: binutils)"}\n`,
+    );
+    copyFileSync(process.execPath, copy);
+  }
+  return copy;
+}
+
+/**
+ * Writes the file back and drops it from the page cache. A file that was just written is cached in large folios, of which
+ * the kernel maps each as a whole: the first agents started from it would show 40 MB more resident memory than later ones.
+ */
+function forgetCachedPages(file: string): void {
+  spawnSync("dd", [`of=${file}`, "oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"]);
+}
+
+/** Carries out a command; throws with what it said when it fails. */
+export function run(command: string, args: readonly string[], cwd?: string): string {
+  const result = spawnSync(command, args, { encoding: "utf8", cwd });
+  if (result.status !== 0) {
+    throw new Error(
+      `${command} ${args.join(" ")} failed: ${result.error?.message ?? `${result.stdout}${result.stderr}`}`,
+    );
+  }
+  return result.stdout;
+}
+
+export function megabytes(file: string): string {
+  return `${(statSync(file).size / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { packageFolder, thirdPartyNotices } from "./notices.ts";
+
+test("a file's package is the innermost one, scopes included", () => {
+  assert.equal(packageFolder("/a/node_modules/undici/index.js"), "/a/node_modules/undici");
+  assert.equal(packageFolder("/a/node_modules/@x/y/dist/z.js"), "/a/node_modules/@x/y");
+  assert.equal(packageFolder("/a/node_modules/x/node_modules/y/z.js"), "/a/node_modules/x/node_modules/y");
+  assert.equal(packageFolder("/a/src/app/main.ts"), undefined);
+  assert.equal(packageFolder("\0rolldown/runtime.js"), undefined);
+});
+
+test("each package is named once, with its licence", () => {
+  const folder = join(process.cwd(), "node_modules");
+  const text = thirdPartyNotices(join(folder, "undici", "bin", "node"), [
+    join(folder, "yaml/dist/index.js"),
+    join(folder, "yaml/dist/log.js"),
+    "src/app/main.ts",
+  ]);
+  assert.match(text, /^undici \d+\.\d+\.\d+ \(MIT\)$/m);
+  assert.equal(text.match(/^yaml \d/gm)?.length, 1);
+  assert.match(text, /^snappy-wasm \d/m);
+  assert.match(text, /Permission is hereby granted/);
+});
