@@ -12,12 +12,18 @@ const OWN: AgentCommand = {
   command: `"${process.execPath}" src/app/main.ts run --server.http.listen-addr={listen} --storage.path={storage} {config}`,
 };
 
+const RELEASE: AgentCommand = {
+  name: "dist/invar",
+  command: "dist/invar run --server.http.listen-addr={listen} --storage.path={storage} {config}",
+};
+
 const HELP = `Measures an agent from outside: items per CPU-second (user and system), memory, loss, repeats.
 
 npm run bench -- [SCENARIO…] [--json] [--short] [--agent 'COMMAND'] [--peer]
 
   --agent   any Alloy-compatible program; {config}, {listen} (host:port) and {storage} are filled in. May be repeated:
             all agents get the same load in the same run.
+  --release the single executable (npm run build) instead of the sources
   --peer    also Prometheus in agent mode and vmagent, on the load of scrape-50k
   --short   a small load that only shows that everything works
   --json    one JSON object a line
@@ -32,6 +38,7 @@ const { values, positionals } = parseArgs({
     agent: { type: "string", multiple: true },
     json: { type: "boolean" },
     peer: { type: "boolean" },
+    release: { type: "boolean" },
     short: { type: "boolean" },
     help: { type: "boolean", short: "h" },
   },
@@ -46,7 +53,9 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const chosen = positionals.length === 0 ? SCENARIOS : SCENARIOS.filter((each) => positionals.includes(each.name));
-const agents = values.agent?.map((command, i) => ({ name: `agent-${i + 1}`, command })) ?? [OWN];
+const agents = values.agent?.map((command, i) => ({ name: `agent-${i + 1}`, command })) ?? [
+  values.release ? RELEASE : OWN,
+];
 const scale = values.short ? 0.01 : 1;
 let failed = false;
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, MeasuredProcess, waitUntil } from "../../test/kit/process.ts";
+import { freePort, MeasuredProcess, type Usage, waitUntil } from "../../test/kit/process.ts";
 
 /** What one run of a scenario gave. Keys are those of `--json`. */
 export interface Result {
@@ -83,10 +83,10 @@ export function result(
   load: Load,
   scenario: string,
   agent: RunningAgent,
-  counts: { items: number; bytes: number; lost: number; duplicated: number; cpuSecondsBefore?: number },
+  counts: { items: number; bytes: number; lost: number; duplicated: number; cpuSecondsBefore?: number; usage?: Usage },
   extra: Readonly<Record<string, number>> = {},
 ): Result {
-  const usage = agent.process.usage();
+  const usage = counts.usage ?? agent.process.usage();
   const cpu = usage.cpuSeconds - (counts.cpuSecondsBefore ?? 0);
   return {
     scenario,

@@ -2,10 +2,10 @@ import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { freePort, MeasuredProcess, sleep, waitUntil } from "../../test/kit/process.ts";
+import { freePort, MeasuredProcess, type Usage, waitUntil } from "../../test/kit/process.ts";
 import { Sink } from "../../test/kit/sink.ts";
 import { countSamples } from "../../test/kit/walk.ts";
-import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
+import { type Load, type Result, type RunningAgent, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 /** Samples that a scrape adds to those of its page. */
 const EXTRA_SAMPLES = 5;
@@ -90,24 +90,27 @@ prometheus.remote_write "bench" {
 `;
   const agent = await startAgent(load, config);
   try {
-    await measureScrapes(load, pages, server, agent.process);
-    await drained(sink);
-    const items = sink.counts.items;
-    const expected = server.scrapes * (pages.series + EXTRA_SAMPLES);
-    // Scrapes that fall due while the agent stops are not complete; one per target is forgiven.
-    const forgiven = pages.targets * (pages.series + EXTRA_SAMPLES);
-    const lost = Math.max(0, expected - items - forgiven);
-    const counts = {
-      items,
-      bytes: server.bytes,
-      lost,
-      duplicated: Math.max(0, items - expected - stale(pages, server.scrapes)),
-    };
-    const series = pages.series * pages.targets;
-    return result(load, name, agent, counts, {
-      scrapes: server.scrapes,
-      rss_per_series: agent.process.usage().rssBytes / series,
-    });
+    const measured = await measure(load, pages, server, sink, agent.process);
+    const rss = agent.process.usage().rssBytes;
+    // The scrape under way when the agent is told to stop does not count: one per target is forgiven.
+    await agent.process.stop();
+    const perScrape = pages.series + EXTRA_SAMPLES;
+    const expected = server.scrapes * perScrape;
+    const lost = Math.max(0, expected - pages.targets * perScrape - sink.counts.items);
+    // Stale markers come on top: for the series that a churning page leaves out, and for all when a target goes.
+    const markers = stale(pages, server.scrapes) + pages.targets * perScrape;
+    const duplicated = Math.max(0, sink.counts.items - expected - markers);
+    return finish(
+      load,
+      name,
+      agent,
+      measured,
+      { lost, duplicated },
+      {
+        scrapes: server.scrapes,
+        rss_per_series: Math.round(rss / (pages.series * pages.targets)),
+      },
+    );
   } finally {
     await agent.process.stop();
     await server.stop();
@@ -115,26 +118,45 @@ prometheus.remote_write "bench" {
   }
 }
 
-async function measureScrapes(
+interface Measured {
+  readonly items: number;
+  readonly bytes: number;
+  readonly usage: Usage;
+  readonly cpuSecondsBefore: number;
+}
+
+/** What happens between the fifth scrape of each target and the last; what comes before is start-up, for all programs alike. */
+async function measure(
   load: Load,
   pages: PageLoad,
   server: PageServer,
+  sink: Sink,
   process: MeasuredProcess,
-): Promise<void> {
-  const wanted = Math.max(
-    2,
-    Math.ceil((pages.seconds / pages.intervalSeconds) * pages.targets * Math.min(1, load.scale * 4)),
-  );
-  await waitUntil(() => server.scrapes >= wanted, pages.seconds * 5_000 + 60_000, "scrapes", process);
+): Promise<Measured> {
+  const rounds = Math.max(3, Math.ceil((pages.seconds / pages.intervalSeconds) * Math.min(1, load.scale * 4)));
+  const warm = Math.min(5, rounds - 2) * pages.targets;
+  const timeoutMs = pages.seconds * 5_000 + 60_000;
+  await waitUntil(() => server.scrapes >= warm, timeoutMs, "first scrapes", process);
+  const before = { items: sink.counts.items, bytes: server.bytes, cpu: process.usage().cpuSeconds };
+  await waitUntil(() => server.scrapes >= warm + rounds * pages.targets, timeoutMs, "scrapes", process);
+  return {
+    items: sink.counts.items - before.items,
+    bytes: server.bytes - before.bytes,
+    usage: process.usage(),
+    cpuSecondsBefore: before.cpu,
+  };
 }
 
-async function drained(sink: Sink): Promise<void> {
-  let last = -1;
-  for (let quiet = 0; quiet < 12; ) {
-    await sleep(500);
-    quiet = sink.counts.items === last ? quiet + 1 : 0;
-    last = sink.counts.items;
-  }
+function finish(
+  load: Load,
+  name: string,
+  agent: RunningAgent,
+  measured: Measured,
+  losses: { lost: number; duplicated: number },
+  extra: Readonly<Record<string, number>>,
+): Result {
+  const { items, bytes, cpuSecondsBefore, usage } = measured;
+  return result(load, name, agent, { items, bytes, cpuSecondsBefore, usage, ...losses }, extra);
 }
 
 /** Stale markers of the series that a churning page leaves out. */
@@ -212,11 +234,10 @@ export async function runPeer(load: Load, peer: "prometheus" | "vmagent"): Promi
       : `vmagent -promscrape.config=${config} -remoteWrite.url=${write} -remoteWrite.tmpDataPath=${data} -httpListenAddr=127.0.0.1:${port}`,
   );
   try {
-    await measureScrapes(load, pages, server, process);
-    await drained(sink);
+    const measured = await measure(load, pages, server, sink, process);
     const peerLoad = { ...load, agent: { name: peer, command: "" } };
-    const counts = { items: sink.counts.items, bytes: server.bytes, lost: 0, duplicated: 0 };
-    return result(peerLoad, "scrape-50k", { process, port, readyMs: 0 }, counts, { scrapes: server.scrapes });
+    const running = { process, port, readyMs: 0 };
+    return finish(peerLoad, "scrape-50k", running, measured, { lost: 0, duplicated: 0 }, { scrapes: server.scrapes });
   } finally {
     await process.stop();
     await server.stop();

@@ -16,7 +16,7 @@ export const ENTRY_EMITTED = 2;
  */
 export class ExpositionCache {
   /** Texts, one after the other. */
-  raw: Buffer = Buffer.allocUnsafeSlow(4096);
+  raw: Buffer = Buffer.allocUnsafeSlow(1024);
   offset: Int32Array = new Int32Array(INITIAL_ENTRIES);
   /** 0 for an entry that is gone, and for entry 0: never a match. */
   length: Int32Array = new Int32Array(INITIAL_ENTRIES);
@@ -115,7 +115,7 @@ export class ExpositionCache {
     const renumbered = new Int32Array(old.limit);
     let capacity = INITIAL_ENTRIES;
     while (capacity < (this.live + 1) * 1.5) capacity *= 2;
-    this.raw = Buffer.allocUnsafeSlow(Math.max(4096, Math.ceil(this.#rawLive * 1.25)));
+    this.raw = Buffer.allocUnsafeSlow(Math.max(1024, Math.ceil(this.#rawLive * 1.25)));
     this.#setColumns(capacity);
     this.limit = 1;
     this.#rawUsed = 0;

@@ -24,8 +24,11 @@ export interface PageExemplar {
   readonly timestamp: number;
 }
 
-/** The samples of one page. */
+/** The samples of one page, and what is needed while it is read. */
 export class ExpositionColumns {
+  readonly labels = new LabelBytes();
+  readonly textParser = new SeriesTextParser(false);
+  readonly openMetricsParser = new SeriesTextParser(true);
   /** The entry in the parser's cache. */
   entry: Int32Array = new Int32Array(64);
   value: Float64Array = new Float64Array(64);
@@ -78,9 +81,6 @@ export class ExpositionParser {
   #openMetrics = false;
   #ended = false;
   #resolve: ResolveSeries = () => 0;
-  readonly #labels = new LabelBytes();
-  readonly #textParser = new SeriesTextParser(false);
-  readonly #openMetricsParser = new SeriesTextParser(true);
 
   constructor(columns: ExpositionColumns = new ExpositionColumns()) {
     this.columns = columns;
@@ -321,10 +321,10 @@ export class ExpositionParser {
     const hash = hashText(bytes, start, textEnd);
     const known = this.cache.find(bytes, start, textEnd, hash);
     if (known !== 0) return known;
-    const parser = this.#openMetrics ? this.#openMetricsParser : this.#textParser;
-    const end = parser.parse(bytes, start, this.#type, this.#labels);
+    const parser = this.#openMetrics ? this.columns.openMetricsParser : this.columns.textParser;
+    const end = parser.parse(bytes, start, this.#type, this.columns.labels);
     if (this.count >= this.#newSeriesLimit) return 0;
-    const ref = this.#resolve(this.#labels, parser.quotedNames);
+    const ref = this.#resolve(this.columns.labels, parser.quotedNames);
     const entry = this.cache.add(bytes, start, end, hash, ref, 0);
     this.added.push(entry);
     return entry;
@@ -368,7 +368,7 @@ export class ExpositionParser {
         throw unexpected("expected next entry after timestamp", bytes, start, to);
       }
     }
-    const exemplar = readExemplar(bytes, start, to + 2, end, n, this.#openMetricsParser, this.#labels);
+    const exemplar = readExemplar(bytes, start, to + 2, end, n, this.columns.openMetricsParser, this.columns.labels);
     this.exemplars.push(exemplar.exemplar);
     return exemplar.end;
   }

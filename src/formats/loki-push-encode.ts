@@ -13,6 +13,7 @@ export interface EncodedStream {
 }
 
 const FIRST_SLAB = 32 * 1024;
+const LARGEST_KEPT_SLAB = 8 * 1024 * 1024;
 /** Piece sizes double from what the first entry needs up to this. */
 const LARGEST_PIECE = 16 * 1024;
 
@@ -111,6 +112,8 @@ export class PushRequestEncoder {
       at += labels.length;
       for (let i = 0; i < pieces.length; i += 2) at += this.#slab.copy(out, at, pieces[i]!, pieces[i + 1]!);
     }
+    // One huge line must not hold its memory for ever.
+    if (this.#slab.length > LARGEST_KEPT_SLAB) this.#slab = allocate(FIRST_SLAB);
     this.#streams = [];
     this.#last = undefined;
     this.#top = 0;

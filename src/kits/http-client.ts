@@ -61,6 +61,8 @@ export interface HttpClientResponse {
 /** Prometheus closes idle connections after this time. */
 const IDLE_MS = 5 * 60_000;
 const MAX_REDIRECTS = 10;
+/** Hosts whose last certificate is remembered. */
+const MAX_CERTIFICATES = 1000;
 const DEFAULT_MAX_BYTES = 10 * 1024 * 1024;
 
 /**
@@ -249,7 +251,11 @@ export class HttpClient {
         allowH2: this.#config.enable_http2,
         timeoutMs: connectTimeoutMs ?? 10_000,
         proxy: tunnel && { url: tunnel, headers: this.#proxyHeaders },
-        onCertificate: (host, certificate) => this.#certificates.set(host, certificate),
+        onCertificate: (host, certificate) => {
+          const [oldest] = this.#certificates.keys();
+          if (this.#certificates.size >= MAX_CERTIFICATES) this.#certificates.delete(oldest!);
+          this.#certificates.set(host, certificate);
+        },
       }),
     });
     this.#agents.set(key, { agent, tls });

@@ -197,7 +197,9 @@ export class OtelHttpServer {
         else tooLarge();
       });
       request.on("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)));
-      request.on("close", () => reject(new RequestOver("the client is gone")));
+      request.on("close", () => {
+        if (!request.readableEnded) reject(new RequestOver("the client is gone"));
+      });
     });
   }
 

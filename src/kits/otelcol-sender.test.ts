@@ -86,7 +86,7 @@ test("acknowledges what was delivered, and counts it", async () => {
   attempts[0]!.succeed();
   await turn();
   assert.deepEqual([acks.safe(), metric("otelcol_exporter_sent_log_records_total")], [1, 3]);
-  assert.deepEqual([metric("otelcol_exporter_queue_size"), metric("otelcol_exporter_queue_capacity")], [0, 1000]);
+  assert.deepEqual([metric("otelcol_exporter_queue_size"), metric("otelcol_exporter_queue_capacity")], [0, 3 * 1000]);
   assert.equal(flow.status.state, "ok");
   assert.deepEqual(flow.queue!(), { bytes: 0, oldest: undefined });
 });

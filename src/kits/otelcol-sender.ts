@@ -15,7 +15,7 @@ import { SenderHealth } from "./otelcol-sender-health.ts";
  * Whatever `queue_size` says in requests or items, a queue holds no more than this, so that an outage cannot take all
  * of the memory.
  */
-const MAX_QUEUE_BYTES = 256 << 20;
+const MAX_QUEUE_BYTES = 128 << 20;
 
 /** One attempt to deliver. Rejects with a SendError, or with the signal's reason. */
 export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<PartialSuccess>;
@@ -105,7 +105,7 @@ class KindQueue {
   readonly #options: SenderOptions;
   readonly #health: SenderHealth;
   /** Ready to be sent, from `#first` on. */
-  #ready: Queued[] = [];
+  #ready: (Queued | undefined)[] = [];
   #first = 0;
   /** Waiting for more, when batches are made. */
   #gathering: Queued[] = [];
@@ -177,6 +177,7 @@ class KindQueue {
   }
 
   async #overflow(batch: OtlpBatch, size: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw signal.reason;
     const { block_on_overflow: block } = this.#options.queue;
     if (block || !this.#health.failing) {
       const gaveUp = Promise.withResolvers<"failing">();
@@ -319,6 +320,7 @@ class KindQueue {
     if (this.#closed || this.#ctx.signal.aborted) return undefined;
     const queued = this.#ready[this.#first];
     if (queued === undefined) return undefined;
+    this.#ready[this.#first] = undefined; // the array must not keep what was sent
     this.#first += 1;
     if (this.#first > 1_000 && this.#first * 2 > this.#ready.length) {
       this.#ready = this.#ready.slice(this.#first);

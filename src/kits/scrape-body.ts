@@ -65,9 +65,9 @@ export async function readPage(
   for await (const chunk of body) {
     if (length + chunk.length >= limit) throw new BodySizeError();
     if (length + chunk.length + 1 > buffer.length) {
-      const larger = buffers.take(Math.max(buffer.length * 2, length + chunk.length + 1));
+      // The outgrown buffer is not kept: the target's next page begins with one that is large enough.
+      const larger = buffers.take(Math.max(Math.ceil(length * 1.5), length + chunk.length + 1));
       buffer.copy(larger, 0, 0, length);
-      buffers.give(buffer);
       buffer = larger;
     }
     buffer.set(chunk, length);

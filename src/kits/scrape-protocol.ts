@@ -1,5 +1,8 @@
 import type { ExpositionSyntax } from "#formats/exposition";
 
+/** How a page is written; protobuf pages are translated. */
+export type PageSyntax = ExpositionSyntax | "protobuf";
+
 export const SCRAPE_PROTOCOLS = [
   "PrometheusProto",
   "OpenMetricsText1.0.0",
@@ -19,9 +22,10 @@ const MEDIA_TYPES: Readonly<Record<ScrapeProtocol, string>> = {
   "PrometheusText1.0.0": "text/plain;version=1.0.0",
   "PrometheusText0.0.4": "text/plain;version=0.0.4",
 };
-const SYNTAXES: ReadonlyMap<string, ExpositionSyntax> = new Map([
+const SYNTAXES: ReadonlyMap<string, PageSyntax> = new Map<string, PageSyntax>([
   ["application/openmetrics-text", "openmetrics"],
   ["text/plain", "text"],
+  ["application/vnd.google.protobuf", "protobuf"],
 ]);
 
 /** The `Accept` header for protocols in order of preference, as Prometheus's acceptHeader writes it. */
@@ -35,15 +39,10 @@ export function acceptHeader(protocols: readonly ScrapeProtocol[], escaping: Esc
 }
 
 /** How to read a page of a content type. Throws, in Prometheus's words, if neither it nor the fallback says. */
-export function pageSyntax(contentType: string | undefined, fallback: ScrapeProtocol | undefined): ExpositionSyntax {
+export function pageSyntax(contentType: string | undefined, fallback: ScrapeProtocol | undefined): PageSyntax {
   const media = contentType === undefined ? undefined : mediaType(contentType);
   const syntax = media === undefined ? undefined : SYNTAXES.get(media);
   if (syntax !== undefined) return syntax;
-  if (media === "application/vnd.google.protobuf") {
-    throw new Error(
-      `the target answered with ${contentType}, which this agent cannot read yet: take PrometheusProto out of scrape_protocols`,
-    );
-  }
   if (fallback !== undefined) return SYNTAXES.get(mediaType(MEDIA_TYPES[fallback])) ?? "text";
   throw new Error(
     contentType

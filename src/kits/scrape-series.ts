@@ -1,10 +1,12 @@
 import { Labels } from "#base/labels";
-import { type ExpositionColumns, ExpositionParser, type ExpositionSyntax } from "#formats/exposition";
+import { type ExpositionColumns, ExpositionParser } from "#formats/exposition";
 import { ExpositionError } from "#formats/exposition-error";
+import { translateProtobuf } from "#formats/exposition-protobuf";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import { type Exemplar, type MetricBatch, SAMPLE_STALE } from "#pipeline/batch";
+import { type Exemplar, type MetricBatch, type NativeHistogram, SAMPLE_STALE } from "#pipeline/batch";
 import type { SeriesRef, SeriesRegistry } from "#pipeline/series";
 import { type LabelRules, ScrapeLabels } from "./scrape-labels.ts";
+import type { PageSyntax } from "./scrape-protocol.ts";
 
 /** Samples further ahead than this are dropped, as in Prometheus. */
 const MAX_AHEAD_MS = 600_000;
@@ -25,6 +27,9 @@ export interface PageRules {
   readonly trackTimestampsStaleness: boolean;
   /** 0 stands for no limit. */
   readonly sampleLimit: number;
+  readonly nativeHistograms: boolean;
+  /** Classic buckets of histograms that are native as well. */
+  readonly classicHistograms: boolean;
 }
 
 /** More samples than `sample_limit`. */
@@ -124,13 +129,26 @@ export class ScrapeSeries {
   }
 
   /** Reads a page into a batch from `batches`; a page that fails gives stale markers for everything. */
-  page(bytes: Buffer, length: number, syntax: ExpositionSyntax, now: number, batches: BatchColumns) {
+  page(bytes: Buffer, length: number, syntax: PageSyntax, now: number, batches: BatchColumns) {
     const parser = this.#parser;
     const { sampleLimit } = this.#rules;
     let error: Error | undefined;
+    let histograms: readonly NativeHistogram[] = [];
     try {
+      let text = { bytes, length, syntax: syntax === "openmetrics" ? syntax : ("text" as const) } as const;
+      if (syntax === "protobuf") {
+        const translated = translateProtobuf(bytes, length, this.#rules);
+        histograms = translated.histograms;
+        text = { bytes: translated.text, length: translated.text.length, syntax: "openmetrics" };
+      }
       const limit = sampleLimit > 0 ? sampleLimit : Infinity;
-      parser.parse(bytes, length, syntax, (labels, quoted) => this.#labels.resolve(labels, quoted), limit);
+      parser.parse(
+        text.bytes,
+        text.length,
+        text.syntax,
+        (labels, quoted) => this.#labels.resolve(labels, quoted),
+        limit,
+      );
       if (parser.count - parser.duplicates.length > limit) error = new SampleLimitError();
     } catch (cause) {
       if (!(cause instanceof ExpositionError)) throw cause;
@@ -148,7 +166,7 @@ export class ScrapeSeries {
         : (sample: number) => Number.isNaN(timestamp[sample]);
     const refs = parser.cache.ref;
     const batch = batches.take(scraped + this.#reports.length);
-    const outOfBounds = this.#copySamples(batch, refs, now);
+    const outOfBounds = this.#copySamples(batch, refs, histograms, now);
     parser.commit(this.#stale, this.#forgotten, tracked);
     const metadata = parser.metadata.takeChanged();
     if (metadata.length > 0) batch.metadata = metadata;
@@ -190,10 +208,10 @@ export class ScrapeSeries {
   }
 
   /** Fills the batch with the page's samples; returns how many lie too far ahead. */
-  #copySamples(batch: MetricBatch, refs: Int32Array, now: number): number {
+  #copySamples(batch: MetricBatch, refs: Int32Array, histograms: readonly NativeHistogram[], now: number): number {
     const { count, columns, duplicates, exemplars, hasTimestamps } = this.#parser;
     const { entry, value, timestamp } = columns;
-    if (duplicates.length === 0 && !hasTimestamps) {
+    if (duplicates.length === 0 && !hasTimestamps && histograms.length === 0) {
       for (let i = 0; i < count; i++) batch.ref[i] = refs[entry[i]!]!;
       batch.value.set(value.subarray(0, count));
       batch.timestamp.fill(now, 0, count);
@@ -205,6 +223,8 @@ export class ScrapeSeries {
     const kept: Exemplar[] = [];
     let duplicate = 0;
     let exemplar = 0;
+    let histogram = 0;
+    const keptHistograms: NativeHistogram[] = [];
     let outOfBounds = 0;
     for (let i = 0; i < count; i++) {
       const own = hasTimestamps ? timestamp[i]! : NaN;
@@ -217,9 +237,14 @@ export class ScrapeSeries {
       for (; exemplar < exemplars.length && exemplars[exemplar]!.sample === i; exemplar++) {
         if (keep) kept.push(withTime(exemplars[exemplar]!, batch.count, time));
       }
+      if (histograms[histogram]?.sample === i) {
+        if (keep) keptHistograms.push({ ...histograms[histogram]!, sample: batch.count });
+        histogram += 1;
+      }
       if (keep) append(batch, refs[entry[i]!]!, time, value[i]!);
     }
     if (kept.length > 0) batch.exemplars = kept;
+    if (keptHistograms.length > 0) batch.histograms = keptHistograms;
     return outOfBounds;
   }
 
@@ -228,8 +253,9 @@ export class ScrapeSeries {
     this.#stale = [];
     const needed = batch.count + stale.length + this.#reports.length;
     let target = batch;
+    const { exemplars, histograms, metadata } = batch;
     if (needed > batch.ref.length) {
-      target = { ...batches.take(needed), exemplars: batch.exemplars, metadata: batch.metadata, count: batch.count };
+      target = { ...batches.take(needed), exemplars, histograms, metadata, count: batch.count };
       target.ref.set(batch.ref.subarray(0, batch.count));
       target.timestamp.set(batch.timestamp.subarray(0, batch.count));
       target.value.set(batch.value.subarray(0, batch.count));

@@ -460,6 +460,71 @@ test("damage inside a closed segment is counted for each reader", async (t) => {
   await queue.close();
 });
 
+test("a segment that somebody deletes is counted as lost, and the queue goes on, even without its folder", async (t) => {
+  const dir = await folder(t);
+  const drops: unknown[][] = [];
+  const queue = await DiskQueue.open(dir, {
+    readers: ["a"],
+    segmentBytes: 4096,
+    memoryBytes: 0,
+    onDrop: (...drop) => drops.push(drop),
+  });
+  for (const id of range(0, 20)) await queue.append([{ ...numbered(id, 1000), items: 1 }]);
+  await rm(join(dir, (await segmentFiles(dir))[1]!));
+  const reader = queue.reader("a");
+  const lost = drops as [string, string, number, number][];
+  const ids = await readAll(reader, 17);
+  assert.deepEqual(lost, [["a", "queue_damaged", 3, 3000]]);
+  assert.deepEqual(ids, [...range(0, 3), ...range(6, 20)]);
+  await rm(dir, { recursive: true });
+  for (const id of range(20, 30)) await queue.append([{ ...numbered(id, 1000), items: 1 }]);
+  assert.ok((await segmentFiles(dir)).length > 0, "the folder is made again with the next segment");
+  await queue.close();
+});
+
+test("records of any size come back from disk, whatever falls on the border of a read", async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof(fc.integer({ min: 12, max: 3000 }), fc.integer({ min: 200_000, max: 1_500_000 })), {
+        minLength: 1,
+        maxLength: 12,
+      }),
+      fc.integer({ min: 1, max: 2_000_000 }),
+      async (sizes, maxBytes) => {
+        const dir = await mkdtemp(join(await folder(t), "sizes-"));
+        const queue = await DiskQueue.open(dir, { readers: ["a"], memoryBytes: 0 });
+        await queue.append(sizes.map((size, id) => numbered(id, size)));
+        const reader = queue.reader("a");
+        const got: number[] = [];
+        while (got.length < sizes.length) {
+          for (const record of await reader.next(maxBytes, AbortSignal.timeout(5000))) {
+            assert.equal(record.bytes.length, sizes[idOf(record)]);
+            got.push(idOf(record));
+          }
+        }
+        assert.deepEqual(got, range(0, sizes.length));
+        await queue.close();
+      },
+    ),
+    { numRuns: 20 },
+  );
+});
+
+test("what a record's header cannot hold is refused or limited", async (t) => {
+  const queue = await DiskQueue.open(await folder(t), { readers: ["a"] });
+  for (const bad of [{ items: 2 ** 32 }, { items: -1 }, { items: 0.5 }, { tag: 2 ** 32 }]) {
+    await assert.rejects(queue.append([{ ...numbered(1), ...bad }]), RangeError);
+  }
+  const times = [-5, Number.NaN, 1e300, 1.5];
+  await queue.append(times.map((time, tag) => ({ bytes: Buffer.from(`${tag}:`), items: 0, tag, time })));
+  const records = await queue.reader("a").next(1000, never);
+  assert.deepEqual(
+    records.map(({ time }) => time),
+    [0, 0, 2 ** 48 - 1, 1],
+  );
+  await queue.close();
+});
+
 test("flipped bits cost the records that they hit, no others, and are counted", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(), { minLength: 1, maxLength: 3 }), fc.boolean(), async (flips, cleanEnd) => {

@@ -150,17 +150,20 @@ export class DiskQueue {
   }
 
   /**
-   * Adds records, all or none of them visible to one crash. Resolves when they are written (see the class), or delivered
-   * to all readers while the disk takes nothing. Concurrent calls share a write. Rejects when the signal is aborted
-   * before (the records may still be delivered, unless they had not been begun), or when the queue is closed.
+   * Adds records. Resolves when all are written (see the class), or delivered to all readers while the disk takes nothing.
+   * Concurrent calls share a write. Rejects when the signal is aborted before that (what was begun may still be
+   * delivered), or when the queue is closed.
    */
   append(records: readonly QueueInput[], signal?: AbortSignal): Promise<void> {
     if (this.#host.closed) return Promise.reject(new DiskQueueError("the queue is closed"));
     if (signal?.aborted) return Promise.reject(signal.reason);
-    for (const { bytes } of records) {
+    for (const { bytes, items, tag } of records) {
       if (bytes.length > MAX_RECORD_BYTES) {
         const message = `a record of ${bytes.length} bytes is larger than the ${MAX_RECORD_BYTES} that a queue takes`;
         return Promise.reject(new DiskQueueError(message));
+      }
+      if (items >>> 0 !== items || tag >>> 0 !== tag) {
+        return Promise.reject(new RangeError(`items ${items} and tag ${tag} must be whole numbers below 2^32`));
       }
     }
     if (records.length === 0) return Promise.resolve();
@@ -181,7 +184,7 @@ export class DiskQueue {
       signal?.addEventListener("abort", abort, { once: true });
       const now = this.#clock.now();
       for (const { bytes, items, tag, time } of records) {
-        const record = { sequence: ++this.#sequence, bytes, items, tag, time: Math.max(0, Math.floor(time ?? now)) };
+        const record = { sequence: ++this.#sequence, bytes, items, tag, time: toTime(time ?? now) };
         this.#waiting.push({ record, segment: undefined, end: 0, call, unacked: undefined });
       }
       if (this.#status.state === "blocked") this.#admitWaiting();
@@ -459,6 +462,11 @@ export class DiskQueue {
       this.#closing.signal.addEventListener("abort", wake, { once: true });
     });
   }
+}
+
+/** Whole milliseconds that fit into a record's header. */
+function toTime(time: number): number {
+  return Number.isNaN(time) ? 0 : Math.min(2 ** 48 - 1, Math.max(0, Math.floor(time)));
 }
 
 /** Counts the entry of its call as safe. */

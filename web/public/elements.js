@@ -109,7 +109,7 @@ export function bytesText(value) {
     scaled /= 1024;
     unit += 1;
   }
-  return `${round(scaled)} ${units[unit]}`;
+  return `${Number(scaled.toPrecision(3))} ${units[unit]}`;
 }
 
 /** @param {number} value */

@@ -29,9 +29,14 @@ export class MetricsView {
       target.replaceChildren(found.kept === 0 ? nothingYet(context) : context.noMatch(found.kept, "series"));
       return "";
     }
-    const head = ["Series", "Last minutes", "Now", "Least", "Most"].map((title, i) =>
-      element("th", { scope: "col", class: i > 1 ? `number${i > 2 ? " optional" : ""}` : undefined }, title),
-    );
+    const titles = /** @type {const} */ ([
+      ["Series", ""],
+      ["Last minutes", "plotted"],
+      ["Now", "number"],
+      ["Least", "number optional"],
+      ["Most", "number optional"],
+    ]);
+    const head = titles.map(([title, style]) => element("th", { scope: "col", class: style }, title));
     const body = element("tbody", {}, ...found.series.map(renderSeries));
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), body);
     target.replaceChildren(table);

@@ -47,7 +47,9 @@ export class TracesView {
     if (!same) this.#list.replaceChildren(...wanted);
     if (this.#list.parentElement !== target) target.replaceChildren(this.#list);
     const shown = found.traces.length;
-    return shown < found.matched ? `The latest ${shown} of ${found.matched} traces` : `${found.matched} traces`;
+    return shown < found.matched
+      ? `The latest ${shown} of ${found.matched} traces`
+      : `${found.matched} ${found.matched === 1 ? "trace" : "traces"}`;
   }
 }
 

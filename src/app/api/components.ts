@@ -3,6 +3,7 @@ import { isObjectValue, type Value } from "#lang/value";
 import { ComponentNode } from "#runtime/component-node";
 import { type Controller, innerModules, type ListedNode } from "#runtime/controller";
 import { type AlloyJsonStatement, alloyJsonBody, alloyJsonDebug } from "./alloy-json.ts";
+import { redactSpan } from "./redact.ts";
 
 /** One node in the form of Alloy's web API, with this agent's additions under `flow`. */
 export interface ComponentJson {
@@ -87,7 +88,7 @@ function componentJson({ node, module }: ListedNode, full: boolean): ComponentJs
       .map((each) => each.planned.id),
     dataFlowEdgesTo: dataFlowEdges(listedEntries(module), node.localId),
     health: { state: health.state, message: health.message, updatedTime: time(health.updated) },
-    original: block.span.source.text.slice(block.span.start, block.span.end),
+    original: redactSpan(block.span, block.body),
     ...(full
       ? {
           arguments: alloyJsonBody(component?.argumentValues),

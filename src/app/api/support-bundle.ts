@@ -1,4 +1,5 @@
 import { zip } from "../zip.ts";
+import { redactFile, withoutUserInfo } from "./redact.ts";
 
 /** Names of environment variables that say how the agent runs and hold no secrets. */
 const SHOWN_ENVIRONMENT = [
@@ -40,7 +41,7 @@ export async function supportBundle(source: SupportBundleSource, sleep: Promise<
     `uptime_seconds: ${Math.round((Date.now() - source.startedMs) / 1000)}`,
   ];
   const environment = SHOWN_ENVIRONMENT.filter((name) => process.env[name] !== undefined).map(
-    (name) => `${name}=${withoutCredentials(process.env[name]!)}`,
+    (name) => `${name}=${withoutUserInfo(process.env[name]!)}`,
   );
   const flags = [...source.flags].map(([name, value]) => `--${name}=${String(value)}`);
   const files: [string, string | Uint8Array][] = [
@@ -54,15 +55,10 @@ export async function supportBundle(source: SupportBundleSource, sleep: Promise<
     ["alloy-logs.txt", `${source.recentLogs.join("\n")}\n`],
     ["pprof/cpu.pprof", cpu],
     ["pprof/heap.pprof", heap],
-    ...source.sources.map(({ name, text }): [string, string] => [`sources/${name.split("/").at(-1)}`, text]),
+    ...source.sources.map((each): [string, string] => [`sources/${each.name.split("/").at(-1)}`, redactFile(each)]),
   ];
   return zip(
     files.map(([name, content]) => ({ name: `alloy-support-bundle/${name}`, content })),
     new Date(),
   );
-}
-
-/** A proxy's URL may hold a password. */
-function withoutCredentials(text: string): string {
-  return text.replace(/\/\/[^/@\s]*@/g, "//(secret)@");
 }

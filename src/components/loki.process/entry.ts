@@ -50,6 +50,7 @@ export class LineStore {
   data: SliceableBuffer = sliceable(new Uint8Array(0));
   #length = 0;
   #owned = false;
+  #spare: SliceableBuffer | undefined;
 
   reset(data: Uint8Array): void {
     this.data = sliceable(data);
@@ -66,7 +67,10 @@ export class LineStore {
   reserve(size: number): number {
     const needed = this.#length + size;
     if (!this.#owned || needed > this.data.length) {
-      const larger = allocate(Math.max(needed, Math.ceil(this.#length * 1.5), 4_096));
+      const spare = this.#spare;
+      this.#spare = undefined;
+      const wanted = Math.max(needed, Math.ceil(this.#length * 1.5), 4_096);
+      const larger = spare !== undefined && spare.length >= wanted ? spare : allocate(wanted);
       this.data.copy(larger, 0, 0, this.#length);
       this.data = larger;
       this.#owned = true;
@@ -76,7 +80,15 @@ export class LineStore {
   commit(end: number): void {
     this.#length = end;
   }
+
+  /** Takes back data that nobody uses any more, for a later batch. */
+  recycle(data: Uint8Array): void {
+    if (data.length <= LARGEST_SPARE && data !== this.data) this.#spare = data as SliceableBuffer;
+  }
 }
+
+/** Memory of larger batches is left to the garbage collector. */
+const LARGEST_SPARE = 8 * 1024 * 1024;
 
 /** The entry that is going through the stages. One object serves all entries of a pipeline, one after the other. */
 export class Entry {

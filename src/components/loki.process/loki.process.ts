@@ -51,14 +51,20 @@ export default defineComponent({
     }
 
     function consume(batch: LogBatch, signal: AbortSignal): void | Promise<void> {
-      const processed = pipeline.apply(batch);
-      const delayMs = pipeline.takeDelay();
+      const current = pipeline;
+      const processed = current.apply(batch);
+      const delayMs = current.takeDelay();
       if (processed.count === 0) {
         processed.acknowledgement.release();
+        current.recycle(processed, batch);
         return delayMs > 0 ? ctx.clock.sleep(delayMs, signal) : undefined;
       }
-      if (delayMs > 0) return ctx.clock.sleep(delayMs, signal).then(() => out.consume(processed, signal));
-      return out.consume(processed, signal);
+      const accepted =
+        delayMs > 0
+          ? ctx.clock.sleep(delayMs, signal).then(() => out.consume(processed, signal))
+          : out.consume(processed, signal);
+      if (accepted !== undefined) return accepted.then(() => current.recycle(processed, batch));
+      current.recycle(processed, batch);
     }
 
     ctx.export({ receiver: ctx.receiver("logs", consume) });

@@ -6,6 +6,7 @@ import { BatchSink, TimerSink } from "./sink.ts";
 import { type Stage, type StageContext, type StageEnvironment, StageError, Tally } from "./stage.ts";
 import { buildStage, type StageConfig } from "./stages.ts";
 
+const NOTHING = new Uint8Array(0);
 const REPORT_INTERVAL_MS = 60_000;
 
 /**
@@ -69,7 +70,14 @@ export class Pipeline {
       if (this.#chain.run(entry, 0)) sink.push(entry);
     }
     for (const tally of this.#tallies) tally.flush();
-    return sink.finish();
+    const output = sink.finish();
+    this.#store.reset(NOTHING); // the data are the batch's now
+    return output;
+  }
+
+  /** Takes back the memory of a batch from `apply(input)` that all consumers are done with. */
+  recycle(batch: LogBatch, input: LogBatch): void {
+    if (batch.data !== input.data) this.#store.recycle(batch.data);
   }
 
   /** How long the batch that was applied last must wait before it is handed on (`stage.limit`), in milliseconds. */
@@ -82,7 +90,7 @@ export class Pipeline {
   /** What stages kept for long enough (or all that they can give), as a batch of its own. */
   flush(all: boolean): LogBatch | undefined {
     const sink = new TimerSink();
-    this.#store.reset(new Uint8Array(0));
+    this.#store.reset(NOTHING);
     this.#sink = sink;
     this.#chain.flush(all);
     for (const tally of this.#tallies) tally.flush();

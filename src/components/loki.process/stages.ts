@@ -18,6 +18,7 @@ import { buildOutput, outputBody } from "./stages/output.ts";
 import { buildPack, packBody } from "./stages/pack.ts";
 import { buildPattern, patternBody } from "./stages/pattern.ts";
 import { buildRegex, regexBody } from "./stages/regex.ts";
+import { buildReplace, replaceBody } from "./stages/replace.ts";
 import { buildSampling, samplingBody } from "./stages/sampling.ts";
 import { buildSplitJson, splitJsonBody } from "./stages/split-json.ts";
 import { buildStaticLabels, staticLabelsBody } from "./stages/static-labels.ts";
@@ -27,10 +28,11 @@ import {
   structuredMetadataBody,
   structuredMetadataDropBody,
 } from "./stages/structured-metadata.ts";
+import { buildTemplate, templateBody } from "./stages/template.ts";
 import { buildTenant, tenantBody } from "./stages/tenant.ts";
 import { buildTimestamp, timestampBody } from "./stages/timestamp.ts";
 import { buildTruncate, truncateBody } from "./stages/truncate.ts";
-import { eventLogMessageBody, geoIpBody, replaceBody, templateBody, windowsEventBody } from "./stages/unsupported.ts";
+import { eventLogMessageBody, geoIpBody, windowsEventBody } from "./stages/unsupported.ts";
 
 /** The bodies of all stages, by the name behind `stage.`. */
 export const stageBodies = {
@@ -120,6 +122,8 @@ export function buildStage(
       return buildPattern(config.args, context);
     case "regex":
       return buildRegex(config.args, context);
+    case "replace":
+      return buildReplace(config.args, context);
     case "split_json":
       return buildSplitJson(config.args, context);
     case "static_labels":
@@ -130,6 +134,8 @@ export function buildStage(
       return buildStructuredMetadataDrop(config.args);
     case "sampling":
       return buildSampling(config.args, context);
+    case "template":
+      return buildTemplate(config.args, context);
     case "tenant":
       return buildTenant(config.args, context);
     case "truncate":

@@ -38,6 +38,9 @@ interface Sealed extends PushBody, Sources {
   readonly bytes: number;
 }
 
+/** Larger requests are encoded into memory of their own. */
+const LARGEST_SCRATCH = 8 * 1024 * 1024;
+
 export type Appended = "added" | "full" | "too_many_streams";
 
 /** A queue of requests and the one loop that sends them in order. */
@@ -106,11 +109,9 @@ export class Shard {
     arrival: number,
   ): Appended {
     const size = end - start + (metadata === undefined ? 0 : metadataSize(metadata));
+    if (!this.#hasRoomToFill()) return "full";
     let pending = this.#pending.get(tenant);
-    if (pending === undefined) {
-      if (!this.#hasRoomForTenant()) return "full";
-      this.#pending.set(tenant, (pending = this.#begin(tenant)));
-    }
+    if (pending === undefined) this.#pending.set(tenant, (pending = this.#begin(tenant)));
     let known = pending.streams.get(stream.key);
     if (known === undefined) {
       const { maxStreams } = this.#options;
@@ -202,10 +203,10 @@ export class Shard {
     };
   }
 
-  /** Many tenants with a little each must not take more memory than the queue may. */
-  #hasRoomForTenant(): boolean {
-    const { capacityBytes } = this.#options;
-    if (this.#pendingBytes < capacityBytes) return true;
+  /** Many tenants with unfinished requests must not take more memory than the queue may. */
+  #hasRoomToFill(): boolean {
+    const { capacityBytes, batchBytes } = this.#options;
+    if (this.#pendingBytes < Math.max(capacityBytes, 2 * batchBytes)) return true;
     if (this.#queuedBytes >= capacityBytes) return false;
     for (const pending of [...this.#pending.values()]) if (pending.encoder.entries > 0) this.#seal(pending);
     return true;
@@ -225,7 +226,8 @@ export class Shard {
     const { entries } = encoder;
     this.#pendingBytes -= encoder.bytes;
     const content = encoder.finish(this.#scratch);
-    if (content.buffer !== this.#scratch.buffer) this.#scratch = allocate(content.length + (content.length >> 2));
+    const larger = content.length + (content.length >> 2);
+    if (content.buffer !== this.#scratch.buffer && larger < LARGEST_SCRATCH) this.#scratch = allocate(larger);
     const chunks = [compress(content)];
     const bytes = byteLength(chunks);
     this.#queue.push({ tenant: pending.tenant, chunks, entries, bytes, ...sources });

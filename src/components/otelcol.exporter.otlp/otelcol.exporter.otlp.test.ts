@@ -128,7 +128,7 @@ test("a backend that is away is a failing flow with its address and cause", asyn
 test("what the arguments make wrong is said at the start", async () => {
   await assert.rejects(start("nowhere"), /write it as host:port/);
   await assert.rejects(start("a:1", 'compression = "zlib"'), /cannot be zlib or deflate in gRPC/);
-  await assert.rejects(start("a:1", 'balancer_name = "magic"'), /round_robin/);
+  await assert.rejects(start("a:1", 'balancer_name = "magic"'), /`balancer_name` cannot be "magic"/);
   await assert.rejects(start("a:1", "", "sending_queue {\nqueue_size = 0\n}"), /greater than zero/);
   await assert.rejects(start("a:1", "", "retry_on_failure {\nmultiplier = 1.0\n}"), /greater than 1.0/);
 });

@@ -19,7 +19,7 @@ const QUEUE_BYTES = 4 * 1024 ** 3;
 /** Fragments read ahead of the requests. */
 const READ_AHEAD_BYTES = 8 * 1024 ** 2;
 const READ_BYTES = 512 * 1024;
-const REOPEN_MS = 5_000;
+const REOPEN_MS = 1_000;
 /** Pause between attempts while credentials are refused, and the time after which what is refused is dropped. */
 const REFUSED_PAUSE_MS = 30_000;
 const REFUSED_PATIENCE_MS = 3_600_000;

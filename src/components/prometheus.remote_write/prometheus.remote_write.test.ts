@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -302,6 +302,30 @@ test("takes changed arguments and endpoints without losing what is queued", asyn
   await send([{ labels: { __name__: "m" }, value: 3 }]);
   await until("the other has it", () => other.samples().length === 2);
   assert.equal(one.samples().length, 2);
+});
+
+test("waits for a folder that cannot be used, says why, and goes on once it can", async (t) => {
+  const { url, samples } = await receiver(t);
+  const parent = await folder(t);
+  const dataPath = join(parent, "data");
+  await writeFile(dataPath, "in the way");
+  const { send, component } = await start(t, endpoint(url), dataPath);
+  const sent = send([{ labels: { __name__: "m" }, value: 1 }]);
+  await until("it is failing", () => component.flow.status.state === "failing");
+  assert.match(component.flow.status.cause, /cannot open the queue in/);
+  await rm(dataPath);
+  await sent;
+  await until("it came", () => samples().length === 1);
+  assert.equal(component.flow.status.state, "ok");
+});
+
+test("half-open connections and answers that never come are given up", async (t) => {
+  const { url, samples, state } = await receiver(t);
+  state.answer = () => (state.asked === 1 ? undefined : 204);
+  const { send, component } = await start(t, endpoint(url, 'remote_timeout = "100ms"'));
+  await send([{ labels: { __name__: "m" }, value: 1 }]);
+  await until("it came", () => samples().length === 1);
+  assert.match(component.flow.lastError!.message, /did not answer within 100ms/);
 });
 
 test("wrong arguments are refused", async (t) => {

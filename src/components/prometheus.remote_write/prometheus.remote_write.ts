@@ -8,6 +8,7 @@ import {
   type EndpointArguments,
   endpointName,
   metadataSchema,
+  type QueueArguments,
   queueSchema,
   type RemoteWriteArguments,
   remoteWriteArguments,
@@ -116,14 +117,15 @@ export default defineComponent({
       const externalLabels = Labels.from(next.external_labels ?? new Map());
       const members = new Map<string, { settings: FragmentSettings; endpoints: Endpoint[] }>();
       for (const each of next.endpoint) {
+        const queue = queueArguments(each);
         const settings: FragmentSettings = {
           externalLabels,
           rules: each.write_relabel_config,
           sendExemplars: each.send_exemplars,
           sendHistograms: each.send_native_histograms,
-          maxSamples: queueArguments(each).max_samples_per_send,
+          maxSamples: queue.max_samples_per_send,
         };
-        const key = groupKey(settings);
+        const key = groupKey(settings, queue);
         const group = members.get(key) ?? { settings, endpoints: [] };
         group.endpoints.push(endpoints.get(endpointName(each))!);
         members.set(key, group);
@@ -235,7 +237,14 @@ function queueArguments(endpoint: EndpointArguments) {
   return endpoint.queue_config ?? defaultsOf(queueSchema);
 }
 
-function groupKey(settings: FragmentSettings): string {
+/** Equal for endpoints that can share fragments: the same content, the same choice of numbers of lanes. */
+function groupKey(settings: FragmentSettings, { min_shards, max_shards }: QueueArguments): string {
   const rules = settings.rules.map((rule) => ({ ...rule, regex: rule.regex.source }));
-  return JSON.stringify({ ...settings, externalLabels: settings.externalLabels.toString(), rules });
+  return JSON.stringify({
+    ...settings,
+    externalLabels: settings.externalLabels.toString(),
+    rules,
+    min_shards,
+    max_shards,
+  });
 }

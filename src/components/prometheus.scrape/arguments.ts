@@ -4,7 +4,6 @@ import { type Infer, s } from "#lang/schema";
 
 const TEXT_PROTOCOLS = SCRAPE_PROTOCOLS.filter((each) => each !== "PrometheusProto");
 const NOT_YET = "is not supported yet";
-const NATIVE = `${NOT_YET}: native histograms need the protobuf exposition format; leave it out to scrape classic ones`;
 
 export const scrapeArguments = httpClientRules(
   s.object({
@@ -84,18 +83,19 @@ export const scrapeArguments = httpClientRules(
     "has a protocol twice: make sure the scrape protocols provided are unique",
   )
   .rule(
-    "scrape_protocols",
-    (a) => a.scrape_protocols.some((each) => each !== "PrometheusProto"),
-    `${NOT_YET} with "PrometheusProto" alone: add a text protocol`,
+    "enable_protobuf_negotiation",
+    (a) => !a.enable_protobuf_negotiation || isDefault(a.scrape_protocols),
+    "and `scrape_protocols` exclude each other: only one can be set at a time",
   )
   .rule(
-    "scrape_fallback_protocol",
-    (a) => a.scrape_fallback_protocol !== "PrometheusProto",
-    `"PrometheusProto" ${NOT_YET}`,
+    "scrape_native_histograms",
+    (a) =>
+      !a.scrape_native_histograms || isDefault(a.scrape_protocols) || a.scrape_protocols.includes("PrometheusProto"),
+    'needs "PrometheusProto" in `scrape_protocols`',
   )
-  .rule("enable_protobuf_negotiation", (a) => !a.enable_protobuf_negotiation, NATIVE)
-  .rule("scrape_native_histograms", (a) => !a.scrape_native_histograms, NATIVE)
-  .rule("convert_classic_histograms_to_nhcb", (a) => !a.convert_classic_histograms_to_nhcb, NATIVE)
+  .rule("convert_classic_histograms_to_nhcb", (a) => !a.convert_classic_histograms_to_nhcb, NOT_YET)
+  .rule("native_histogram_bucket_limit", (a) => a.native_histogram_bucket_limit === 0, NOT_YET)
+  .rule("native_histogram_min_bucket_factor", (a) => a.native_histogram_min_bucket_factor === 0, NOT_YET)
   .rule("enable_type_and_unit_labels", (a) => !a.enable_type_and_unit_labels, NOT_YET)
   .rule("start_timestamp_zero_ingestion", (a) => !a.start_timestamp_zero_ingestion, NOT_YET)
   .rule(
@@ -107,7 +107,16 @@ export const scrapeArguments = httpClientRules(
 
 export type ScrapeArguments = Infer<typeof scrapeArguments>;
 
-/** The protocols to ask for: text ones, since protobuf cannot be read yet and targets choose among what they are offered. */
+/** Whether native histograms are read: on demand, or by the old argument that once implied it. */
+export function readsNativeHistograms(args: ScrapeArguments): boolean {
+  return args.scrape_native_histograms || args.enable_protobuf_negotiation;
+}
+
+/** The protocols to ask for: protobuf first where native histograms are wanted and nothing else is said. */
 export function offeredProtocols(args: ScrapeArguments): readonly ScrapeProtocol[] {
-  return args.scrape_protocols.filter((each) => each !== "PrometheusProto");
+  return readsNativeHistograms(args) && isDefault(args.scrape_protocols) ? SCRAPE_PROTOCOLS : args.scrape_protocols;
+}
+
+function isDefault(protocols: readonly ScrapeProtocol[]): boolean {
+  return protocols.join() === TEXT_PROTOCOLS.join();
 }

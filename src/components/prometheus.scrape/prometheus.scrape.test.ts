@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Clock } from "#base/clock";
+import { ProtoWriter } from "#formats/protobuf";
 import type { HttpResponse } from "#pipeline/component";
 import { type RecordedSample, recordMetrics, startComponent } from "#pipeline/testing";
 import scrape from "./prometheus.scrape.ts";
@@ -306,13 +307,109 @@ test("wrong arguments are refused", async (t) => {
   const cases: [string, RegExp][] = [
     ['scrape_timeout = "2m"', /`scrape_timeout` is greater than `scrape_interval`/],
     ['scrape_protocols = ["PrometheusText0.0.4", "PrometheusText0.0.4"]', /protocol twice/],
-    ["scrape_native_histograms = true", /not supported yet/],
+    ['scrape_native_histograms = true\nscrape_protocols = ["PrometheusText0.0.4"]', /needs "PrometheusProto"/],
+    ["native_histogram_bucket_limit = 10", /not supported yet/],
     ["clustering {\nenabled = true\n}", /not supported yet/],
     ['metric_name_escaping_scheme = "allow-utf-8"', /cannot be "allow-utf-8"/],
   ];
   for (const [extra, message] of cases) await assert.rejects(start(t, extra), message, extra);
   const fine = await start(t, "clustering {\nenabled = false\n}\nscrape_native_histograms = false");
   await fine.component.stop();
+});
+
+test("reads protobuf pages with native histograms", async (t) => {
+  const { clock, state, recorder } = await start(t, "scrape_native_histograms = true");
+  const out = new ProtoWriter();
+  const message = (fill: (writer: ProtoWriter) => void) => {
+    const writer = new ProtoWriter();
+    fill(writer);
+    return writer.finish();
+  };
+  const families = [
+    message((f) => {
+      f.string(1, "requests_total");
+      f.int32(3, 0);
+      f.bytes(
+        4,
+        message((m) => {
+          m.bytes(
+            1,
+            message((l) => (l.string(1, "code"), l.string(2, "200"))),
+          );
+          m.bytes(
+            3,
+            message((c) => c.double(1, 5)),
+          );
+        }),
+      );
+    }),
+    message((f) => {
+      f.string(1, "latency");
+      f.int32(3, 4);
+      f.bytes(
+        4,
+        message((m) => {
+          m.bytes(
+            7,
+            message((h) => {
+              h.int64(1, 7);
+              h.double(2, 1.5);
+              h.sint32(5, 3);
+              h.double(6, 0.001);
+              h.bytes(
+                12,
+                message((span) => (span.sint32(1, -2), span.uint32(2, 2))),
+              );
+              h.sint64(13, 4n);
+              h.sint64(13, -1n);
+              h.bytes(
+                3,
+                message((b) => (b.int64(1, 7), b.double(2, 1))),
+              );
+            }),
+          );
+        }),
+      );
+    }),
+  ];
+  for (const each of families) {
+    out.rawVarint(each.length);
+    out.raw(each);
+  }
+  const headers = {
+    "content-type": "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+  };
+  state.page = { status: 200, headers, body: out.finish() };
+  const histograms: unknown[] = [];
+  recorder.gate = (batch) => void histograms.push(...(batch.histograms ?? []));
+  await clock.advance(60_000);
+  assert.match(state.asked[0]!.headers.get("accept")!, /^application\/vnd.google.protobuf/);
+  assert.deepEqual(
+    recorder.items.slice(0, 3).map(({ labels, value }) => [labels.get("__name__"), labels.get("code"), value]),
+    [
+      ["requests_total", "200", 5],
+      ["latency", undefined, 7],
+      ["up", undefined, 1],
+    ],
+  );
+  const [histogram] = histograms as [Record<string, unknown>];
+  assert.equal(histogram.sample, 1);
+  assert.deepEqual([histogram.schema, histogram.count, histogram.sum, histogram.positive], [3, 7, 1.5, [4, -1]]);
+  assert.deepEqual(histogram.positiveSpans, [{ offset: -2, length: 2 }]);
+
+  const classic = await start(t, 'scrape_protocols = ["PrometheusProto"]');
+  classic.state.page = state.page;
+  await classic.clock.advance(60_000);
+  assert.deepEqual(classic.take(), {
+    '{__name__="requests_total", code="200"}': 5,
+    '{__name__="latency_count"}': 7,
+    '{__name__="latency_sum"}': 1.5,
+    '{__name__="latency_bucket", le="1.0"}': 7,
+    '{__name__="latency_bucket", le="+Inf"}': 7,
+  });
+  classic.state.page = { status: 200, headers, body: Buffer.from([5, 0xff, 0xff]) };
+  await classic.clock.advance(60_000);
+  assert.match(classic.component.flow.status.cause, /protobuf page is damaged/);
 });
 
 test("scrapes over HTTP, gzip and OpenMetrics included, and says what is wrong with a dead target", async (t) => {

@@ -7,7 +7,7 @@ import { type PoolConfiguration, ScrapePool } from "#kits/scrape-pool";
 import { acceptHeader } from "#kits/scrape-protocol";
 import { scrapeTransport } from "#kits/scrape-transport";
 import { defineComponent } from "#pipeline/component";
-import { offeredProtocols, type ScrapeArguments, scrapeArguments } from "./arguments.ts";
+import { offeredProtocols, readsNativeHistograms, type ScrapeArguments, scrapeArguments } from "./arguments.ts";
 import { FailureLog } from "./failure-log.ts";
 
 const METADATA_METRICS_MS = 15_000;
@@ -95,6 +95,8 @@ export default defineComponent({
             honorTimestamps: from.honor_timestamps,
             trackTimestampsStaleness: from.track_timestamps_staleness,
             sampleLimit: from.sample_limit,
+            nativeHistograms: readsNativeHistograms(from),
+            classicHistograms: from.scrape_classic_histograms,
             labels: {
               honorLabels: from.honor_labels,
               legacyNames: from.metric_name_validation_scheme === "legacy",

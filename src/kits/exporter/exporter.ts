@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { Labels } from "#base/labels";
+import { errorText } from "#base/log";
 import type { MetricFamily, MetricSpecs } from "#base/metrics";
 import { expositionContentType, writeExposition } from "#formats/exposition-writer";
 import { s } from "#lang/schema";
@@ -35,6 +36,7 @@ export function runExporter<M extends MetricSpecs>(
 ): Pick<ComponentInstance<unknown>, "http"> {
   const base = exporterTarget(ctx.id, ctx.services.memoryAddress, options.instance);
   ctx.export({ targets: options.targets?.(base) ?? [base] });
+  ctx.flow.idle("nobody has scraped this exporter yet; give its targets to a prometheus.scrape");
 
   return {
     async http(request, signal): Promise<HttpResponse> {
@@ -43,9 +45,11 @@ export function runExporter<M extends MetricSpecs>(
       }
       try {
         const body = writeExposition(await options.collect(signal), "text");
+        ctx.flow.ok();
         return { status: 200, headers: { "content-type": expositionContentType("text") }, body };
       } catch (error) {
         ctx.log.error("could not collect metrics", { error });
+        ctx.flow.failing(`could not collect metrics: ${errorText(error)}`);
         return { status: 500, body: `An error has occurred while serving metrics:\n\n${(error as Error).message}\n` };
       }
     },

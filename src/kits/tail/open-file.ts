@@ -52,6 +52,8 @@ export class OpenFile {
   head: Buffer;
   size: number;
   modifiedMs: number;
+  /** Names that the file has, when it was last refreshed. */
+  links = 1;
   offset = 0;
   /** Lines handed on. */
   lines = 0;
@@ -140,11 +142,12 @@ export class OpenFile {
     this.seek(this.skip);
   }
 
-  /** Reads the file's state again: its size and, while it is short, more of its beginning. */
+  /** Asks for the file's size, time and number of names again. */
   async refresh(): Promise<void> {
     const stats = await statFile(this.fd);
     this.size = stats.size;
     this.modifiedMs = stats.mtimeMs;
+    this.links = stats.nlink;
   }
 
   /** Whether the file still begins as it did when it was last looked at. Learns more of a short file's beginning. */

@@ -1,9 +1,10 @@
-import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Clock } from "#base/clock";
 import type { Labels } from "#base/labels";
 import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
+import type { DirectoryInodes } from "./directory-inodes.ts";
 import type { FileEncoding } from "./encoding.ts";
 import { explainFailure } from "./explain.ts";
 import { beginsAs, type FileIdentity } from "./file-io.ts";
@@ -37,6 +38,8 @@ export interface TailEnvironment {
   /** Bytes that are gone before they were read. */
   lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
   rotated(path: string): void;
+  /** Where a rotated file may be found again. */
+  readonly inodes: DirectoryInodes;
   /** Who holds which files open, by device and inode. */
   readonly holders: Map<string, Set<Tail>>;
   /** Whether there is a target of its own for this path with these labels. */
@@ -61,6 +64,7 @@ export class Tail {
   /** Read to their end, waiting for acknowledgements. */
   readonly #finished = new Set<OpenFile>();
   #started = false;
+  #rested = false;
   #retired = false;
   state: TailState = "waiting";
   /** What keeps the path from being read. */
@@ -155,17 +159,32 @@ export class Tail {
 
   /** Does one piece of work. Resolves to whether there may be more at once. Rejects only when a batch was not accepted. */
   async step(slot: ReadSlot): Promise<boolean> {
+    const rested = this.#rested;
+    this.#rested = false;
     if (await this.#readRotated(slot)) return true;
-    if (this.#retired) return false;
-    if (this.current === undefined && !(await this.#open(slot))) return false;
+    if (this.#retired) return this.#rest();
+    if (this.current === undefined) {
+      if (!(await this.#open(slot))) return this.#rest();
+      if (this.draining) return true;
+    } else if (rested && !(await this.#look())) {
+      return this.#rest();
+    }
+    // A look may have found that the name went to another file.
+    if (this.current === undefined) return true;
     try {
-      if (await this.current!.read(slot)) return true;
+      if (await this.current.read(slot)) return true;
     } catch (error) {
       if (!isSystemError(error)) throw error;
       await this.#fail(error);
-      return false;
+      return this.#rest();
     }
-    return this.#look();
+    return (await this.#look()) || this.#rest();
+  }
+
+  /** After a rest the file is looked at before it is read, since it may have become another one. */
+  #rest(): false {
+    this.#rested = true;
+    return false;
   }
 
   /** Reads what was rotated away. Resolves to whether it got any further. */
@@ -281,10 +300,10 @@ export class Tail {
 
   /** Goes on with files that were rotated away while the agent was not running or had not finished them. */
   async #resumeRotated(entries: readonly Position[]): Promise<void> {
-    const { positions, clock, isTarget } = this.#environment;
+    const { positions, clock, isTarget, inodes } = this.#environment;
     for (const entry of entries) {
       const wanted = entry.file!;
-      const path = await findByInode(dirname(this.target.path), wanted);
+      const path = await inodes.find(dirname(this.target.path), wanted);
       if (path === undefined) {
         positions.remove(entry.path, entry.labels, wanted);
         continue;
@@ -307,7 +326,7 @@ export class Tail {
     for (const old of entries.slice(0, -KEPT_POSITIONS)) positions.remove(old.path, old.labels, old.file);
   }
 
-  /** At the end of the current file: has the name gone to another one, was it cut, or is there more? */
+  /** Has the name gone to another file, was the file cut, or is there more of it? Resolves to whether there is work to do. */
   async #look(): Promise<boolean> {
     const file = this.current!;
     const { path } = this.target;
@@ -344,11 +363,13 @@ export class Tail {
   /** The name went away from the current file, to another one if `replaced`. */
   async #rotate(replaced: boolean): Promise<void> {
     const old = this.current!;
-    const { clock, log, rotated } = this.#environment;
+    const { clock, log, rotated, positions } = this.#environment;
     const { path } = this.target;
     this.current = undefined;
     this.state = "waiting";
     rotated(path);
+    const past = positions.get(path, this.#labelText).slice(0, -KEPT_POSITIONS);
+    for (const entry of past) positions.remove(entry.path, entry.labels, entry.file);
     if (replaced && (await this.#isRewritten(old))) return;
     await old.refresh().catch(() => {});
     this.#rotated.push({ file: old, until: clock.monotonic() + LINGER_MS });
@@ -363,7 +384,8 @@ export class Tail {
     if (old.head.length === 0) return false;
     let file: OpenFile | undefined;
     try {
-      if (await findByInode(dirname(this.target.path), { device: old.device, inode: old.inode })) return false;
+      await old.refresh();
+      if (old.links > 0) return false;
       file = await OpenFile.open(this.target.path, this.#fileOptions);
       if (
         file.size >= old.offset &&
@@ -452,23 +474,4 @@ async function namesFile(path: string, file: { readonly device: number; readonly
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
-}
-
-/** The path in a directory of the file with this inode: where a rotated file usually stays. */
-async function findByInode(
-  directory: string,
-  wanted: { readonly device: number; readonly inode: number },
-): Promise<string | undefined> {
-  let names: string[];
-  try {
-    names = await readdir(directory);
-  } catch {
-    return undefined;
-  }
-  for (const name of names) {
-    const path = join(directory, basename(name));
-    const stats = await stat(path).catch(() => undefined);
-    if (stats !== undefined && stats.ino === wanted.inode && stats.dev === wanted.device) return path;
-  }
-  return undefined;
 }

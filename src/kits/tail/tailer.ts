@@ -4,6 +4,7 @@ import type { Clock } from "#base/clock";
 import type { Labels } from "#base/labels";
 import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
+import { DirectoryInodes } from "./directory-inodes.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import type { FileEncoding } from "./encoding.ts";
 import { LineColumns } from "./line-columns.ts";
@@ -62,6 +63,7 @@ export class Tailer {
     this.#environment = {
       ...{ clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, lost, rotated },
       deliver: (batch) => options.consume(batch, this.#signal!),
+      inodes: new DirectoryInodes(clock),
       holders: new Map(),
       isTarget: (path, labels) => this.#tails.has(keyOf({ path, labels })),
     };

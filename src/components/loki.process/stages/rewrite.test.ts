@@ -238,7 +238,6 @@ test("stages that are not there yet say so", async () => {
   for (const config of [
     'stage.geoip {\n db = "x"\n source = "y"\n}',
     "stage.windowsevent { }",
-    'stage.template {\n source = "a"\n template = "b"\n}',
   ]) {
     await assert.rejects(runStages(config, []), /not supported/);
   }

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { isSecretName, redactFile } from "./redact.ts";
+
+const redact = (text: string) => redactFile({ name: "a.alloy", text });
+
+test("strings in secret places are hidden, the rest of the text stays as written", () => {
+  const text = `// a comment
+loki.write "out" {
+  endpoint {
+    url     = "http://user:hunter2@host/push"
+    headers = { "X-Scope" = "hunter2" }
+    basic_auth {
+      username = "me"
+      password = "hunter2"   // why
+    }
+  }
+  labels = { a = "b", api_key = "hunter2", deep = [{ token = "hunter2" }] }
+}
+`;
+  const shown = redact(text);
+  assert.doesNotMatch(shown, /hunter2/);
+  assert.equal(shown, text.replace("user:hunter2", "(secret)").replaceAll('"hunter2"', '"(secret)"'));
+});
+
+test("secrets are found in every kind of expression", () => {
+  for (const expression of [
+    '"hunter2"',
+    '("hunter2")',
+    '"hunter2" + "hunter2"',
+    '["hunter2"][0]',
+    '{ a = "hunter2" }["a"]',
+    '{ a = "hunter2" }.a',
+    'convert.nonsensitive("hunter2")',
+    'coalesce("", "hunter2")',
+    "`hunter2`",
+  ]) {
+    const shown = redact(`a.b "c" {\n  bearer_token = ${expression}\n}\n`);
+    assert.doesNotMatch(shown, /hunter2/, expression);
+    assert.match(shown, /\(secret\)/, expression);
+  }
+});
+
+test("what is no secret stays readable", () => {
+  const text = `a.b "c" {
+  password      = sys.env("DATABASE_PASSWORD")
+  password_file = "/etc/password"
+  bearer_token  = local.file.token.content
+}
+`;
+  assert.equal(redact(text), text);
+});
+
+test("a text with errors is not shown", () => {
+  assert.doesNotMatch(redact('password = "hunter2'), /hunter2/);
+});
+
+test("every attribute that the catalogue types as secret is known by its name", () => {
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { name, type } = value as { name?: unknown; type?: unknown };
+    if (typeof name === "string" && typeof type === "string" && type.includes("secret")) names.add(name);
+    Object.values(value).forEach(visit);
+  };
+  for (const file of globSync("test/catalog/{components/*,config-blocks,otelcol-common}.json"))
+    visit(JSON.parse(readFileSync(file, "utf8")));
+  assert.ok(names.size > 25, `${names.size} names`);
+  assert.deepEqual(
+    [...names].filter((name) => !isSecretName(name)),
+    [],
+  );
+});
