@@ -64,7 +64,7 @@ try {
     agent,
   );
   await waitUntil(() => shows("logs", '"line"'), 60_000, "log lines", agent);
-  await waitUntil(() => shows("traces", "smoke test"), 60_000, "traces", agent);
+  await waitUntil(() => shows("traces?filter=smoke", "smoke test"), 60_000, "traces", agent);
   process.stdout.write(`all signals show after ${Math.round(performance.now() - agent.startedAt)} ms\n`);
   const { components } = (await json("/api/v0/web/status")) as {
     components: { id: string; health: { state: string; message: string } }[];

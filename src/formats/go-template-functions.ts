@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { compileRegex } from "#base/regex";
 import { formatFloat } from "#base/metrics";
-import { marshalJson } from "./json-fields.ts";
+import { compileRegex } from "#base/regex";
 import { TemplateError, type TemplateValue } from "./go-template-parse.ts";
+import { marshalJson } from "./json-fields.ts";
 
 /**
  * The functions of text/template, those that Alloy adds (stages/template.go), and the ones of sprig that log lines need.
@@ -85,7 +85,8 @@ function typed<const S extends string>(
 function convert(value: TemplateValue, kind: string): unknown {
   if (kind === "a") return value;
   const wanted = { s: "string", i: "int", b: "bool" }[kind]!;
-  if (kindOf(value) !== wanted) throw new TemplateError(`wrong type for value; expected ${wanted}; got ${kindOf(value)}`);
+  if (kindOf(value) !== wanted)
+    throw new TemplateError(`wrong type for value; expected ${wanted}; got ${kindOf(value)}`);
   return kind === "i" ? Number(value) : value;
 }
 
@@ -151,13 +152,18 @@ function indexed(value: TemplateValue, keys: readonly TemplateValue[]): Template
   return found;
 }
 
+/** sprig's `slice`, which takes the place of text/template's: for lists only. */
 function sliced(value: TemplateValue, bounds: readonly TemplateValue[]): TemplateValue {
-  if (typeof value !== "string" && !Array.isArray(value)) throw new TemplateError(`can't slice item of type ${kindOf(value)}`);
-  const bytes = typeof value === "string" ? Buffer.from(value) : undefined;
-  const length = bytes?.length ?? (value as TemplateValue[]).length;
-  const [from = 0, to = length] = bounds.map((each) => (typeof each === "bigint" ? Number(each) : Number.NaN));
-  if (!(from >= 0 && to >= from && to <= length)) throw new TemplateError(`index out of range: ${from}:${to}`);
-  return bytes === undefined ? (value as TemplateValue[]).slice(from, to) : bytes.toString("utf8", from, to);
+  const items = list(value);
+  const [from = 0, to = items.length] = bounds.map((each) => (typeof each === "bigint" ? Number(each) : Number.NaN));
+  if (!(from >= 0 && to >= from && to <= items.length)) throw new TemplateError(`index out of range: ${from}:${to}`);
+  return items.slice(from, to);
+}
+
+/** The bytes `[start, end)` of a text, with both ends put right. */
+function substring(value: string, start: number, end: number): string {
+  const bytes = Buffer.from(value);
+  return bytes.toString("utf8", Math.max(0, start), end < 0 || end > bytes.length ? bytes.length : end);
 }
 
 function fromJson(value: unknown): TemplateValue {
@@ -173,7 +179,14 @@ function toJson(value: TemplateValue): unknown {
   return typeof value === "bigint" ? Number(value) : (value ?? null);
 }
 
-const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;", "\0": "\ufffd" };
+const HTML: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
+  "\0": "\ufffd",
+};
 const regexes = new Map<string, ReturnType<typeof compileRegex>>();
 
 /** Compiled once, since templates name them for each line. */
@@ -203,19 +216,22 @@ function divisor(work: (a: bigint, b: bigint) => bigint) {
 /** Go's fmt.Sprintf, for the verbs that templates use. */
 export function sprintf(format: string, args: readonly TemplateValue[]): string {
   let next = 0;
-  const out = format.replace(/%([-+ 0#]*)(\d+)?(?:\.(\d+))?(.)/gsu, (_, flags: string, width: string | undefined, precision: string | undefined, verb: string) => {
-    if (verb === "%") return "%";
-    if (next >= args.length) return `%!${verb}(MISSING)`;
-    const value = args[next++];
-    const body = formatVerb(verb, value, flags, precision === undefined ? undefined : Number(precision));
-    const size = Number(width ?? 0);
-    const length = [...body].length;
-    if (length >= size) return body;
-    if (flags.includes("-")) return body + " ".repeat(size - length);
-    const zero = flags.includes("0") && typeof value !== "string";
-    const sign = zero ? (/^[+-]/.exec(body)?.[0] ?? "") : "";
-    return sign + (zero ? "0" : " ").repeat(size - length) + body.slice(sign.length);
-  });
+  const out = format.replace(
+    /%([-+ 0#]*)(\d+)?(?:\.(\d+))?(.)/gsu,
+    (_, flags: string, width: string | undefined, precision: string | undefined, verb: string) => {
+      if (verb === "%") return "%";
+      if (next >= args.length) return `%!${verb}(MISSING)`;
+      const value = args[next++];
+      const body = formatVerb(verb, value, flags, precision === undefined ? undefined : Number(precision));
+      const size = Number(width ?? 0);
+      const length = [...body].length;
+      if (length >= size) return body;
+      if (flags.includes("-")) return body + " ".repeat(size - length);
+      const zero = flags.includes("0") && typeof value !== "string";
+      const sign = zero ? (/^[+-]/.exec(body)?.[0] ?? "") : "";
+      return sign + (zero ? "0" : " ").repeat(size - length) + body.slice(sign.length);
+    },
+  );
   const extra = args.slice(next).map((value) => `${kindOf(value)}=${nested(value)}`);
   return extra.length === 0 ? out : `${out}%!(EXTRA ${extra.join(", ")})`;
 }
@@ -227,7 +243,13 @@ function formatVerb(verb: string, value: TemplateValue, flags: string, precision
     case "v":
       return typeof value === "number" || typeof value === "bigint" ? plus(nested(value)) : nested(value);
     case "s":
-      return typeof value === "string" ? (precision === undefined ? value : [...value].slice(0, precision).join("")) : Array.isArray(value) ? nested(value) : wrong();
+      return typeof value === "string"
+        ? precision === undefined
+          ? value
+          : [...value].slice(0, precision).join("")
+        : Array.isArray(value)
+          ? nested(value)
+          : wrong();
     case "q":
       return typeof value === "string" ? JSON.stringify(value) : wrong();
     case "t":
@@ -238,7 +260,12 @@ function formatVerb(verb: string, value: TemplateValue, flags: string, precision
       return typeof value === "bigint" ? String.fromCodePoint(Number(value)) : wrong();
     case "x":
     case "X": {
-      const hex = typeof value === "bigint" ? value.toString(16) : typeof value === "string" ? Buffer.from(value).toString("hex") : undefined;
+      const hex =
+        typeof value === "bigint"
+          ? value.toString(16)
+          : typeof value === "string"
+            ? Buffer.from(value).toString("hex")
+            : undefined;
       return hex === undefined ? wrong() : verb === "X" ? hex.toUpperCase() : hex;
     }
     case "b":
@@ -248,9 +275,13 @@ function formatVerb(verb: string, value: TemplateValue, flags: string, precision
     case "F":
       return typeof value === "number" ? plus(value.toFixed(precision ?? 6)) : wrong();
     case "e":
-      return typeof value === "number" ? plus(value.toExponential(precision ?? 6).replace(/e([+-])(\d)$/, "e$10$2")) : wrong();
+      return typeof value === "number"
+        ? plus(value.toExponential(precision ?? 6).replace(/e([+-])(\d)$/, "e$10$2"))
+        : wrong();
     case "g":
-      return typeof value === "number" ? plus(formatFloat(precision === undefined ? value : Number(value.toPrecision(precision || 1)))) : wrong();
+      return typeof value === "number"
+        ? plus(formatFloat(precision === undefined ? value : Number(value.toPrecision(precision || 1))))
+        : wrong();
     default:
       return wrong();
   }
@@ -265,7 +296,10 @@ function sprint(args: readonly TemplateValue[]): string {
 }
 
 function title(value: string): string {
-  return value.replace(/(^|[^\p{L}\p{Nd}_'])(\p{Ll})/gu, (_, before: string, first: string) => before + first.toUpperCase());
+  return value.replace(
+    /(^|[^\p{L}\p{Nd}_'])(\p{Ll})/gu,
+    (_, before: string, first: string) => before + first.toUpperCase(),
+  );
 }
 
 export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map<string, TemplateFunction>([
@@ -294,7 +328,11 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
   typed("println", "a*", (...args) => `${args.map(nested).join(" ")}\n`),
   typed("printf", "sa*", (format, ...args) => sprintf(format, args)),
   typed("html", "a*", (...args) => sprint(args).replace(/[&<>"'\0]/g, (char) => HTML[char]!)),
-  typed("urlquery", "a*", (...args) => encodeURIComponent(sprint(args)).replaceAll("%20", "+").replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)),
+  typed("urlquery", "a*", (...args) =>
+    encodeURIComponent(sprint(args))
+      .replaceAll("%20", "+")
+      .replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`),
+  ),
   // Alloy's own.
   typed("ToLower", "s", (value) => value.toLowerCase()),
   typed("ToUpper", "s", (value) => value.toUpperCase()),
@@ -303,12 +341,16 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
   typed("TrimLeft", "ss", (value, set) => trimSet(value, set, true, false)),
   typed("TrimRight", "ss", (value, set) => trimSet(value, set, false, true)),
   typed("TrimPrefix", "ss", (value, prefix) => (value.startsWith(prefix) ? value.slice(prefix.length) : value)),
-  typed("TrimSuffix", "ss", (value, suffix) => (suffix !== "" && value.endsWith(suffix) ? value.slice(0, -suffix.length) : value)),
+  typed("TrimSuffix", "ss", (value, suffix) =>
+    suffix !== "" && value.endsWith(suffix) ? value.slice(0, -suffix.length) : value,
+  ),
   typed("TrimSpace", "s", (value) => value.trim()),
   typed("Hash", "ss", hash("sha3-256")),
   typed("Sha2Hash", "ss", hash("sha256")),
   typed("regexReplaceAll", "sss", (source, value, replacement) => regex(source).replaceAll(value, replacement)),
-  typed("regexReplaceAllLiteral", "sss", (source, value, replacement) => regex(source).replaceAll(value, replacement.replaceAll("$", "$$$$"))),
+  typed("regexReplaceAllLiteral", "sss", (source, value, replacement) =>
+    regex(source).replaceAll(value, replacement.replaceAll("$", "$$$$")),
+  ),
   // sprig: text.
   typed("upper", "s", (value) => value.toUpperCase()),
   typed("lower", "s", (value) => value.toLowerCase()),
@@ -316,7 +358,9 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
   typed("trim", "s", (value) => value.trim()),
   typed("trimAll", "ss", (set, value) => trimSet(value, set, true, true)),
   typed("trimPrefix", "ss", (prefix, value) => (value.startsWith(prefix) ? value.slice(prefix.length) : value)),
-  typed("trimSuffix", "ss", (suffix, value) => (suffix !== "" && value.endsWith(suffix) ? value.slice(0, -suffix.length) : value)),
+  typed("trimSuffix", "ss", (suffix, value) =>
+    suffix !== "" && value.endsWith(suffix) ? value.slice(0, -suffix.length) : value,
+  ),
   typed("nospace", "s", (value) => value.replace(/\s/g, "")),
   typed("contains", "ss", (part, value) => value.includes(part)),
   typed("hasPrefix", "ss", (part, value) => value.startsWith(part)),
@@ -326,15 +370,30 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
     if (count < 0 || count * value.length > 1_000_000) throw new TemplateError("repeat: the result is too long");
     return value.repeat(count);
   }),
-  typed("substr", "iis", (start, end, value) => sliced(value, [BigInt(Math.max(0, start)), BigInt(end < 0 || end > Buffer.byteLength(value) ? Buffer.byteLength(value) : end)])),
+  typed("substr", "iis", (start, end, value) => substring(value, start, end)),
   typed("trunc", "is", (count, value) => {
     const bytes = Buffer.from(value);
     if (count < 0 && bytes.length + count > 0) return bytes.toString("utf8", bytes.length + count);
     return count >= 0 && bytes.length > count ? bytes.toString("utf8", 0, count) : value;
   }),
-  typed("quote", "a*", (...args) => args.filter((each) => each !== undefined).map((each) => JSON.stringify(text(each))).join(" ")),
-  typed("squote", "a*", (...args) => args.filter((each) => each !== undefined).map((each) => `'${text(each)}'`).join(" ")),
-  typed("cat", "a*", (...args) => args.filter((each) => each !== undefined).map(text).join(" ")),
+  typed("quote", "a*", (...args) =>
+    args
+      .filter((each) => each !== undefined)
+      .map((each) => JSON.stringify(text(each)))
+      .join(" "),
+  ),
+  typed("squote", "a*", (...args) =>
+    args
+      .filter((each) => each !== undefined)
+      .map((each) => `'${text(each)}'`)
+      .join(" "),
+  ),
+  typed("cat", "a*", (...args) =>
+    args
+      .filter((each) => each !== undefined)
+      .map(text)
+      .join(" "),
+  ),
   typed("indent", "is", (count, value) => " ".repeat(count) + value.replaceAll("\n", `\n${" ".repeat(count)}`)),
   typed("splitList", "ss", (separator, value) => value.split(separator)),
   typed("split", "ss", (separator, value) => new Map(value.split(separator).map((part, i) => [`_${i}`, part]))),
@@ -356,21 +415,54 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
   typed("int64", "a", toInteger),
   typed("float64", "a", toFloat),
   typed("atoi", "s", (value) => (/^[+-]?\d+$/.test(value) ? toInteger(value) : 0n)),
-  typed("add", "a*", integers((a, b) => a + b)),
+  typed(
+    "add",
+    "a*",
+    integers((a, b) => a + b),
+  ),
   typed("add1", "a", (value) => toInteger(value) + 1n),
-  typed("sub", "aa", integers((a, b) => a - b)),
-  typed("mul", "aa*", integers((a, b) => a * b)),
-  typed("div", "aa", divisor((a, b) => a / b)),
-  typed("mod", "aa", divisor((a, b) => a % b)),
-  typed("max", "aa*", integers((a, b) => (a > b ? a : b))),
-  typed("min", "aa*", integers((a, b) => (a < b ? a : b))),
+  typed(
+    "sub",
+    "aa",
+    integers((a, b) => a - b),
+  ),
+  typed(
+    "mul",
+    "aa*",
+    integers((a, b) => a * b),
+  ),
+  typed(
+    "div",
+    "aa",
+    divisor((a, b) => a / b),
+  ),
+  typed(
+    "mod",
+    "aa",
+    divisor((a, b) => a % b),
+  ),
+  typed(
+    "max",
+    "aa*",
+    integers((a, b) => (a > b ? a : b)),
+  ),
+  typed(
+    "min",
+    "aa*",
+    integers((a, b) => (a < b ? a : b)),
+  ),
   typed("floor", "a", (value) => Math.floor(toFloat(value))),
   typed("ceil", "a", (value) => Math.ceil(toFloat(value))),
   typed("round", "ai", (value, digits) => Math.round(toFloat(value) * 10 ** digits) / 10 ** digits),
   typed("list", "a*", (...args) => args),
   typed("first", "a", (value) => list(value)[0]),
   typed("last", "a", (value) => list(value).at(-1)),
-  typed("dict", "a*", (...args) => new Map(Array.from({ length: Math.ceil(args.length / 2) }, (_, i) => [text(args[2 * i]), args[2 * i + 1] ?? ""]))),
+  typed(
+    "dict",
+    "a*",
+    (...args) =>
+      new Map(Array.from({ length: Math.ceil(args.length / 2) }, (_, i) => [text(args[2 * i]), args[2 * i + 1] ?? ""])),
+  ),
   typed("get", "as", (value, key) => (value instanceof Map ? (value.get(key) ?? "") : "")),
   typed("hasKey", "as", (value, key) => value instanceof Map && value.has(key)),
   typed("toJson", "a", (value) => marshalJson(toJson(value))),

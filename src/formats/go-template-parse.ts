@@ -7,7 +7,14 @@ export class TemplateError extends Error {
 }
 
 /** What templates compute with: integers are bigints, floats are numbers. */
-export type TemplateValue = undefined | string | number | bigint | boolean | TemplateValue[] | Map<string, TemplateValue>;
+export type TemplateValue =
+  | undefined
+  | string
+  | number
+  | bigint
+  | boolean
+  | TemplateValue[]
+  | Map<string, TemplateValue>;
 
 export type Operand =
   | { readonly kind: "literal"; readonly value: TemplateValue }
@@ -110,13 +117,20 @@ const INSIDE: readonly (readonly [RegExp, Token["kind"]])[] = [
   [/^(?::=|=|\||\(|\)|,|\.(?!\d))/, "symbol"],
 ];
 
-function tokenizeInside(rest: string, push: (kind: Token["kind"], text: string, value?: TemplateValue) => void, line: number) {
+function tokenizeInside(
+  rest: string,
+  push: (kind: Token["kind"], text: string, value?: TemplateValue) => void,
+  line: number,
+) {
   const quoted = /^(?:"(?:[^"\\\n]|\\.)*"|`[^`]*`|'(?:[^'\\\n]|\\.)+')/.exec(rest)?.[0];
   if (quoted !== undefined) {
     push("literal", quoted, unquoteLiteral(quoted, line));
     return quoted.length;
   }
-  const number = /^[+-]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\p{L}\d_])/u.exec(rest)?.[0];
+  const number =
+    /^[+-]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\p{L}\d_])/u.exec(
+      rest,
+    )?.[0];
   if (number !== undefined) {
     const digits = number.replaceAll("_", "");
     const isInteger = /^[+-]?(?:0[xXoObB][0-9a-fA-F]+|\d+)$/.test(digits);
@@ -357,11 +371,13 @@ class Parser {
   #name(context: string): string {
     this.#space();
     const token = this.#tokens[this.#at++]!;
-    if (token.kind !== "literal" || typeof token.value !== "string") this.#fail(`unexpected ${token.text} in ${context}`);
+    if (token.kind !== "literal" || typeof token.value !== "string")
+      this.#fail(`unexpected ${token.text} in ${context}`);
     return token.value as string;
   }
   #checkVariables(names: readonly string[]): void {
-    for (const name of names) if (!this.#variables.includes(name)) this.#fail(`undefined variable ${JSON.stringify(name)}`);
+    for (const name of names)
+      if (!this.#variables.includes(name)) this.#fail(`undefined variable ${JSON.stringify(name)}`);
   }
   #peek(kind: Token["kind"], text?: string): boolean {
     const token = this.#tokens[this.#at]!;

@@ -1,13 +1,13 @@
+import { compareValues, formatValue, TEMPLATE_FUNCTIONS, truth } from "./go-template-functions.ts";
 import {
   type Operand,
   type ParsedTemplate,
-  parseTemplate,
   type Pipeline,
+  parseTemplate,
   TemplateError,
   type TemplateNode,
   type TemplateValue,
 } from "./go-template-parse.ts";
-import { compareValues, formatValue, TEMPLATE_FUNCTIONS, truth } from "./go-template-functions.ts";
 
 export { TemplateError, type TemplateValue } from "./go-template-parse.ts";
 
@@ -88,14 +88,18 @@ class Execution {
 
   #control(node: Extract<TemplateNode, { kind: "if" | "with" | "range" }>, dot: TemplateValue): void {
     const value = this.#pipeline(node.pipeline, dot);
-    if (node.kind === "range") return this.#range(node, value, dot);
-    if (truth(value)) this.#nodes(node.body, node.kind === "with" ? value : dot);
+    if (node.kind === "range") this.#range(node, value, dot);
+    else if (truth(value)) this.#nodes(node.body, node.kind === "with" ? value : dot);
     else this.#nodes(node.otherwise, dot);
   }
 
-  #range(node: Extract<TemplateNode, { kind: "if" | "with" | "range" }>, value: TemplateValue, dot: TemplateValue): void {
+  #range(
+    node: Extract<TemplateNode, { kind: "if" | "with" | "range" }>,
+    value: TemplateValue,
+    dot: TemplateValue,
+  ): void {
     const items = rangeItems(value);
-    if (items.length === 0) return this.#nodes(node.otherwise, dot);
+    if (items.length === 0) this.#nodes(node.otherwise, dot);
     const { variables } = node.pipeline;
     for (const [key, item] of items) {
       try {
@@ -135,6 +139,7 @@ class Execution {
   #command(command: readonly Operand[], dot: TemplateValue, piped: boolean, last: TemplateValue): TemplateValue {
     this.#step();
     const [first, ...rest] = command as [Operand, ...Operand[]];
+    if (first.kind === "literal" && first.value === undefined) throw new TemplateError("nil is not a command");
     if (first.kind !== "function") {
       if (rest.length > 0 || piped) throw new TemplateError("can't give argument to non-function");
       return this.#operand(first, dot);
@@ -179,7 +184,7 @@ class Execution {
       const found = value.get(name);
       return found === undefined && !value.has(name) && value === this.#data && this.#missing === "empty" ? "" : found;
     }
-    if (value === undefined) throw new TemplateError(`nil data; no entry for key ${JSON.stringify(name)}`);
+    if (value === undefined) return undefined;
     throw new TemplateError(`can't evaluate field ${name} in a value that is no map`);
   }
 

@@ -159,7 +159,9 @@ export class ScrapeLoop {
         bodyBytes = page.size;
         if (page.size > 0) this.#pageBytes = page.size;
         if (page.length > 0) {
-          ({ batch, result } = this.#series.page(page.buffer, page.length, syntax(), now, batches));
+          const kind = syntax();
+          const length = kind === "protobuf" ? page.size : page.length; // without the newline added to text
+          ({ batch, result } = this.#series.page(page.buffer, length, kind, now, batches));
           error = result.error;
         }
         buffers.give(page.buffer);

@@ -17,10 +17,10 @@ const MAX_PROFILE_SECONDS = 300;
 export function createApi(agent: Agent): HttpHandler {
   const prefix = agent.options.uiPathPrefix.replace(/\/+$/, "");
   return async (request, signal) => {
-    const span = agent.tracing.start(`${request.method} ${request.path}`, {
-      "http.request.method": request.method,
-      "url.path": request.path,
-    });
+    // What the page asks every few seconds would drown the traces that somebody wants to see.
+    if (isPolled(request.path)) return route(request, signal);
+    const attributes = { "http.request.method": request.method, "url.path": request.path };
+    const span = agent.tracing.start(`${request.method} ${request.path}`, attributes);
     try {
       const response = await route(request, signal);
       span.end(response.status >= 500 ? new Error(`status ${response.status}`) : undefined);
@@ -45,6 +45,10 @@ export function createApi(agent: Agent): HttpHandler {
     if (own.startsWith("/api/v0/web/")) return webApi(agent, own.slice("/api/v0/web".length), request, signal);
     return agent.page(own === "" ? "/" : own);
   }
+}
+
+function isPolled(path: string): boolean {
+  return path.includes("/api/v0/web/") || path.startsWith(`${COMPONENT_PREFIX}invar.viewer.`) || path === "/-/ready";
 }
 
 function metrics(agent: Agent, request: HttpRequest): HttpResponse {

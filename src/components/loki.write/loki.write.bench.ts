@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { Labels } from "#base/labels";
-import { uncompress } from "#formats/snappy";
 import { countPushEntries } from "#formats/loki-push";
+import { uncompress } from "#formats/snappy";
 import type { LogBatch } from "#pipeline/batch";
 import { logBatch } from "#pipeline/log-batch";
 import { startComponent } from "#pipeline/testing";
@@ -37,7 +37,10 @@ async function main(): Promise<void> {
   const port = await new Promise<number>((resolve) => worker.once("message", resolve));
   const line = (i: number) =>
     `{"ts":"2026-11-20T00:00:00Z","level":"info","service":"svc-${i % 23}","msg":"handled request path=/api/v1/users/${i} status=${200 + (i % 5) * 75}","dur_ms":${(i % 997) / 10},"trace_id":"${(i * 7919).toString(16).padStart(32, "0")}"}`;
-  const one = Labels.from([["job", "bench"], ["filename", "/var/log/app.log"]]);
+  const one = Labels.from([
+    ["job", "bench"],
+    ["filename", "/var/log/app.log"],
+  ]);
   const many = Array.from({ length: 92 }, (_, i) => one.with("stream", String(i)));
   for (const [name, labels] of [
     ["one stream", () => one],
@@ -49,7 +52,13 @@ async function main(): Promise<void> {
       `endpoint {\n url = "http://127.0.0.1:${port}/loki/api/v1/push"\n batch_wait = "50ms"\n}`,
     );
     const batches: LogBatch[] = Array.from({ length: 16 }, (_, k) =>
-      logBatch(Array.from({ length: BATCH }, (_, i) => ({ labels: labels(k * BATCH + i), line: line(k * BATCH + i), ms: 1.7e12 + i }))),
+      logBatch(
+        Array.from({ length: BATCH }, (_, i) => ({
+          labels: labels(k * BATCH + i),
+          line: line(k * BATCH + i),
+          ms: 1.7e12 + i,
+        })),
+      ),
     );
     const { signal } = new AbortController();
     const count = async () => Number(await (await fetch(`http://127.0.0.1:${port}/count`)).text());

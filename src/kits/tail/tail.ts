@@ -166,7 +166,7 @@ export class Tail {
     if (this.current === undefined) {
       if (!(await this.#open(slot))) return this.#rest();
       if (this.draining) return true;
-    } else if (rested && !(await this.#look())) {
+    } else if ((rested || this.current.offset >= this.current.size) && !(await this.#look())) {
       return this.#rest();
     }
     // A look may have found that the name went to another file.
@@ -181,7 +181,7 @@ export class Tail {
     return (await this.#look()) || this.#rest();
   }
 
-  /** After a rest the file is looked at before it is read, since it may have become another one. */
+  /** After a rest, and at the known end, the file is looked at before it is read, since it may have been rewritten. */
   #rest(): false {
     this.#rested = true;
     return false;

@@ -1,6 +1,7 @@
+import type { Regex } from "#base/regex";
 import { TemplateError } from "#formats/go-template";
 import { type Infer, s } from "#lang/schema";
-import { type Stage, type StageContext } from "../stage.ts";
+import type { Stage, StageContext } from "../stage.ts";
 import { sourceReader } from "./source.ts";
 import { compileTemplate, templateData, templateProblem } from "./template.ts";
 
@@ -11,7 +12,11 @@ export const replaceBody = s
     replace: s.string().default("").doc("Go template of the replacement; `.Value` is what the group matched."),
   })
   .rule("expression", (args) => args.expression.source !== "", "must not be empty")
-  .rule("replace", (args) => templateProblem(args.replace) === undefined, (args) => templateProblem(args.replace)!)
+  .rule(
+    "replace",
+    (args) => templateProblem(args.replace) === undefined,
+    (args) => templateProblem(args.replace)!,
+  )
   .doc("Replaces what the groups of a regular expression match.");
 
 /**
@@ -59,8 +64,7 @@ export function buildReplace(args: Infer<typeof replaceBody>, context: StageCont
             }
             replaced.set(captured, replacement);
           }
-          const next: number = match[1]! > match[0]! ? match[1]! : match[1]! + 1;
-          match = next > text.length ? null : expression.matchRange(text, next);
+          match = nextMatch(expression, text, match);
         }
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
@@ -78,4 +82,13 @@ export function buildReplace(args: Infer<typeof replaceBody>, context: StageCont
       return true;
     },
   };
+}
+
+/** The next match behind one; as in Go, an empty one right behind a match does not count. */
+function nextMatch(expression: Regex, text: string, match: ArrayLike<number>): ArrayLike<number> | null {
+  const end = match[1]!;
+  const from = end > match[0]! ? end : end + 1;
+  const next = from > text.length ? null : expression.matchRange(text, from);
+  if (next === null || next[1]! > next[0]! || next[0] !== end) return next;
+  return end + 1 > text.length ? null : expression.matchRange(text, end + 1);
 }

@@ -235,10 +235,7 @@ test("metrics: bad configurations", async () => {
 });
 
 test("stages that are not there yet say so", async () => {
-  for (const config of [
-    'stage.geoip {\n db = "x"\n source = "y"\n}',
-    "stage.windowsevent { }",
-  ]) {
+  for (const config of ['stage.geoip {\n db = "x"\n source = "y"\n}', "stage.windowsevent { }"]) {
     await assert.rejects(runStages(config, []), /not supported/);
   }
 });

@@ -8,7 +8,11 @@ export const templateBody = s
     source: s.string().nonEmpty().doc("Extracted value to set; it is made if it is not there."),
     template: s.string().doc("Go template over the extracted values; `.Value` is the source, `.Entry` the line."),
   })
-  .rule("template", (args) => templateProblem(args.template) === undefined, (args) => templateProblem(args.template)!)
+  .rule(
+    "template",
+    (args) => templateProblem(args.template) === undefined,
+    (args) => templateProblem(args.template)!,
+  )
   .doc("Sets an extracted value from a template.");
 
 /** Why a template cannot be parsed; undefined if it can. */
