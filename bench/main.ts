@@ -9,7 +9,7 @@ const SCENARIOS: readonly Scenario[] = [...idleScenarios, ...logScenarios, ...me
 
 const OWN: AgentCommand = {
   name: "invar",
-  command: `"${process.execPath}" src/app/main.ts run --server.http.listen-addr={listen} --storage.path={storage} {config}`,
+  command: `"${process.execPath}" --max-semi-space-size=16 --initial-old-space-size=96 src/app/main.ts run --server.http.listen-addr={listen} --storage.path={storage} {config}`,
 };
 
 const RELEASE: AgentCommand = {

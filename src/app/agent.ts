@@ -16,6 +16,7 @@ import type { BlockHandler } from "#runtime/environment";
 import type { ChangeReport } from "#runtime/module";
 import type { ComponentRegistry } from "#runtime/registry";
 import { createApi } from "./api/api.ts";
+import { hideSecrets } from "./api/redact.ts";
 import { ApiServer } from "./api-server.ts";
 import { host } from "./host.ts";
 import type { LogOutput } from "./log-output.ts";
@@ -142,7 +143,11 @@ export class Agent {
       this.#instruments.loadSuccessful.set(0);
       this.#instruments.loadFailures.inc();
       const text =
-        error instanceof DiagnosticError ? error.diagnostics.map((each) => each.message).join("; ") : errorText(error);
+        error instanceof DiagnosticError
+          ? hideSecrets(error.diagnostics)
+              .map((each) => each.message)
+              .join("; ")
+          : errorText(error);
       this.log.error("failed to load config", {
         err: text,
         effect: this.controller.loaded ? "the previous configuration stays in force" : "nothing runs",
@@ -159,16 +164,25 @@ export class Agent {
     const watcher = watch(folder, () => {
       timer ??= setTimeout(() => {
         timer = undefined;
-        const { sources } = readConfiguration(configPath);
-        const same =
-          sources.length === this.#sources.length && sources.every((each, i) => each.text === this.#sources[i]!.text);
-        if (!same) void this.reload().catch(() => {}); // logged there
+        if (!this.#isInForce()) void this.reload().catch(() => {}); // logged there
       }, WATCH_SETTLE_MS);
     });
     this.#stack.defer(() => {
       watcher.close();
       if (timer !== undefined) clearTimeout(timer);
     });
+  }
+
+  /** Whether the configuration's files say what is in force. Not so if they cannot be read: the reload then says why. */
+  #isInForce(): boolean {
+    try {
+      const { sources } = readConfiguration(this.options.configPath);
+      return (
+        sources.length === this.#sources.length && sources.every((each, i) => each.text === this.#sources[i]!.text)
+      );
+    } catch {
+      return false;
+    }
   }
 
   /** A file of the page. */

@@ -444,12 +444,12 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
   typed(
     "max",
     "aa*",
-    integers((a, b) => (a > b ? a : b)),
+    integers((a, b) => (a - b > 0n ? a : b)),
   ),
   typed(
     "min",
     "aa*",
-    integers((a, b) => (a < b ? a : b)),
+    integers((a, b) => (a - b < 0n ? a : b)),
   ),
   typed("floor", "a", (value) => Math.floor(toFloat(value))),
   typed("ceil", "a", (value) => Math.ceil(toFloat(value))),

@@ -5,6 +5,7 @@
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { compress as compressSnappy, uncompress as uncompressSnappy } from "#formats/snappy";
+import { readLz4Frames } from "./otelcol-lz4.ts";
 import { isSnappyFramed, readSnappyFrames, writeSnappyFrames } from "./otelcol-snappy-frames.ts";
 
 /** What configurations may name. `""` and `none` are no compression. */
@@ -12,7 +13,7 @@ export const COMPRESSIONS = ["gzip", "zlib", "deflate", "snappy", "zstd", "none"
 export type Compression = (typeof COMPRESSIONS)[number];
 
 /** The content encodings that the receiver can undo. */
-export const DECODINGS = ["", "gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed"] as const;
+export const DECODINGS = ["", "gzip", "zstd", "zlib", "deflate", "snappy", "lz4", "x-snappy-framed"] as const;
 
 /** The body is damaged, or too large once unpacked. */
 export class CompressionError extends Error {
@@ -76,6 +77,7 @@ export function decompressBody(body: Uint8Array, encoding: string, limit: number
     if (encoding === "snappy" || encoding === "x-snappy-framed") {
       return isSnappyFramed(body) ? readSnappyFrames(body, limit) : uncompressSnappy(body, limit);
     }
+    if (encoding === "lz4") return readLz4Frames(body, limit);
     const options = { maxOutputLength: limit };
     const inline = body.length < ASYNC_FROM_BYTES;
     switch (encoding) {

@@ -67,7 +67,7 @@ export function httpServerFields(endpoint: string) {
       .doc("Largest body that is accepted, unpacked; 0 for the default."),
     include_metadata: s.bool().default(false).doc("Keep request headers for later components."),
     compression_algorithms: s
-      .list(s.oneOf([...DECODINGS, "lz4"]))
+      .list(s.oneOf(DECODINGS))
       .default(["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4"])
       .doc("Content encodings that are accepted."),
     keep_alives_enabled: s.bool().default(true).doc("Whether connections serve more than one request."),

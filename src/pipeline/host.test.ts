@@ -213,8 +213,12 @@ test("periodic work starts at its interval, never twice at once, and survives it
     now: () => now,
     monotonic: () => now,
     async sleep(ms, signal) {
-      if (sleeps.length === 4)
-        await new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
+      if (sleeps.length === 4) {
+        await new Promise((_, reject) => {
+          if (signal!.aborted) reject(signal!.reason);
+          signal!.addEventListener("abort", () => reject(signal!.reason));
+        });
+      }
       sleeps.push(ms);
       now += ms;
     },
@@ -261,5 +265,6 @@ test("a deadline ends with its time or with the component, and leaves nothing be
   assert.equal((kept.signal.reason as Error).message, "stopped");
   assert.equal(disposed.signal.aborted, false);
   kept[Symbol.dispose]();
-  assert.equal(deadline(60_000, parent.signal).signal.aborted, true);
+  using late = deadline(60_000, parent.signal);
+  assert.equal(late.signal.aborted, true);
 });

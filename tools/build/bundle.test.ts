@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { bundleExecutable, bundlePackage } from "./bundle.ts";
+import { runInNewContext } from "node:vm";
+import { bundleExecutable, bundlePackage, escapeNonAscii } from "./bundle.ts";
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "invar-bundle-"));
@@ -19,6 +20,7 @@ test("the executable's program is one file that requires Node's modules only, wi
     const modules = await bundleExecutable(process.cwd(), join(folder, "main.cjs"));
     const text = readFileSync(join(folder, "main.cjs"), "utf8");
     assert.deepEqual(readdirSync(folder), ["main.cjs"]);
+    assert.doesNotMatch(text, /[^\0-\x7f]/);
     assert.ok(modules.some((path) => path.includes("node_modules/undici/")));
     assert.match(text, /\["prometheus\.scrape", \(\) => Promise\.resolve\(\)\.then\(\(\) => \(init_/);
     const required = [...text.matchAll(/^(?:let|const|var) \w+ = require\("([^"]+)"\);$/gm)].map((match) => match[1]!);
@@ -42,4 +44,11 @@ test("the npm package keeps components in files of their own and chooses the reg
     assert.match(main.split("\n").find((line) => line.startsWith("import "))!, /"\.\/regex-engines\.js"/);
     assert.doesNotMatch(main, /from "\.\/prometheus\.scrape\.js"/);
   });
+});
+
+test("escaped literals mean the same", () => {
+  const code = '["…µ😀", `→${1}`, /[€-₿]😀/u.test("₤😀")]';
+  const escaped = escapeNonAscii(code);
+  assert.doesNotMatch(escaped, /[^\0-\x7f]/);
+  assert.deepEqual(runInNewContext(escaped), runInNewContext(code));
 });

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { type OutputChunk, type RolldownLog, rolldown } from "rolldown";
 
 /**
@@ -16,10 +17,19 @@ function refuse(log: RolldownLog): void {
  */
 export async function bundleExecutable(root: string, file: string): Promise<readonly string[]> {
   const bundle = await rolldown({ cwd: root, input: "src/app/main.ts", platform: "node", onwarn: refuse });
-  const { output } = await bundle.write({ file, format: "cjs", codeSplitting: false, comments: false });
+  const { output } = await bundle.generate({ format: "cjs", codeSplitting: false, comments: false });
   await bundle.close();
   if (output.length !== 1) throw new Error(`expected one file, got ${output.map((each) => each.fileName).join(", ")}`);
+  writeFileSync(file, escapeNonAscii(output[0].code));
   return output[0].moduleIds;
+}
+
+/**
+ * The same program in ASCII. V8 keeps the source text, in two bytes a character as soon as one of them is not Latin-1:
+ * some dozen ellipses would cost 3 MB of memory. After the comments are gone, such characters stand in literals only.
+ */
+export function escapeNonAscii(code: string): string {
+  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Agent } from "../agent.ts";
 import { cpuProfile, heapProfile } from "../profiling/profiler.ts";
 import { findComponent, flowJson, listComponents } from "./components.ts";
 import { liveDebugging } from "./live-debugging.ts";
+import { hideSecrets } from "./redact.ts";
 import { supportBundle } from "./support-bundle.ts";
 
 const COMPONENT_PREFIX = "/api/v0/component/";
@@ -71,7 +72,9 @@ async function reload(agent: Agent, request: HttpRequest): Promise<HttpResponse>
   } catch (error) {
     return text(
       400,
-      error instanceof DiagnosticError ? renderDiagnostics(error.diagnostics, { color: false }) : errorText(error),
+      error instanceof DiagnosticError
+        ? renderDiagnostics(hideSecrets(error.diagnostics), { color: false })
+        : errorText(error),
     );
   }
 }

@@ -1,9 +1,10 @@
 import { blockName } from "#lang/ast";
 import { isObjectValue, type Value } from "#lang/value";
+import { ArgumentNode } from "#runtime/block-nodes";
 import { ComponentNode } from "#runtime/component-node";
 import { type Controller, innerModules, type ListedNode } from "#runtime/controller";
 import { type AlloyJsonStatement, alloyJsonBody, alloyJsonDebug } from "./alloy-json.ts";
-import { redactSpan } from "./redact.ts";
+import { hideNamed, isSecretName, redactSpan } from "./redact.ts";
 
 /** One node in the form of Alloy's web API, with this agent's additions under `flow`. */
 export interface ComponentJson {
@@ -76,6 +77,7 @@ function componentJson({ node, module }: ListedNode, full: boolean): ComponentJs
   const { health } = node;
   const modules = innerModules(node).map((inner) => inner.environment.moduleId);
   const component = node instanceof ComponentNode ? node : undefined;
+  const isSecretArgument = node instanceof ArgumentNode && isSecretName(node.label);
   return {
     name: blockName(block),
     type: "block",
@@ -91,8 +93,8 @@ function componentJson({ node, module }: ListedNode, full: boolean): ComponentJs
     original: redactSpan(block.span, block.body),
     ...(full
       ? {
-          arguments: alloyJsonBody(component?.argumentValues),
-          exports: alloyJsonBody(node.exports),
+          arguments: alloyJsonBody(hideNamed(component?.argumentValues ?? null)),
+          exports: alloyJsonBody(hideNamed(node.exports ?? null, isSecretArgument)),
           debugInfo: alloyJsonDebug(component?.host?.instance.debugInfo?.()),
         }
       : {}),

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { isSecretName, redactFile } from "./redact.ts";
+import { parseFile } from "#lang/parser";
+import { renderDiagnostics } from "#lang/render";
+import { hideNamed, hideSecrets, isSecretName, redactFile } from "./redact.ts";
 
 const redact = (text: string) => redactFile({ name: "a.alloy", text });
 
@@ -71,4 +73,48 @@ test("every attribute that the catalogue types as secret is known by its name", 
     [...names].filter((name) => !isSecretName(name)),
     [],
   );
+});
+
+test("problems keep their places while the secrets around them are hidden", () => {
+  const text = `a.b "c" {
+  url      = "http://me:hunter2@host/"
+  password = "hunter2"
+  broken   = 
+  token    = "hunter2
+}
+`;
+  const { diagnostics } = parseFile({ name: "a.alloy", text });
+  assert.ok(diagnostics.length > 0);
+  const plain = renderDiagnostics(diagnostics, { color: false });
+  const hidden = renderDiagnostics(hideSecrets(diagnostics), { color: false });
+  assert.match(plain, /hunter2/);
+  assert.doesNotMatch(hidden, /hunter2/);
+  const shape = (shown: string) => shown.split("\n").filter((line) => /^\s*\||^Error/.test(line));
+  assert.deepEqual(shape(hidden), shape(plain));
+});
+
+test("a message that quotes a secret quotes it no more", () => {
+  const source = { name: "a.alloy", text: 'password = { a = "hunter2" }\n' };
+  const span = { source, start: 11, end: 28 };
+  const [shown] = hideSecrets([
+    { severity: "error", code: "x", message: '{ a = "hunter2" } should be capsule', hint: 'not "hunter2"', span },
+  ]);
+  assert.equal(shown!.message, '{ a = "(secret)" } should be capsule');
+  assert.equal(shown!.hint, 'not "(secret)"');
+});
+
+test("values under secret names are hidden, others only lose passwords in URLs", () => {
+  const value = new Map([
+    ["url", "http://a:hunter2@b/"],
+    ["headers", new Map([["X", "hunter2"]])],
+    ["deep", [new Map([["api_token", "hunter2"]])]],
+    ["name", "visible"],
+  ] as const);
+  const shown = hideNamed(value as never) as Map<string, unknown>;
+  assert.doesNotMatch(
+    JSON.stringify([...shown].map(([key, each]) => [key, each instanceof Map ? [...each] : each])),
+    /hunter2/,
+  );
+  assert.equal(shown.get("name"), "visible");
+  assert.equal(shown.get("url"), "http://(secret)@b/");
 });

@@ -1,5 +1,7 @@
-import type { Body, Expression, Span, Statement } from "#lang/ast";
+import type { Body, Expression, Source, Span, Statement } from "#lang/ast";
+import type { Diagnostic } from "#lang/diagnostic";
 import { parseFile } from "#lang/parser";
+import { isObjectValue, Secret, type Value } from "#lang/value";
 
 /**
  * Configuration text as it may be shown: strings in attributes and object fields that hold secrets become `"(secret)"`,
@@ -33,6 +35,8 @@ const SECRET_NAMES = new Set([
 const SECRET_WORDS =
   /(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key|authorization|salt)$/i;
 
+const USER_INFO = /\/\/[^/@\s"`]*:[^/@\s"`]*@/g;
+
 export function isSecretName(name: string): boolean {
   return SECRET_NAMES.has(name) || SECRET_WORDS.test(name);
 }
@@ -58,12 +62,83 @@ export function redactSpan(span: Span, body: Body): string {
 
 /** `scheme://user:password@host` without user and password. */
 export function withoutUserInfo(text: string): string {
-  return text.replace(/\/\/[^/@\s"`]*:[^/@\s"`]*@/g, "//(secret)@");
+  return text.replace(USER_INFO, "//(secret)@");
+}
+
+/** Values as the API shows them: what is named like a secret, headers, and passwords inside of URLs are hidden. */
+export function hideNamed(value: Value, isSecret = false): Value {
+  if (typeof value === "string") return isSecret ? new Secret(value) : withoutUserInfo(value);
+  if (Array.isArray(value)) return value.map((each) => hideNamed(each, isSecret));
+  if (value === null || typeof value !== "object" || !isObjectValue(value)) return value;
+  const shown = new Map<string, Value>();
+  for (const [name, field] of value)
+    shown.set(name, hideNamed(field as Value, isSecret || name === "headers" || SECRET_WORDS.test(name)));
+  return shown;
+}
+
+/** Problems as they may be logged and sent: with the secrets of the quoted text hidden, and all else in its place. */
+export function hideSecrets(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const masks = new Map<Source, { readonly source: Source; readonly hidden: readonly string[] }>();
+  const maskOf = (source: Source) => {
+    let mask = masks.get(source);
+    if (mask === undefined) masks.set(source, (mask = masked(source)));
+    return mask;
+  };
+  return diagnostics.map((diagnostic) => {
+    if (diagnostic.span === undefined) return diagnostic;
+    const { source, hidden } = maskOf(diagnostic.span.source);
+    const clean = (text: string) =>
+      withoutUserInfo(hidden.reduce((rest, each) => rest.replaceAll(each, '"(secret)"'), text));
+    const { message, why, hint, related, span } = diagnostic;
+    return {
+      ...diagnostic,
+      message: clean(message),
+      span: { ...span, source },
+      ...(why === undefined ? {} : { why: clean(why) }),
+      ...(hint === undefined ? {} : { hint: clean(hint) }),
+      ...(related === undefined
+        ? {}
+        : {
+            related: related.map((each) => ({
+              ...each,
+              span: { ...each.span, source: maskOf(each.span.source).source },
+            })),
+          }),
+    };
+  });
+}
+
+/** A value on the same line as its name, for texts that have too many errors to be parsed. */
+const NAMED_STRING = /([A-Za-z_]\w*)"?\s*=\s*("(?:[^"\\\n]|\\.)*"?|`[^`]*`?)/g;
+
+/** A source of the same length in which secrets are asterisks, so that places in it stay where they are. */
+function masked({ name, text }: Source): { readonly source: Source; readonly hidden: readonly string[] } {
+  const ranges = parseFile({ name, text }).file.body.flatMap(hiddenIn);
+  const hidden = new Set(ranges.map(({ start, end }) => text.slice(start, end)));
+  const stars = (part: string) => part.replace(/[^\n]/g, "*");
+  let out = "";
+  let at = 0;
+  for (const { start, end } of ranges) {
+    out += text.slice(at, start) + stars(text.slice(start, end));
+    at = end;
+  }
+  out += text.slice(at);
+  out = out.replace(NAMED_STRING, (whole: string, key: string, value: string) => {
+    if (!isSecretName(key)) return whole;
+    hidden.add(value);
+    return whole.slice(0, -value.length) + stars(value);
+  });
+  out = out.replace(USER_INFO, (whole) => `//${stars(whole.slice(3))}@`);
+  return { source: { name, text: out }, hidden: [...hidden].filter((each) => each.length > 2) };
 }
 
 function hiddenIn(statement: Statement): Span[] {
-  if (statement.kind === "block") return statement.body.flatMap(hiddenIn);
-  return stringsIn(statement.value, isSecretName(statement.name.name));
+  if (statement.kind === "attribute") return stringsIn(statement.value, isSecretName(statement.name.name));
+  // `argument "password" { default = … }`
+  const isSecret = statement.name[0]?.name === "argument" && isSecretName(statement.label?.text ?? "");
+  return statement.body.flatMap((each) =>
+    isSecret && each.kind === "attribute" ? stringsIn(each.value, true) : hiddenIn(each),
+  );
 }
 
 /** The string literals to hide, in the order of the text. */

@@ -4,6 +4,7 @@ import { DiagnosticError } from "#lang/diagnostic";
 import { renderDiagnostics } from "#lang/render";
 import type { Stability } from "#pipeline/component";
 import { Agent } from "../agent.ts";
+import { hideSecrets } from "../api/redact.ts";
 import { splitAddress } from "../api-server.ts";
 import { type Command, EXIT, wantsColor } from "../cli.ts";
 import { type ParsedCommandLine, UsageError } from "../command-line.ts";
@@ -30,7 +31,8 @@ export const run: Command = {
       await agent.server.listen();
     } catch (error) {
       const color = wantsColor();
-      if (error instanceof DiagnosticError) terminal.error(renderDiagnostics(error.diagnostics, { color }));
+      if (error instanceof DiagnosticError)
+        terminal.error(renderDiagnostics(hideSecrets(error.diagnostics), { color }));
       else terminal.error(`Error: ${errorText(error)}\n`);
       terminal.error("Error: could not perform the initial load successfully\n");
       await agent.stop();

@@ -130,7 +130,7 @@ export class FileSource {
       const pause = new AbortController();
       this.#wakeResolver = () => pause.abort();
       const { file_match } = this.#arguments;
-      await follower.setTargets(await this.#targets());
+      await follower.setTargets(await this.#targets(follower));
       using _ = forward([signal], pause);
       if (pause.signal.aborted) continue;
       if (file_match.enabled) await this.#ctx.clock.sleep(file_match.sync_period, pause.signal).catch(() => {});
@@ -138,7 +138,7 @@ export class FileSource {
     }
   }
 
-  async #targets(): Promise<TailTarget[]> {
+  async #targets(follower: Tailer | CompressedFiles): Promise<TailTarget[]> {
     const { targets, file_match } = this.#arguments;
     const files: TailTarget[] = [];
     const problems: string[] = [];
@@ -148,6 +148,8 @@ export class FileSource {
       if (file_match.enabled) {
         const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now());
         for (const file of report.files) files.push({ path: file.path, labels });
+        // Age keeps files from being taken up, it does not end those that are followed.
+        for (const old of report.tooOld) if (follower.follows({ path: old, labels })) files.push({ path: old, labels });
         problems.push(...report.failures);
         if (report.files.length === 0 && report.failures.length === 0) problems.push(explainNoFiles(report));
       } else if (path === "") {

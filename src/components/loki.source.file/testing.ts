@@ -67,7 +67,7 @@ export async function eventually(
 ): Promise<void> {
   const end = performance.now() + 5_000;
   while (!(await check())) {
-    if (performance.now() > end) throw new Error(`it did not come about: ${String(what())}`);
+    if (performance.now() > end) throw new Error(`it did not come about: ${String(await what())}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,14 +1,13 @@
 import { appendFile } from "node:fs/promises";
 import type { Clock } from "#base/clock";
-import type { OtlpKind } from "#formats/otlp";
-import { decodeRequest, type OtlpObject } from "#formats/otlp-decode";
+import { OtlpIndex } from "#formats/otlp";
+import { decodeRequest } from "#formats/otlp-decode";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol-schema";
 import { s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import { detailedText } from "./detailed-text.ts";
 import { normalText } from "./normal-text.ts";
-import { list } from "./values.ts";
 
 const args = s.object({
   verbosity: s
@@ -44,10 +43,11 @@ export default defineComponent({
       written = written.then(() => append(output_paths, line)).catch((error) => ctx.flow.degraded(String(error)));
     };
     const consume = (batch: OtlpBatch) => {
-      const request = decodeRequest(batch.kind, batch.parts);
-      write(...summary(batch.kind, request, batch.items));
-      if (verbosity === "normal") write(normalText(batch.kind, request), {});
-      if (verbosity === "detailed") write(detailedText(batch.kind, request), {});
+      write(...summary(batch));
+      if (verbosity !== "basic") {
+        const request = decodeRequest(batch.kind, batch.parts);
+        write(verbosity === "normal" ? normalText(batch.kind, request) : detailedText(batch.kind, request), {});
+      }
       batch.acknowledgement.release();
       ctx.flow.ok();
     };
@@ -56,13 +56,21 @@ export default defineComponent({
   },
 });
 
-function summary(kind: OtlpKind, request: OtlpObject, items: number): [string, Record<string, number>] {
-  if (kind === "traces") return ["Traces", { "resource spans": list(request, "resourceSpans").length, spans: items }];
-  if (kind === "logs") return ["Logs", { "resource logs": list(request, "resourceLogs").length, "log records": items }];
-  const resources = list(request, "resourceMetrics");
-  const scopes = resources.flatMap((each) => list(each, "scopeMetrics"));
-  const metrics = scopes.reduce((sum, each) => sum + list(each, "metrics").length, 0);
-  return ["Metrics", { "resource metrics": resources.length, metrics, "data points": items }];
+const index = new OtlpIndex();
+
+/** What a batch holds, without decoding it. */
+function summary({ kind, parts, items }: OtlpBatch): [string, Record<string, number>] {
+  let resources = 0;
+  let entries = 0;
+  for (const part of parts) {
+    index.read(kind, part);
+    resources += index.resources;
+    entries += index.entries;
+  }
+  index.clear();
+  if (kind === "traces") return ["Traces", { "resource spans": resources, spans: items }];
+  if (kind === "logs") return ["Logs", { "resource logs": resources, "log records": items }];
+  return ["Metrics", { "resource metrics": resources, metrics: entries, "data points": items }];
 }
 
 async function append(paths: readonly string[], text: string): Promise<void> {

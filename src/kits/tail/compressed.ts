@@ -78,6 +78,10 @@ export class CompressedFiles {
     return count;
   }
 
+  follows(target: TailTarget): boolean {
+    return this.#files.has(`${target.path}\0${target.labels}`);
+  }
+
   /** Positions of files that are no longer wanted stay, so that they are not read again if they come back. */
   async setTargets(targets: Iterable<TailTarget>): Promise<void> {
     const wanted = new Map<string, TailTarget>();

@@ -193,10 +193,12 @@ export class OpenFile {
   /** Goes on in a line that is longer than a chunk. */
   async #readLong(slot: ReadSlot, from: number, count: number, flush: boolean): Promise<boolean> {
     const first = this.#firstLineEnd(slot.buffer, count, from);
-    const last = first > 0 ? from + first : count === 0 && flush ? from : undefined;
-    if (last === undefined && from + count - this.offset < MAX_LINE_BYTES) {
-      this.#scanned = this.#whole(from + count);
-      return count > 0;
+    const searched = this.#whole(from + count);
+    const stuck = searched === this.#scanned;
+    const last = first > 0 ? from + first : stuck && flush ? from + count : undefined;
+    if (last === undefined && searched - this.offset < MAX_LINE_BYTES) {
+      this.#scanned = searched;
+      return !stuck;
     }
     const end = Math.min(last ?? Infinity, this.offset + MAX_LINE_BYTES);
     if (end === this.offset) return false;

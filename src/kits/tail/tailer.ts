@@ -81,6 +81,10 @@ export class Tailer {
     return count;
   }
 
+  follows(target: TailTarget): boolean {
+    return this.#tails.has(keyOf(target));
+  }
+
   /** Follows exactly these files from now on. Equal targets count once. */
   async setTargets(targets: Iterable<TailTarget>): Promise<void> {
     const wanted = new Map<string, TailTarget>();

@@ -14,7 +14,8 @@ export interface MatchReport {
   readonly files: readonly { readonly path: string; readonly stats: Stats }[];
   readonly excluded: number;
   readonly directories: number;
-  readonly tooOld: number;
+  /** Files that were not modified for too long. */
+  readonly tooOld: readonly string[];
   /** Sentences about what could not be read. */
   readonly failures: readonly string[];
 }
@@ -44,7 +45,7 @@ export async function matchTarget(target: Labels, ignoreOlderThanMs: number, now
     files: [] as { path: string; stats: Stats }[],
     excluded: 0,
     directories: 0,
-    tooOld: 0,
+    tooOld: [] as string[],
     failures: [] as string[],
   };
   if (pattern === "") {
@@ -74,7 +75,7 @@ export async function matchTarget(target: Labels, ignoreOlderThanMs: number, now
     try {
       const stats = await stat(path);
       if (stats.isDirectory()) report.directories += 1;
-      else if (ignoreOlderThanMs !== 0 && stats.mtimeMs < nowMs - ignoreOlderThanMs) report.tooOld += 1;
+      else if (ignoreOlderThanMs !== 0 && stats.mtimeMs < nowMs - ignoreOlderThanMs) report.tooOld.push(path);
       else report.files.push({ path, stats });
     } catch (error) {
       report.failures.push(explainFailure(path, error as NodeJS.ErrnoException));
@@ -90,7 +91,7 @@ export function explainNoFiles(report: MatchReport): string {
   if (first !== undefined) return `0 files for "${pattern}": ${first}`;
   const left: string[] = [];
   if (report.excluded > 0) left.push(`${report.excluded} excluded by ${EXCLUDE_LABEL}`);
-  if (report.tooOld > 0) left.push(`${report.tooOld} older than \`ignore_older_than\``);
+  if (report.tooOld.length > 0) left.push(`${report.tooOld.length} older than \`ignore_older_than\``);
   if (report.directories > 0) left.push(`${report.directories} directories`);
   if (left.length > 0) return `0 files for "${pattern}": ${left.join(", ")}`;
   for (const base of globFor(pattern).bases) {
