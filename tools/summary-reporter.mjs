@@ -1,16 +1,20 @@
-// A reporter that prints the failures and, in the end, how many tests passed, failed and were skipped.
+// A reporter: a dot for each test, then the failures, then how many tests passed, failed and were skipped.
 
 /** @param {AsyncIterable<{ type: string, data: any }>} source */
 export default async function* summary(source) {
   const failures = [];
   let passed = 0;
   let skipped = 0;
+  let column = 0;
   for await (const { type, data } of source) {
-    if (type === "test:fail" && data.details.type !== "suite" && data.details.error?.failureType !== "subtestsFailed")
+    if (type === "test:fail" && data.details.type !== "suite" && data.details.error?.failureType !== "subtestsFailed") {
       failures.push(data);
-    else if (type === "test:pass" && data.details.type !== "suite") {
+      yield "X";
+    } else if (type === "test:pass" && !ofSuite) {
       if (data.skip !== undefined || data.todo !== undefined) skipped += 1;
       else passed += 1;
+      column += 1;
+      yield column % 100 === 0 ? ".\n" : ".";
     } else if (type === "test:stderr" && process.env.VERBOSE) yield data.message;
   }
   for (const { name, file, line, details } of failures) {

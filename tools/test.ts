@@ -60,12 +60,7 @@ for (const suite of suites) {
   process.stdout.write(`\n${suite.name}: ${runnable.length} files\n`);
   // End-to-end tests start agents and peers, so they run one after the other.
   const concurrency = suite.name === "e2e" ? ["--test-concurrency=1"] : [];
-  const reporter = [
-    "--test-reporter=dot",
-    "--test-reporter-destination=stdout",
-    "--test-reporter=./tools/summary-reporter.mjs",
-    "--test-reporter-destination=stdout",
-  ];
+  const reporter = ["--test-reporter=./tools/summary-reporter.mjs", "--test-reporter-destination=stdout"];
   const result = spawnSync(
     process.execPath,
     ["--test", "--test-timeout=300000", ...concurrency, ...reporter, ...runnable],

@@ -128,7 +128,7 @@ export class Histogram implements Instrument {
         cumulative += this.#counts[i]!;
         into.push({
           name: `${name}_bucket`,
-          labels: [...prefix, "le", formatFloat(this.#bounds[i]!)],
+          labels: [...prefix, "le", formatFloat(this.#bounds[i]!, 1e6)],
           value: cumulative,
         });
       }
@@ -203,14 +203,17 @@ export class MetricRegistry {
   }
 }
 
-/** A number as Go's `strconv.FormatFloat(v, 'g', -1, 64)` with Prometheus's spelling of the infinities. */
-export function formatFloat(value: number): string {
+/**
+ * A number as Go's `%v` prints it, with Prometheus's spelling of the infinities. In labels (`le`), where the very text
+ * counts, Go's clients use `strconv.FormatFloat(v, 'g', -1, 64)`, which has exponents from 1e6 on.
+ */
+export function formatFloat(value: number, exponentFrom = 1e21): string {
   if (Number.isNaN(value)) return "NaN";
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";
   if (Object.is(value, -0)) return "-0";
   const magnitude = Math.abs(value);
-  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e6)) {
+  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= exponentFrom)) {
     const [mantissa, exponent] = value.toExponential().split("e") as [string, string];
     const digits = exponent.slice(1);
     return `${mantissa}e${exponent[0]}${digits.length < 2 ? `0${digits}` : digits}`;

@@ -57,29 +57,54 @@ function readFrame(source: Buffer, start: number, output: Output): number {
 }
 
 function readBlock(source: Buffer, start: number, end: number, output: Output, earliest: number): void {
-  let at = start;
-  const length = (nibble: number, from: Buffer) => {
-    let sum = nibble;
-    if (nibble < 15) return sum;
-    for (let byte = 255; byte === 255; sum += byte) {
-      if (at >= end) throw new Error("a truncated LZ4 sequence");
-      byte = from[at++]!;
-    }
-    return sum;
-  };
-  while (at < end) {
-    const token = source[at++]!;
-    const literals = length(token >> 4, source);
-    if (at + literals > end) throw new Error("a truncated LZ4 sequence");
-    output.copyFrom(source, at, at + literals);
-    at += literals;
-    if (at === end) return; // the last sequence has no match
-    if (at + 2 > end) throw new Error("a truncated LZ4 sequence");
-    const distance = source[at]! | (source[at + 1]! << 8);
-    at += 2;
-    if (distance === 0 || distance > output.length - earliest)
+  const cursor = new Cursor(source, start, end);
+  while (cursor.at < end) {
+    const token = source[cursor.at++]!;
+    const literals = cursor.length(token >> 4);
+    const from = cursor.skip(literals);
+    output.copyFrom(source, from, from + literals);
+    if (cursor.at === end) return; // the last sequence has no match
+    const low = cursor.skip(2);
+    const distance = source[low]! | (source[low + 1]! << 8);
+    if (distance === 0 || distance > output.length - earliest) {
       throw new Error("an LZ4 match from before the beginning");
-    output.repeat(distance, length(token & 15, source) + 4);
+    }
+    output.repeat(distance, cursor.length(token & 15) + 4);
+  }
+}
+
+/**
+ * A position in a block. A field rather than a variable that a local function changes: Maglev's on-stack replacement in
+ * Node 26.10 (V8 flag `maglev-osr`) keeps a stale copy of such a variable in a hot loop, and gives wrong results.
+ */
+class Cursor {
+  readonly #source: Buffer;
+  readonly #end: number;
+  at: number;
+
+  constructor(source: Buffer, start: number, end: number) {
+    this.#source = source;
+    this.#end = end;
+    this.at = start;
+  }
+
+  /** A length whose first four bits were in the token. */
+  length(nibble: number): number {
+    if (nibble < 15) return nibble;
+    let sum = nibble;
+    for (;;) {
+      const byte = this.#source[this.skip(1)]!;
+      sum += byte;
+      if (byte !== 255) return sum;
+    }
+  }
+
+  /** Passes over so many bytes; returns where they begin. */
+  skip(count: number): number {
+    const from = this.at;
+    if (count > this.#end - from) throw new Error("a truncated LZ4 sequence");
+    this.at = from + count;
+    return from;
   }
 }
 

@@ -268,26 +268,20 @@ class KindQueue {
     const limit = batching.max_size === 0 ? Infinity : batching.max_size;
     let group: Queued[] = [];
     let groupSize = 0;
-    const close = () => {
-      if (group.length > 0) this.#push(merge(group));
-      group = [];
-      groupSize = 0;
-    };
     for (const each of gathered) {
-      const size = each.batch[batching.sizer];
-      if (groupSize + size <= limit) {
-        group.push(each);
-        groupSize += size;
-        continue;
-      }
-      for (const piece of split(each, Math.max(0, limit - groupSize), limit, batching.sizer)) {
-        const pieceSize = piece.batch[batching.sizer];
-        if (groupSize + pieceSize > limit) close();
+      const whole = groupSize + each.batch[batching.sizer] <= limit;
+      for (const piece of whole ? [each] : split(each, limit - groupSize, limit, batching.sizer)) {
+        const size = piece.batch[batching.sizer];
+        if (group.length > 0 && groupSize + size > limit) {
+          this.#push(merge(group));
+          group = [];
+          groupSize = 0;
+        }
         group.push(piece);
-        groupSize += pieceSize;
+        groupSize += size;
       }
     }
-    close();
+    this.#push(merge(group));
   }
 
   #push(queued: Queued): void {

@@ -31,6 +31,11 @@ export class SequenceCounter {
   }
 }
 
+export interface SinkAnswer {
+  readonly status: number;
+  readonly headers?: Record<string, string>;
+}
+
 export interface SinkCounts {
   items: number;
   bytes: number;
@@ -42,12 +47,16 @@ export class Sink {
   readonly counts: SinkCounts = { items: 0, bytes: 0, requests: 0 };
   readonly #server: Server;
   #port = 0;
-  answer: () => { status: number; headers?: Record<string, string> } = () => ({ status: 204 });
+  /** May take its time, and may never come back, as a half-open connection does. */
+  answer: () => SinkAnswer | Promise<SinkAnswer> = () => ({ status: 204 });
+  /** When requests came, in milliseconds of `performance.now()`, the refused ones included. */
+  readonly arrivals: number[] = [];
 
   private constructor(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void) {
     this.#server = createServer(async (request, response) => {
       try {
-        const { status, headers } = this.answer();
+        this.arrivals.push(performance.now());
+        const { status, headers } = await this.answer();
         const body = await readBody(request);
         if (status < 300) {
           this.counts.requests += 1;
@@ -61,9 +70,13 @@ export class Sink {
     });
   }
 
-  static async start(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void): Promise<Sink> {
+  /** `port` is for one that comes back after it went away. */
+  static async start(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void, port = 0): Promise<Sink> {
     const sink = new Sink(onBody);
-    await new Promise<void>((resolve) => sink.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => {
+      sink.#server.once("error", reject);
+      sink.#server.listen(port, "127.0.0.1", resolve);
+    });
     sink.#port = (sink.#server.address() as AddressInfo).port;
     return sink;
   }

@@ -47,8 +47,9 @@ test("the npm package keeps components in files of their own and chooses the reg
 });
 
 test("escaped literals mean the same", () => {
-  const code = '["…µ😀", `→${1}`, /[€-₿]😀/u.test("₤😀")]';
+  const code = 'JSON.stringify(["…µ😀", `→${1}`, /^[€-₿]😀$/u.test("₱😀")])';
   const escaped = escapeNonAscii(code);
   assert.doesNotMatch(escaped, /[^\0-\x7f]/);
-  assert.deepEqual(runInNewContext(escaped), runInNewContext(code));
+  assert.equal(runInNewContext(escaped), '["…µ😀","→1",true]');
+  assert.equal(runInNewContext(escaped), runInNewContext(code));
 });

@@ -8,13 +8,14 @@ import { SNAPPY_WASM_ASSET, snappyWasmUrl } from "#formats/snappy";
 import { bundleExecutable } from "./bundle.ts";
 import { thirdPartyNotices } from "./notices.ts";
 
+/** With a small old generation V8 collects it at every scrape of a large page; the room is reserved, not used, while idle. */
+const OLD_SPACE = "--initial-old-space-size=96";
+
 /**
  * Flags that are always on. The engines' flags are set by main.ts as well; here they are for the code cache, which V8
  * takes only with the very flags that it was made with. Half of V8's young generation may grow to 16 MiB each: with less,
  * batches in flight are copied into the old generation; with more, idle memory grows and nothing gets faster.
  */
-/** With a small old generation V8 collects it at every scrape of a large page; the room is reserved, not used, while idle. */
-const OLD_SPACE = "--initial-old-space-size=96";
 const EXEC_ARGUMENTS = [...REGEX_ENGINE_FLAGS, "--max-semi-space-size=16", OLD_SPACE, "--no-warnings"];
 
 /**

@@ -90,7 +90,7 @@ function componentJson({ node, module }: ListedNode, full: boolean): ComponentJs
       .map((each) => each.planned.id),
     dataFlowEdgesTo: dataFlowEdges(listedEntries(module), node.localId),
     health: { state: health.state, message: health.message, updatedTime: time(health.updated) },
-    original: redactSpan(block.span, block.body),
+    original: redactSpan(block.span, [block]),
     ...(full
       ? {
           arguments: alloyJsonBody(hideNamed(component?.argumentValues ?? null)),

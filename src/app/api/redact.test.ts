@@ -3,6 +3,8 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parseFile } from "#lang/parser";
 import { renderDiagnostics } from "#lang/render";
+import type { Value } from "#lang/value";
+import { alloyJsonBody } from "./alloy-json.ts";
 import { hideNamed, hideSecrets, isSecretName, redactFile } from "./redact.ts";
 
 const redact = (text: string) => redactFile({ name: "a.alloy", text });
@@ -104,17 +106,14 @@ test("a message that quotes a secret quotes it no more", () => {
 });
 
 test("values under secret names are hidden, others only lose passwords in URLs", () => {
-  const value = new Map([
+  const value = new Map<string, Value>([
     ["url", "http://a:hunter2@b/"],
     ["headers", new Map([["X", "hunter2"]])],
     ["deep", [new Map([["api_token", "hunter2"]])]],
     ["name", "visible"],
-  ] as const);
-  const shown = hideNamed(value as never) as Map<string, unknown>;
-  assert.doesNotMatch(
-    JSON.stringify([...shown].map(([key, each]) => [key, each instanceof Map ? [...each] : each])),
-    /hunter2/,
-  );
-  assert.equal(shown.get("name"), "visible");
-  assert.equal(shown.get("url"), "http://(secret)@b/");
+  ]);
+  const shown = alloyJsonBody(hideNamed(value));
+  assert.doesNotMatch(JSON.stringify(shown), /hunter2/);
+  assert.match(JSON.stringify(shown), /visible.*/);
+  assert.match(JSON.stringify(shown), /http:\/\/\(secret\)@b\//);
 });

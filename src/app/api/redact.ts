@@ -48,7 +48,7 @@ export function redactFile(source: { readonly name: string; readonly text: strin
   return redactSpan({ source: file.source, start: 0, end: file.source.text.length }, file.body);
 }
 
-/** The text of a span, whose statements are `body`. */
+/** The text of a span that holds the statements of `body`. */
 export function redactSpan(span: Span, body: Body): string {
   const { text } = span.source;
   let out = "";

@@ -1,3 +1,4 @@
+import { DIGIT, POSIX_CLASSES, SPACE, WORD } from "./named-classes.ts";
 import { clip, MAX_CODE_POINT, negate, normalize, type Ranges } from "./ranges.ts";
 import { children, EMPTY, type Node, RegexError } from "./syntax.ts";
 import { fold, unicodeClass } from "./unicode.ts";
@@ -11,27 +12,6 @@ const MAX_REPEAT = 1000;
 const MAX_HEIGHT = 1000;
 /** 128 MB of Go's instructions of 40 bytes. */
 const MAX_SIZE = Math.floor((128 << 20) / 40);
-
-const DIGIT: Ranges = [0x30, 0x39];
-const SPACE: Ranges = [0x9, 0xa, 0xc, 0xd, 0x20, 0x20];
-const WORD: Ranges = [0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a];
-
-const POSIX_CLASSES: ReadonlyMap<string, Ranges> = new Map<string, Ranges>([
-  ["alnum", [0x30, 0x39, 0x41, 0x5a, 0x61, 0x7a]],
-  ["alpha", [0x41, 0x5a, 0x61, 0x7a]],
-  ["ascii", [0, 0x7f]],
-  ["blank", [0x9, 0x9, 0x20, 0x20]],
-  ["cntrl", [0, 0x1f, 0x7f, 0x7f]],
-  ["digit", DIGIT],
-  ["graph", [0x21, 0x7e]],
-  ["lower", [0x61, 0x7a]],
-  ["print", [0x20, 0x7e]],
-  ["punct", [0x21, 0x2f, 0x3a, 0x40, 0x5b, 0x60, 0x7b, 0x7e]],
-  ["space", [0x9, 0xd, 0x20, 0x20]],
-  ["upper", [0x41, 0x5a]],
-  ["word", WORD],
-  ["xdigit", [0x30, 0x39, 0x41, 0x46, 0x61, 0x66]],
-]);
 
 const NOT_NEWLINE: Ranges = negate([0x0a, 0x0a]);
 const ANYTHING: Ranges = [0, MAX_CODE_POINT];

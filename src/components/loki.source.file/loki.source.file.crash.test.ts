@@ -13,7 +13,8 @@ test("loses no line when it is killed again and again while files grow and rotat
   await writeFile(path, "");
   await writeFile(output, "");
   const program = fileURLToPath(new URL("./crash-agent.testing.ts", import.meta.url));
-  let agent: ChildProcess;
+  let agent: ChildProcess | undefined;
+  using _ = { [Symbol.dispose]: () => void agent?.kill("SIGKILL") };
   const start = () => {
     agent = spawn(process.execPath, [program, path, place.data, output], { stdio: "inherit" });
   };

@@ -22,6 +22,7 @@ export interface Position {
 const FILE = "positions.json";
 const VERSION = 1;
 const SAVE_INTERVAL_MS = 1_000;
+const NEW_FILE_SAVE_MS = 20;
 
 export interface PositionsOptions {
   /** The component's folder. Alloy's `positions.yml` in it is taken over when it is newer than our own file. */
@@ -45,6 +46,8 @@ export class Positions {
   #changed = false;
   #problem: string | undefined;
   #lastSaveMs = 0;
+  #wake = () => {};
+  #waiting: (() => void)[] = [];
 
   constructor(options: PositionsOptions) {
     this.#options = options;
@@ -92,11 +95,15 @@ export class Positions {
     return [...(this.#byFile.get(fileKey(file))?.values() ?? [])].filter((entry) => entry.labels === labels);
   }
 
-  put(position: Position): void {
+  /** Returns whether the file was not known under this path before; `saved` tells when it is on the disk. */
+  put(position: Position): boolean {
     const key = keyOf(position.path, position.labels);
     let entries = this.#entries.get(key);
     if (entries === undefined) this.#entries.set(key, (entries = new Map()));
     const file = fileKey(position.file);
+    // A file that nobody knows could be rotated away while the agent is down, and would never be found.
+    const fresh = !entries.has(file);
+    if (fresh) this.#wake();
     // What Alloy knew of the path is settled by the first entry of ours.
     if (position.file !== undefined) entries.delete(fileKey(undefined));
     entries.set(file, position);
@@ -106,6 +113,12 @@ export class Positions {
       paths.set(key, position);
     }
     this.#changed = true;
+    return fresh;
+  }
+
+  /** Resolves when the next attempt to save has ended, well or not. */
+  saved(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Forgets one file of a target, or all of them. */
@@ -123,21 +136,34 @@ export class Positions {
     this.#changed = true;
   }
 
-  /** Saves once a second until `signal` is aborted. A slow disk makes it rarer, so that saving stays below 2 % of the time. */
+  /**
+   * Saves once a second, and soon after a file was seen for the first time, until `signal` is aborted. A slow disk makes it
+   * rarer, so that saving stays below 2 % of the time.
+   */
   async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
     while (!signal.aborted) {
-      try {
-        await this.#options.clock.sleep(Math.max(SAVE_INTERVAL_MS, 50 * this.#lastSaveMs), signal);
-      } catch {
-        return;
-      }
-      await this.save();
+      const pause = new AbortController();
+      const end = () => pause.abort();
+      this.#wake = end;
+      signal.addEventListener("abort", end, { once: true });
+      await clock.sleep(Math.max(SAVE_INTERVAL_MS, 50 * this.#lastSaveMs), pause.signal).catch(() => {});
+      this.#wake = () => {};
+      signal.removeEventListener("abort", end);
+      // Several new files are saved together.
+      if (pause.signal.aborted) await clock.sleep(Math.max(NEW_FILE_SAVE_MS, this.#lastSaveMs), signal).catch(() => {});
+      if (!signal.aborted) await this.save();
     }
   }
 
   /** Writes the file if anything changed: a new file, synced, put in the place of the old one. Never rejects. */
   async save(): Promise<void> {
-    if (!this.#changed) return;
+    const waiting = this.#waiting.splice(0);
+    if (this.#changed) await this.#write();
+    for (const resolve of waiting) resolve();
+  }
+
+  async #write(): Promise<void> {
     this.#changed = false;
     const { clock, log, onProblem } = this.#options;
     const began = clock.monotonic();

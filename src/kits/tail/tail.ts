@@ -36,6 +36,8 @@ export interface TailEnvironment {
   readonly legacy: boolean;
   deliver(batch: LogBatch): void | Promise<void>;
   /** Bytes that are gone before they were read. */
+  /** Has `step` called soon. */
+  wake(tail: Tail): void;
   lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
   rotated(path: string): void;
   /** Where a rotated file may be found again. */
@@ -65,6 +67,8 @@ export class Tail {
   readonly #finished = new Set<OpenFile>();
   #started = false;
   #rested = false;
+  /** Nothing is read before the file is in the positions: killed later, the agent then finds it under any name. */
+  #recording = false;
   #retired = false;
   state: TailState = "waiting";
   /** What keeps the path from being read. */
@@ -161,10 +165,11 @@ export class Tail {
   async step(slot: ReadSlot): Promise<boolean> {
     const rested = this.#rested;
     this.#rested = false;
+    if (this.#recording) return this.#rest();
     if (await this.#readRotated(slot)) return true;
     if (this.#retired) return this.#rest();
     if (this.current === undefined) {
-      if (!(await this.#open(slot))) return this.#rest();
+      if (!(await this.#open(slot)) || this.#recording) return this.#rest();
       if (this.draining) return true;
     } else if ((rested || this.current.offset >= this.current.size) && !(await this.#look())) {
       return this.#rest();
@@ -248,6 +253,7 @@ export class Tail {
       await file.close();
       return false;
     }
+    this.#record(file);
     this.#started = true;
     this.current = file;
     this.#hold(file);
@@ -286,8 +292,18 @@ export class Tail {
     } else {
       await file.seekToEnd(slot);
     }
-    positions.put({ path, labels: this.#labelText, file: file.identity, offset: file.committed });
     return true;
+  }
+
+  #record(file: OpenFile): void {
+    const { positions, wake } = this.#environment;
+    const position = { path: this.target.path, labels: this.#labelText, file: file.identity, offset: file.committed };
+    if (!positions.put(position)) return;
+    this.#recording = true;
+    void positions.saved().then(() => {
+      this.#recording = false;
+      wake(this);
+    });
   }
 
   /** The position that the file had under a name that it no longer has. */

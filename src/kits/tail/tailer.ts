@@ -63,6 +63,7 @@ export class Tailer {
     this.#environment = {
       ...{ clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, lost, rotated },
       deliver: (batch) => options.consume(batch, this.#signal!),
+      wake: (tail) => this.#wake(tail),
       inodes: new DirectoryInodes(clock),
       holders: new Map(),
       isTarget: (path, labels) => this.#tails.has(keyOf({ path, labels })),

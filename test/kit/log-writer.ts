@@ -1,0 +1,65 @@
+import { appendFileSync, copyFileSync, existsSync, renameSync, rmSync, truncateSync } from "node:fs";
+import { sleep } from "./process.ts";
+
+/** What stands before the number in each line; `countSequences` looks for it. */
+export const SEQUENCE_MARKER = "seq=";
+
+export interface LogWriterOptions {
+  readonly linesPerWrite: number;
+  readonly pauseMs: number;
+  /** Lines after which the file is rotated; none if left out. */
+  readonly rotateAfter?: number;
+  /** `create` moves the file away, `copytruncate` copies and empties it. */
+  readonly rotation?: "create" | "copytruncate";
+  /** Rotated files that are kept, as `file.1`, `file.2` and so on. */
+  readonly keep?: number;
+}
+
+/** Appends numbered lines to a file until it is told to stop, and rotates it as logrotate does. */
+export class LogWriter {
+  readonly #path: string;
+  readonly #options: LogWriterOptions;
+  readonly #running: Promise<void>;
+  #stopped = false;
+  /** Lines written; their numbers run from 0. */
+  written = 0;
+  #sinceRotation = 0;
+
+  constructor(path: string, options: LogWriterOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { linesPerWrite, pauseMs, rotateAfter } = this.#options;
+    while (!this.#stopped) {
+      let text = "";
+      for (let i = 0; i < linesPerWrite; i++) {
+        text += `${new Date().toISOString()} level=info msg="request served" ${SEQUENCE_MARKER}${this.written++} path=/items\n`;
+      }
+      appendFileSync(this.#path, text);
+      this.#sinceRotation += linesPerWrite;
+      if (rotateAfter !== undefined && this.#sinceRotation >= rotateAfter) this.#rotate();
+      await sleep(pauseMs);
+    }
+  }
+
+  #rotate(): void {
+    this.#sinceRotation = 0;
+    const keep = this.#options.keep ?? 50;
+    rmSync(`${this.#path}.${keep}`, { force: true });
+    for (let i = keep - 1; i > 0; i--) {
+      if (existsSync(`${this.#path}.${i}`)) renameSync(`${this.#path}.${i}`, `${this.#path}.${i + 1}`);
+    }
+    if (this.#options.rotation === "copytruncate") {
+      copyFileSync(this.#path, `${this.#path}.1`);
+      truncateSync(this.#path);
+    } else renameSync(this.#path, `${this.#path}.1`);
+  }
+}
