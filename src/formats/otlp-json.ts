@@ -10,6 +10,7 @@ export class OtlpJsonError extends Error {
 /** A number that a double cannot hold was met: the text is parsed again with big integers. */
 class PrecisionLoss extends Error {}
 
+const MINUS_ZERO = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON("-0");
 const MAX_UINT64 = (1n << 64n) - 1n;
 const MIN_INT64 = -(1n << 63n);
 const MAX_INT64 = (1n << 63n) - 1n;
@@ -21,12 +22,13 @@ export function requestToJson(kind: OtlpKind, parts: readonly Uint8Array[]): str
 
 /** The JSON text of a decoded message. */
 export function objectToJson(object: OtlpObject): string {
-  return JSON.stringify(object, (_, value: unknown) =>
-    typeof value === "number" && !Number.isFinite(value) ? doubleName(value) : value,
-  );
+  return JSON.stringify(object, (_, value: unknown) => (typeof value === "number" ? doubleValue(value) : value));
 }
 
-function doubleName(value: number): string {
+/** JSON has names for what is no number, and a minus for zero that `JSON.stringify` forgets. */
+function doubleValue(value: number): unknown {
+  if (Object.is(value, -0)) return MINUS_ZERO;
+  if (Number.isFinite(value)) return value;
   return Number.isNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
 }
 

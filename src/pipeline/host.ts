@@ -90,7 +90,7 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
     try {
       await until(Promise.allSettled([...this.#tasks]), deadline);
     } catch {
-      log.warn("a task of the component did not end in time", { tasks: this.#tasks.size });
+      if (this.#tasks.size > 0) log.warn("a task of the component did not end in time", { tasks: this.#tasks.size });
     }
   }
 

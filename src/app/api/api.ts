@@ -18,8 +18,7 @@ const MAX_PROFILE_SECONDS = 300;
 export function createApi(agent: Agent): HttpHandler {
   const prefix = agent.options.uiPathPrefix.replace(/\/+$/, "");
   return async (request, signal) => {
-    // What the page asks every few seconds would drown the traces that somebody wants to see.
-    if (isPolled(request.path)) return route(request, signal);
+    if (!isTraced(request.path)) return route(request, signal);
     const attributes = { "http.request.method": request.method, "url.path": request.path };
     const span = agent.tracing.start(`${request.method} ${request.path}`, attributes);
     try {
@@ -48,8 +47,10 @@ export function createApi(agent: Agent): HttpHandler {
   }
 }
 
-function isPolled(path: string): boolean {
-  return path.includes("/api/v0/web/") || path.startsWith(`${COMPONENT_PREFIX}invar.viewer.`) || path === "/-/ready";
+/** What the page asks every few seconds would drown the traces that somebody wants to see. */
+function isTraced(path: string): boolean {
+  if (path.startsWith(COMPONENT_PREFIX)) return !path.startsWith(`${COMPONENT_PREFIX}invar.viewer.`);
+  return (path.startsWith("/-/") && path !== "/-/ready") || path === "/metrics" || path.startsWith("/debug/pprof");
 }
 
 function metrics(agent: Agent, request: HttpRequest): HttpResponse {
