@@ -140,6 +140,55 @@ export class Histogram implements Instrument {
   }
 }
 
+/** Observations older than this no longer count for quantiles, as in Prometheus's Go client. */
+const SUMMARY_AGE_MS = 600_000;
+/** The latest observations that quantiles are worked out from; a bound for memory. */
+const SUMMARY_WINDOW = 512;
+
+/** Quantiles of the latest observations, and the sum and count of all. */
+export class Summary implements Instrument {
+  readonly #labelNames: readonly string[];
+  readonly #quantiles: readonly number[];
+  readonly #children = new Map<string, { values: readonly string[]; child: Summary }>();
+  readonly #values: number[] = [];
+  readonly #times: number[] = [];
+  #next = 0;
+  #sum = 0;
+  #count = 0;
+
+  constructor(quantiles: readonly number[], labelNames: readonly string[] = []) {
+    this.#quantiles = quantiles;
+    this.#labelNames = labelNames;
+  }
+  observe(value: number): void {
+    this.#values[this.#next] = value;
+    this.#times[this.#next] = performance.now();
+    this.#next = (this.#next + 1) % SUMMARY_WINDOW;
+    this.#sum += value;
+    this.#count += 1;
+  }
+  labels(...values: string[]): Summary {
+    return childOf(this.#children, this.#labelNames, values, () => new Summary(this.#quantiles));
+  }
+  remove(...values: string[]): void {
+    this.#children.delete(values.join("\xff"));
+  }
+  collect(name: string, prefix: readonly string[], into: MetricSample[]): void {
+    if (this.#labelNames.length === 0) {
+      const oldest = performance.now() - SUMMARY_AGE_MS;
+      const recent = this.#values.filter((_, i) => this.#times[i]! >= oldest).sort((a, b) => a - b);
+      for (const quantile of this.#quantiles) {
+        const rank = Math.min(recent.length - 1, Math.ceil(quantile * recent.length) - 1);
+        const labels = [...prefix, "quantile", formatFloat(quantile, 1e6)];
+        into.push({ name, labels, value: recent[Math.max(0, rank)] ?? Number.NaN });
+      }
+      into.push({ name: `${name}_sum`, labels: prefix, value: this.#sum });
+      into.push({ name: `${name}_count`, labels: prefix, value: this.#count });
+    }
+    collectChildren(this.#children, this.#labelNames, name, prefix, into);
+  }
+}
+
 /** The buckets that Prometheus clients use when none are given, in seconds. */
 export const DEFAULT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
@@ -156,6 +205,15 @@ export function histogram(
   labelNames: readonly string[] = [],
 ): MetricSpec<Histogram> {
   return { name, help, type: "histogram", labelNames, create: () => new Histogram(bounds, labelNames) };
+}
+
+export function summary(
+  name: string,
+  help: string,
+  quantiles: readonly number[],
+  labelNames: readonly string[] = [],
+): MetricSpec<Summary> {
+  return { name, help, type: "summary", labelNames, create: () => new Summary(quantiles, labelNames) };
 }
 
 export type MetricSpecs = Readonly<Record<string, MetricSpec>>;

@@ -158,6 +158,31 @@ test("what is written is what protobufjs reads, and reads back the same", () => 
   );
 });
 
+test("nothing is lost when the buffer grows, whatever its size at that moment", () => {
+  for (let initial = 16; initial < 120; initial++) {
+    for (const text of ["#", "é", "x".repeat(9), "y".repeat(40)]) {
+      const writer = new ProtoWriter(initial);
+      const expected: string[] = [];
+      for (let i = 0; i < 12; i++) {
+        const mark = writer.begin(1);
+        writer.string(13, text);
+        writer.end(mark);
+        expected.push(text);
+      }
+      const reader = new ProtoReader(writer.view());
+      const seen: string[] = [];
+      while (!reader.done) {
+        reader.tag();
+        const outer = reader.enter();
+        reader.tag();
+        seen.push(reader.string());
+        reader.leave(outer);
+      }
+      assert.deepEqual(seen, expected);
+    }
+  }
+});
+
 test("reads what protobufjs writes, from the middle of a larger array", () => {
   fc.assert(
     fc.property(message, fc.nat({ max: 9 }), (fields, before) => {

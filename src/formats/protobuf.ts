@@ -434,8 +434,8 @@ export class ProtoWriter {
     const written = this.#bytes.write(text, at + prefix, "utf8");
     const needed = varintLength(written);
     if (needed !== prefix) this.#bytes.copyWithin(at + needed, at + prefix, at + prefix + written);
-    this.rawVarint(written);
-    this.#length += written;
+    this.#putLength(at, written);
+    this.#length = at + needed + written;
   }
 
   /** Begins a submessage; hand the result to `end` after its fields. */
@@ -451,9 +451,20 @@ export class ProtoWriter {
       this.#reserve(prefix - 1);
       this.#bytes.copyWithin(mark + prefix, mark + 1, this.#length);
     }
-    this.#length = mark;
-    this.rawVarint(length);
-    this.#length += length;
+    this.#putLength(mark, length);
+    this.#length = mark + prefix + length;
+  }
+
+  /** Puts a length prefix into room that is there already: growing now would lose what lies beyond `#length`. */
+  #putLength(start: number, length: number): void {
+    const bytes = this.#bytes;
+    let at = start;
+    let rest = length;
+    while (rest >= 0x80) {
+      bytes[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[at] = rest;
   }
 
   #reserve(count: number): void {

@@ -1,5 +1,5 @@
 import { formatPrometheusDuration } from "#base/duration";
-import { type Counter, counter, gauge, histogram, type InstrumentsOf } from "#base/metrics";
+import { type Counter, counter, gauge, histogram, type InstrumentsOf, summary } from "#base/metrics";
 import type { Flow } from "#pipeline/flow";
 import { metricFanoutMetrics } from "./metric-fanout.ts";
 
@@ -74,6 +74,18 @@ export const scrapeMetricSpecs = {
     INTERVAL_BUCKETS,
     ["interval"],
   ),
+  intervalQuantiles: summary(
+    "prometheus_target_interval_length_seconds",
+    "Actual intervals between scrapes.",
+    [0.01, 0.05, 0.5, 0.9, 0.99],
+    ["interval"],
+  ),
+  syncLength: summary(
+    "prometheus_target_sync_length_seconds",
+    "Actual interval to sync the scrape pool.",
+    [0.01, 0.05, 0.5, 0.9, 0.99],
+    ["scrape_job"],
+  ),
   metadataEntries: gauge(
     "prometheus_target_metadata_cache_entries",
     "Total number of metric metadata entries in the cache",
@@ -102,7 +114,9 @@ export function scrapeMetrics(instruments: InstrumentsOf<typeof scrapeMetricSpec
     duplicates,
     outOfBounds,
     intervalLength(intervalMs, seconds) {
-      instruments.intervalLength.labels(formatPrometheusDuration(intervalMs)).observe(seconds);
+      const interval = formatPrometheusDuration(intervalMs);
+      instruments.intervalLength.labels(interval).observe(seconds);
+      instruments.intervalQuantiles.labels(interval).observe(seconds);
     },
     drop: (reason, samples) => flow.drop("metrics", reason, samples),
   };

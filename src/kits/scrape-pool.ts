@@ -70,7 +70,8 @@ export class ScrapePool {
   /** Takes over targets and settings: loops of targets that stay keep running and keep their series. */
   sync(configuration: PoolConfiguration): void {
     const { settings, defaults, targetLimit } = configuration;
-    const { metrics } = this.#ctx;
+    const { metrics, clock } = this.#ctx;
+    const began = clock.monotonic();
     if (this.#job !== defaults.jobName) this.#forgetJob();
     this.#job = defaults.jobName;
     metrics.syncs.labels(this.#job).inc();
@@ -107,6 +108,7 @@ export class ScrapePool {
         ? new Error(`target_limit exceeded (number of targets: ${this.#loops.size}, limit: ${targetLimit})`)
         : undefined;
     }
+    metrics.syncLength.labels(this.#job).observe((clock.monotonic() - began) / 1000);
     this.#showFlow();
   }
 
@@ -198,7 +200,7 @@ export class ScrapePool {
   }
 
   #forgetJob(): void {
-    const { poolTargets, poolTargetLimit, syncs, syncFailed } = this.#ctx.metrics;
-    for (const each of [poolTargets, poolTargetLimit, syncs, syncFailed]) each.remove(this.#job);
+    const { poolTargets, poolTargetLimit, syncs, syncFailed, syncLength } = this.#ctx.metrics;
+    for (const each of [poolTargets, poolTargetLimit, syncs, syncFailed, syncLength]) each.remove(this.#job);
   }
 }

@@ -109,7 +109,7 @@ test("SIGTERM under load: drained, exit 0, and the next life goes on without a g
     await agent.start();
   }
   await writer.stop();
-  await agent.until(() => counter.distinct >= writer.written, "every line has come", 30_000);console.log(agent.log);
+  await agent.until(() => counter.distinct >= writer.written, "every line has come", 30_000);
   assert.equal(await agent.stop(), 0);
   assert.deepEqual([counter.distinct, counter.duplicated], [writer.written, 0]);
 });

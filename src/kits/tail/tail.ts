@@ -302,6 +302,7 @@ export class Tail {
     this.#recording = true;
     void positions.saved().then(() => {
       this.#recording = false;
+      this.#rested = false; // nothing of it has been read yet
       wake(this);
     });
   }
