@@ -7,15 +7,15 @@ export default async function* summary(source) {
   let skipped = 0;
   let column = 0;
   for await (const { type, data } of source) {
-    if (type === "test:fail" && data.details.type !== "suite" && data.details.error?.failureType !== "subtestsFailed") {
-      failures.push(data);
-      yield "X";
-    } else if (type === "test:pass" && !ofSuite) {
-      if (data.skip !== undefined || data.todo !== undefined) skipped += 1;
-      else passed += 1;
-      column += 1;
-      yield column % 100 === 0 ? ".\n" : ".";
-    } else if (type === "test:stderr" && process.env.VERBOSE) yield data.message;
+    if (type === "test:stderr" && process.env.VERBOSE) yield data.message;
+    if (type !== "test:pass" && type !== "test:fail") continue;
+    // Suites and parents of subtests only repeat what their tests said.
+    if (data.details.type === "suite" || data.details.error?.failureType === "subtestsFailed") continue;
+    if (type === "test:fail") failures.push(data);
+    else if (data.skip !== undefined || data.todo !== undefined) skipped += 1;
+    else passed += 1;
+    column += 1;
+    yield `${type === "test:fail" ? "X" : "."}${column % 100 === 0 ? "\n" : ""}`;
   }
   for (const { name, file, line, details } of failures) {
     const error = details.error?.cause ?? details.error;

@@ -63,7 +63,7 @@ for (const suite of suites) {
   const reporter = ["--test-reporter=./tools/summary-reporter.mjs", "--test-reporter-destination=stdout"];
   const result = spawnSync(
     process.execPath,
-    ["--test", "--test-timeout=300000", ...concurrency, ...reporter, ...runnable],
+    ["--no-maglev-osr", "--test", "--test-timeout=300000", ...concurrency, ...reporter, ...runnable],
     {
       stdio: ["ignore", "inherit", "inherit"],
     },

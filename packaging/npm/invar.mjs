@@ -5,6 +5,6 @@ if (major < 24) {
   console.error(`Error: Invar needs Node 24 or newer; this is ${process.version}. The single executable needs none.`);
   process.exitCode = 1;
 } else {
-  // The regular expression engines are chosen before anything that compiles a pattern is loaded.
-  import("../lib/regex-engines.js").then(() => import("../lib/main.js"));
+  // V8 is set up before anything that compiles a pattern is loaded.
+  import("../lib/v8-flags.js").then(() => import("../lib/main.js"));
 }

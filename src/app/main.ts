@@ -1,4 +1,4 @@
-import "./regex-engines.ts"; // first: see there
+import "./v8-flags.ts"; // first: see there
 
 import { runCommand } from "./cli.ts";
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type BlockStatement, blockName } from "#lang/ast";
-import { decodeBody, defaultsOf } from "#lang/decode";
+import { decodeBody, defaultsOf, sameArguments } from "#lang/decode";
 import { type CatalogueBody, schemaToCatalogue } from "#lang/schema-catalogue";
 import { startComponent } from "#pipeline/testing";
 import { type CatalogueEntry, compareWithCatalogue } from "./compare.ts";
@@ -89,6 +89,8 @@ for (const name of names) {
           decoded.diagnostics.map((each) => `${each.severity}: ${each.message}`),
           [],
         );
+        const again = decodeBody(definition.args, block.body, scope, { name, minimumStability: "experimental" });
+        assert.ok(sameArguments(definition.args, decoded.value, again.value), "the same text gives the same arguments");
         const variables = new Map(
           [...new Set(body.flatMap((each) => (each.kind === "block" ? [each.name[0]!.name] : [])))].flatMap((first) => {
             const value = scope.lookup(first);
@@ -103,6 +105,10 @@ for (const name of names) {
             dataPath,
             inactive: true,
           });
+          const exported = component.exported.length;
+          await component.instance.update?.(decoded.value);
+          assert.equal(component.failures.length, 0);
+          assert.ok(component.exported.length - exported <= 1, "an update that changes nothing exports at most once");
           await component.stop();
           await component.stop();
         }

@@ -36,12 +36,12 @@ test("the npm package keeps components in files of their own and chooses the reg
   await withFolder(async (folder) => {
     const imports = await bundlePackage(process.cwd(), folder);
     const files = readdirSync(folder);
-    for (const name of ["main.js", "regex-engines.js", "prometheus.scrape.js", "loki.write.js", "run.js"]) {
+    for (const name of ["main.js", "v8-flags.js", "prometheus.scrape.js", "loki.write.js", "run.js"]) {
       assert.ok(files.includes(name), name);
     }
     assert.ok(imports.includes("undici"));
     const main = readFileSync(join(folder, "main.js"), "utf8");
-    assert.match(main.split("\n").find((line) => line.startsWith("import "))!, /"\.\/regex-engines\.js"/);
+    assert.match(main.split("\n").find((line) => line.startsWith("import "))!, /"\.\/v8-flags\.js"/);
     assert.doesNotMatch(main, /from "\.\/prometheus\.scrape\.js"/);
   });
 });

@@ -40,7 +40,7 @@ export async function bundlePackage(root: string, folder: string): Promise<reado
   const bundle = await rolldown({
     cwd: root,
     // An entry of its own, since a file that main.js imports is evaluated before main.js itself.
-    input: { "regex-engines": "src/app/regex-engines.ts", main: "src/app/main.ts" },
+    input: { "v8-flags": "src/app/v8-flags.ts", main: "src/app/main.ts" },
     platform: "node",
     external: isPackage,
     onwarn: refuse,
