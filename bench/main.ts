@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { START_FLAGS } from "#app/v8-flags";
 import { type AgentCommand, type Result, type Scenario, withFolder } from "./kit/scenario.ts";
 import { idleScenarios } from "./scenarios/idle.ts";
 import { logScenarios } from "./scenarios/logs.ts";
@@ -9,7 +10,7 @@ const SCENARIOS: readonly Scenario[] = [...idleScenarios, ...logScenarios, ...me
 
 const OWN: AgentCommand = {
   name: "invar",
-  command: `"${process.execPath}" --max-semi-space-size=16 --initial-old-space-size=96 src/app/main.ts run --server.http.listen-addr={listen} --storage.path={storage} {config}`,
+  command: `"${process.execPath}" ${START_FLAGS.join(" ")} src/app/main.ts run --server.http.listen-addr={listen} --storage.path={storage} {config}`,
 };
 
 const RELEASE: AgentCommand = {

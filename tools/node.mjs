@@ -19,7 +19,9 @@ if (own === undefined && Number(process.versions.node.split(".")[0]) < 24) {
   process.exit(1);
 }
 
-const child = spawn(own ?? process.execPath, process.argv.slice(2), {
+// As START_FLAGS in src/app/v8-flags.ts, which says why.
+const flags = ["--no-maglev-osr", "--max-semi-space-size=16", "--initial-old-space-size=96"];
+const child = spawn(own ?? process.execPath, [...flags, ...process.argv.slice(2)], {
   stdio: "inherit",
 });
 // A terminal's Ctrl-C reaches both processes; a supervisor's signal reaches only this one.

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16 --initial-old-space-size=96
+#!/usr/bin/env -S node --no-maglev-osr --max-semi-space-size=16 --initial-old-space-size=96
 // Syntax that every Node since 14 reads, so that an old one can say what is wrong.
 const major = Number(process.versions.node.split(".")[0]);
 if (major < 24) {

@@ -13,6 +13,8 @@ import { listenOn, parseListenAddress } from "./otelcol-listen.ts";
 import type { HttpServerArguments } from "./otelcol-server-schema.ts";
 
 const DEFAULT_MAX_BODY_BYTES = 20 << 20;
+/** How long the rest of a refused body is read and thrown away. */
+const LINGER_MS = 2_000;
 
 export interface OtelHttpRequest {
   readonly method: string;
@@ -203,21 +205,34 @@ export class OtelHttpServer {
     });
   }
 
-  /** Answers; a request whose body was not read to its end takes its connection with it. */
+  /**
+   * Answers; a request whose body was not read to its end takes its connection with it, but not at once: a client that
+   * still sends would see a broken connection instead of the answer, and try again.
+   */
   #end(request: Request, response: Response, answer: OtelHttpResponse, cors: Readonly<Record<string, string>>): void {
     if (response.destroyed || response.headersSent) return;
     const unread = !request.readableEnded && request.headers["content-length"] !== "0" && request.method === "POST";
     const close = (unread || !this.#options.args.keep_alives_enabled) && request.httpVersionMajor < 2;
-    this.#send(response, answer, close ? { ...cors, connection: "close" } : cors);
+    const lingers = unread && close;
+    this.#send(response, answer, close ? { ...cors, connection: "close" } : cors, lingers);
     if (unread) request.resume();
+    if (!lingers) return;
+    const finish = () => {
+      clearTimeout(timer);
+      response.end();
+    };
+    const timer = setTimeout(finish, LINGER_MS);
+    request.once("end", finish);
+    request.once("close", finish);
   }
 
-  #send(response: Response, answer: OtelHttpResponse, more: Readonly<Record<string, string>>): void {
+  #send(response: Response, answer: OtelHttpResponse, more: Readonly<Record<string, string>>, endsLater = false): void {
     const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
     const length: Record<string, string> = answer.status === 204 ? {} : { "content-length": String(body.length) };
     // Both kinds of response have this signature, but not one that TypeScript sees as common.
     (response as http.ServerResponse).writeHead(answer.status, { ...answer.headers, ...more, ...length });
-    (response as http.ServerResponse).end(body);
+    if (endsLater && body.length > 0) (response as http.ServerResponse).write(body);
+    else (response as http.ServerResponse).end(body);
   }
 }
 

@@ -3,20 +3,13 @@ import { chmodSync, copyFileSync, globSync, mkdirSync, rmSync, statSync, writeFi
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PAGE_ASSET_PREFIX } from "#app/page";
-import { V8_FLAGS } from "#app/v8-flags";
+import { REGEX_ENGINE_FLAGS, START_FLAGS } from "#app/v8-flags";
 import { SNAPPY_WASM_ASSET, snappyWasmUrl } from "#formats/snappy";
 import { bundleExecutable } from "./bundle.ts";
 import { thirdPartyNotices } from "./notices.ts";
 
-/** With a small old generation V8 collects it at every scrape of a large page; the room is reserved, not used, while idle. */
-const OLD_SPACE = "--initial-old-space-size=96";
-
-/**
- * Flags that are always on. V8_FLAGS are set by main.ts as well; here they are for the code cache, which V8
- * takes only with the very flags that it was made with. Half of V8's young generation may grow to 16 MiB each: with less,
- * batches in flight are copied into the old generation; with more, idle memory grows and nothing gets faster.
- */
-const EXEC_ARGUMENTS = [...V8_FLAGS, "--max-semi-space-size=16", OLD_SPACE, "--no-warnings"];
+/** The engines' flags are set by main.ts as well; here they are for the code cache, which V8 takes only with the very flags that it was made with. */
+const EXEC_ARGUMENTS = [...REGEX_ENGINE_FLAGS, ...START_FLAGS, "--no-warnings"];
 
 /**
  * Makes `dist/invar`: Node, stripped of its symbols, with the bundled program, its code cache, the WebAssembly module and
