@@ -8,6 +8,10 @@ export const DIFFERENCES: AllowedDifferences = {
   foreach: {
     "template: required": "the node that reads the template reports a missing one, together with its other problems",
   },
+  "loki.source.file": {
+    "decompression: present by default":
+      "Alloy's holds an empty block that means the same as none; here a block that is written has its required arguments",
+  },
   "prometheus.remote_write": {
     "endpoint > protobuf_message: experimental":
       "only version 2 of the protocol is experimental, and it is refused; writing the default is fine",

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
@@ -66,6 +66,8 @@ export interface AgentOptions {
   /** Storage and port of an earlier life, to go on with. */
   readonly storage?: string;
   readonly port?: number;
+  /** The user id that it runs as; needs root. */
+  readonly user?: number;
   /** Resolves as soon as the process runs, without waiting until it is ready. */
   readonly unready?: boolean;
 }
@@ -100,6 +102,7 @@ export async function startAgent(
   options: AgentOptions = {},
 ): Promise<TestAgent> {
   const folder = temporaryFolder(t);
+  chmodSync(folder, 0o755); // the agent may run as another user
   const agent = new TestAgent(folder, typeof config !== "string", options, options.port ?? (await freePort()));
   t.after(() => agent.kill());
   agent.write(config);
@@ -156,7 +159,12 @@ export class TestAgent {
       this.configPath,
     ];
     const environment = { ...process.env, NO_COLOR: "1", ...this.#options.environment };
-    const child = spawn(program!, args, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+    const { user } = this.#options;
+    const child = spawn(program!, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: environment,
+      ...(user === undefined ? {} : { uid: user, gid: user }),
+    });
     this.#child = child;
     this.#exited = false;
     const keep = (data: Buffer) => void (this.log += data);
