@@ -101,6 +101,9 @@ function description(field: CatalogueArgument | CatalogueBlock): string {
   if ("recursive" in field && field.recursive) parts.push("Takes the same blocks as the one around.");
   if (field.experimental) parts.push("Experimental.");
   if (field.deprecated !== undefined) parts.push(`Deprecated: ${field.deprecated}.`);
+  if ("noEffect" in field && field.noEffect !== undefined) {
+    parts.push(`Kept for compatibility, without effect: ${field.noEffect}.`);
+  }
   if (field.unsupported !== undefined) parts.push(`**Not supported**: ${field.unsupported}.`);
   return cell(parts.filter((part) => part !== "").join(" "));
 }

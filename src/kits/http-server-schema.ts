@@ -49,12 +49,24 @@ export const serverTlsSchema = s
 
 const http2Schema = s.object({
   enabled: s.bool().default(false).doc("Also accept HTTP/2 without TLS (h2c), from clients that begin with it."),
-  max_handlers: s.int().default(0).doc("Without effect, as in Alloy."),
+  max_handlers: s
+    .int()
+    .default(0)
+    .doc("Most requests at once.")
+    .withoutEffect("as in Alloy, whose HTTP/2 server has no such limit yet"),
   max_concurrent_streams: s.int(0).default(100).doc("Requests at once on one connection."),
   max_decoder_header_table_size: s.int(0).default(4096).doc("Size of the table for headers that come in."),
-  max_encoder_header_table_size: s.int(0).default(4096).doc("Size of the table for headers that go out."),
+  max_encoder_header_table_size: s
+    .int(0)
+    .default(4096)
+    .doc("Size of the table for headers that go out.")
+    .withoutEffect("clients say the size that they take"),
   max_read_frame_size: s.int(0).default(0).doc("Largest frame that is accepted; 0 for the protocol's 16 KiB."),
-  permit_prohibited_ciphers: s.bool().default(false).doc("Without effect where TLS is not in use."),
+  permit_prohibited_ciphers: s
+    .bool()
+    .default(false)
+    .doc("Accept cipher suites that HTTP/2 forbids.")
+    .withoutEffect("`tls.cipher_suites` says which are accepted"),
   idle_timeout: s
     .duration()
     .default("0s")

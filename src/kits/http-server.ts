@@ -19,6 +19,14 @@ import { admitsClient, fileVersions, loadServerTls, type ServerTls, serverTlsFro
 export { basicAuthGuard, type PathFilter, type RequestGuard } from "./http-server-auth.ts";
 export { HttpError } from "./http-server-body.ts";
 
+interface Http2Options {
+  readonly settings: import("node:http2").Settings;
+  /** 0 for the idle time of the server. */
+  readonly idleMs: number;
+  /** Flow control window of a connection; 0 or left out: the default. */
+  readonly windowBytes?: number;
+}
+
 export interface HttpServerOptions {
   /** All addresses when empty. */
   readonly address: string;
@@ -26,7 +34,7 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly tls?: ServerTls | undefined;
   /** Also accept HTTP/2 without TLS. */
-  readonly http2?: { readonly settings: import("node:http2").Settings; readonly idleMs: number } | undefined;
+  readonly http2?: Http2Options | undefined;
   /** Connections at once; further ones are refused. 0 or left out: no limit. */
   readonly maxConnections?: number;
   /** For the headers of a request to arrive; default 10 s. */
@@ -79,7 +87,9 @@ export function serverOptionsFrom(args: HttpServerArguments, log: Logger): HttpS
     address: args.listen_address,
     port: args.listen_port,
     tls: args.tls && serverTlsFrom(args.tls),
-    http2: http2.enabled ? { settings, idleMs: http2.idle_timeout } : undefined,
+    http2: http2.enabled
+      ? { settings, idleMs: http2.idle_timeout, windowBytes: http2.max_upload_buffer_per_connection }
+      : undefined,
     maxConnections: args.conn_limit,
     readTimeoutMs: args.server_read_timeout,
     writeTimeoutMs: args.server_write_timeout,
@@ -151,6 +161,7 @@ export class HttpServer {
     if (http2 !== undefined && tls === undefined) {
       this.#plain2 = createHttp2Server({ settings: http2.settings }, answer);
       this.#plain2.on("session", (session) => {
+        if (http2.windowBytes) session.setLocalWindowSize(http2.windowBytes);
         session.setTimeout(http2.idleMs || (idleTimeoutMs ?? 120_000), () => session.close());
       });
     }

@@ -206,8 +206,21 @@ export function exporterInstruments(
   };
 }
 
+/** For processors: what came in and what the next components accepted. */
+export const processorMetrics = {
+  incomingItems: counter("otelcol_processor_incoming_items_total", "Number of items passed to the processor.", [
+    "processor",
+    "otel_signal",
+  ]),
+  outgoingItems: counter("otelcol_processor_outgoing_items_total", "Number of items emitted from the processor.", [
+    "processor",
+    "otel_signal",
+  ]),
+};
+
 /** For the batch processor. */
 export const batchMetrics = {
+  ...processorMetrics,
   sendSize: histogram(
     "otelcol_processor_batch_batch_send_size",
     "Number of units in the batch.",

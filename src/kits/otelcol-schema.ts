@@ -9,12 +9,19 @@ export const outputSchema = s.object({
 });
 export type OutputArguments = Infer<typeof outputSchema>;
 
+/** `debug_metrics {}`. Matches config_debug_metrics.go, where `level` has no effect any more, and internal/views. */
 export const debugMetricsSchema = s.object({
   disable_high_cardinality_metrics: s
     .bool()
     .default(true)
-    .doc("Leave out attributes of self metrics that may take very many values."),
-  level: s.oneOf(["none", "basic", "normal", "detailed"]).default("detailed").doc("How detailed the self metrics are."),
+    .doc(
+      "Leaves out addresses and ports of peers from the attributes of self metrics. They are never there, so that `false` changes nothing.",
+    ),
+  level: s
+    .oneOf(["none", "basic", "normal", "detailed"])
+    .default("detailed")
+    .deprecated("it has no effect: self metrics always come in full detail; leave `level` out")
+    .doc("Had an effect on self metrics in older versions; has none any more."),
 });
 
 /** What every consumer of OTLP exports. */

@@ -45,6 +45,11 @@ export const configCodes = {
     meaning: "The argument, block or function still works, but will not forever.",
     remedy: "Use what the hint names instead.",
   },
+  "config.no_effect": {
+    title: "Argument without effect",
+    meaning: "The argument tunes an inside of Alloy that this agent does not have. It is accepted and changes nothing.",
+    remedy: "Remove it, if the configuration is not used with Alloy any more.",
+  },
   "config.duplicate_argument": {
     title: "Repeated argument",
     meaning: "An argument is given twice in one block.",

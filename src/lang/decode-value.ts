@@ -1,5 +1,5 @@
-import { parseByteSize } from "#base/bytesize";
-import { parseDuration } from "#base/duration";
+import { formatByteSize, parseByteSize } from "#base/bytesize";
+import { formatDuration, parseDuration } from "#base/duration";
 import { Labels } from "#base/labels";
 import { compileRegex } from "#base/regex";
 import {
@@ -138,12 +138,16 @@ function checkRange(attribute: AnyAttribute, value: Value, decoded: unknown): vo
   const noun = typeof decoded === "number" ? "" : typeof decoded === "string" ? " characters" : " elements";
   const fail = (message: string) => new ConversionError(message, [], { code: "config.range" });
   const written = typeof value === "string" && typeof decoded === "number" ? JSON.stringify(value) : String(size);
+  const bound = (limit: number) => {
+    if (attribute.type.kind === "duration") return formatDuration(limit);
+    return attribute.type.kind === "byte_size" ? formatByteSize(limit) : `${limit}${noun}`;
+  };
   if (minimum !== undefined && size < minimum) {
     throw fail(
-      noun !== "" && minimum === 1 ? "must not be empty" : `must be at least ${minimum}${noun}, got ${written}`,
+      noun !== "" && minimum === 1 ? "must not be empty" : `must be at least ${bound(minimum)}, got ${written}`,
     );
   }
-  if (maximum !== undefined && size > maximum) throw fail(`must be at most ${maximum}${noun}, got ${written}`);
+  if (maximum !== undefined && size > maximum) throw fail(`must be at most ${bound(maximum)}, got ${written}`);
 }
 
 function sizeOf(decoded: unknown): number {

@@ -65,6 +65,7 @@ const schema = s
     old: s.bool().default(false).deprecated("use action instead"),
     new: s.bool().default(false).experimental(),
     gone: s.string().default("").unsupported("nobody knows how"),
+    pace: s.duration().default("1m").withoutEffect("there is nothing to pace"),
     tls: s.block(tls).presentByDefault({ insecure: true }),
     auth: s.block(tls.rule("ca_file", (t) => t.ca_file !== "/bad", "is bad")),
     rule: s.blocks(tls).labelled(),
@@ -120,6 +121,7 @@ test("defaults and what is written", () => {
     old: false,
     new: false,
     gone: "",
+    pace: 60_000,
     tls: { ca_file: "", insecure: true },
     auth: { ca_file: "/ca", insecure: false },
     rule: [
@@ -204,6 +206,16 @@ test("hints name what was meant", () => {
     diagnostics.map((each) => each.hint),
     ['did you mean "count"?', 'did you mean "keep"? There are "keep", "drop"', 'did you mean "stage.json"?'],
   );
+});
+
+test("arguments without effect are accepted, with a warning unless they say the default", () => {
+  const { value, diagnostics } = decode(schema, 'name = "n"\npace = "5m"');
+  assert.equal(value?.pace, 300_000);
+  assert.deepEqual(
+    diagnostics.map(({ severity, code, message }) => [severity, code, message]),
+    [["warning", "config.no_effect", '"pace" has no effect: there is nothing to pace']],
+  );
+  assert.deepEqual(decode(schema, 'name = "n"\npace = "60s"').diagnostics, []);
 });
 
 test("stability and deprecation of standard names", () => {

@@ -137,7 +137,11 @@ class BodyDecoder {
     seen.set(name, span);
     written.set(name, statement.value.span);
     if (!this.#allowed(name, field, span)) return;
-    value[name] = this.#value(name, field, statement);
+    const decoded = this.#value(name, field, statement);
+    value[name] = decoded;
+    if (field.noEffectReason === undefined || decoded === undefined || decoded === defaultOf(field)) return;
+    const message = `"${name}" has no effect: ${field.noEffectReason}`;
+    this.#report({ severity: "warning", code: "config.no_effect", message, span, hint: `remove "${name}"` });
   }
 
   /** Evaluates and decodes one attribute; what is wrong with it is reported and gives undefined. */
@@ -211,7 +215,7 @@ class BodyDecoder {
       case "enum": {
         const kind = place.name.slice(name.length + 1);
         const member = field.members.get(kind)!;
-        const options = { ...member, deprecation: undefined };
+        const options = { ...member, deprecation: undefined, noEffectReason: undefined };
         if (!this.#allowed(place.name, options, place.header!)) return;
         (value[name] as unknown[]).push({ kind, args: this.body(member, statement.body, place) });
         return;

@@ -15,6 +15,8 @@ export interface CatalogueArgument {
   readonly experimental: boolean;
   readonly deprecated: string | undefined;
   readonly unsupported: string | undefined;
+  /** Why it changes nothing. */
+  readonly noEffect: string | undefined;
   /** The values that the attribute takes, if they are a closed set. */
   readonly values: readonly string[] | undefined;
   /** The fields of object-typed attributes. */
@@ -66,6 +68,7 @@ function describeArgument(name: string, attribute: AnyAttribute): CatalogueArgum
     experimental: attribute.isExperimental,
     deprecated: attribute.deprecation,
     unsupported: attribute.unsupportedReason,
+    noEffect: attribute.noEffectReason,
     values: inner.kind === "enum" ? inner.values : undefined,
     fields: inner.kind === "object" ? [...inner.fields].map(([key, each]) => describeArgument(key, each)) : undefined,
   };

@@ -54,6 +54,8 @@ export interface FieldOptions {
   readonly deprecation: string | undefined;
   /** Why this agent refuses the field. */
   readonly unsupportedReason: string | undefined;
+  /** Why other values than the default change nothing here. */
+  readonly noEffectReason: string | undefined;
 }
 
 const REQUIRED: FieldOptions = {
@@ -62,6 +64,7 @@ const REQUIRED: FieldOptions = {
   isExperimental: false,
   deprecation: undefined,
   unsupportedReason: undefined,
+  noEffectReason: undefined,
 };
 const OPTIONAL: FieldOptions = { ...REQUIRED, isRequired: false };
 
@@ -73,6 +76,7 @@ export abstract class FieldBase<T> implements FieldOptions {
   readonly isExperimental: boolean;
   readonly deprecation: string | undefined;
   readonly unsupportedReason: string | undefined;
+  readonly noEffectReason: string | undefined;
 
   constructor(options: FieldOptions) {
     this.isRequired = options.isRequired;
@@ -80,6 +84,7 @@ export abstract class FieldBase<T> implements FieldOptions {
     this.isExperimental = options.isExperimental;
     this.deprecation = options.deprecation;
     this.unsupportedReason = options.unsupportedReason;
+    this.noEffectReason = options.noEffectReason;
   }
 
   protected abstract copy(options: FieldOptions): this;
@@ -100,10 +105,14 @@ export abstract class FieldBase<T> implements FieldOptions {
   unsupported(reason: string): this {
     return this.copy({ ...this.options, unsupportedReason: reason });
   }
+  /** Tunes an inside of Alloy that this agent does not have: accepted, with a warning if it is not the default. */
+  withoutEffect(reason: string): this {
+    return this.copy({ ...this.options, noEffectReason: reason });
+  }
 
   protected get options(): FieldOptions {
-    const { isRequired, documentation, isExperimental, deprecation, unsupportedReason } = this;
-    return { isRequired, documentation, isExperimental, deprecation, unsupportedReason };
+    const { isRequired, documentation, isExperimental, deprecation, unsupportedReason, noEffectReason } = this;
+    return { isRequired, documentation, isExperimental, deprecation, unsupportedReason, noEffectReason };
   }
 }
 

@@ -46,6 +46,9 @@ abstract class BlockNode implements GraphNode {
       this.setHealth("unhealthy", errors[0]?.message ?? "evaluation failed");
       throw new DiagnosticError(errors);
     }
+    for (const { severity, message } of decoded.diagnostics) {
+      if (severity === "warning") this.environment.log.warn(message, { node: this.localId });
+    }
     return decoded.value;
   }
 

@@ -2,7 +2,7 @@ import { errorText, type Logger } from "#base/log";
 import type { MetricSpecs } from "#base/metrics";
 import type { BlockStatement } from "#lang/ast";
 import { decodeBody, encodeBody, sameArguments } from "#lang/decode";
-import { DiagnosticError } from "#lang/diagnostic";
+import { type Diagnostic, DiagnosticError } from "#lang/diagnostic";
 import type { Scope } from "#lang/evaluate";
 import type { Value } from "#lang/value";
 import type { ComponentDefinition } from "#pipeline/component";
@@ -39,6 +39,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   #startedAt = 0;
   #restartTimer: ReturnType<typeof setTimeout> | undefined;
   #block: BlockStatement;
+  #warnings: ReadonlySet<string> = new Set();
 
   constructor(
     block: BlockStatement,
@@ -92,9 +93,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     });
     this.#environment.observeEvaluation(this.#environment.clock.monotonic() - began);
     span.end(decoded.value === undefined ? new Error("evaluation failed") : undefined);
-    for (const warning of decoded.diagnostics.filter((each) => each.severity === "warning")) {
-      this.#log.warn(warning.message);
-    }
+    this.#warn(decoded.diagnostics);
     if (decoded.value === undefined) {
       const errors = decoded.diagnostics.filter((each) => each.severity === "error");
       this.#evaluation = this.#health("unhealthy", `evaluation failed: ${errors[0]?.message ?? "unknown error"}`);
@@ -114,6 +113,13 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     }
     if (host?.updatable) return this.#prepareUpdate(host, block, next);
     return this.#prepareStart(block, next);
+  }
+
+  /** Logs each warning once, since arguments are evaluated again whenever an export changes that they refer to. */
+  #warn(diagnostics: readonly Diagnostic[]): void {
+    const messages = diagnostics.filter((each) => each.severity === "warning").map((each) => each.message);
+    for (const message of messages) if (!this.#warnings.has(message)) this.#log.warn(message);
+    this.#warnings = new Set(messages);
   }
 
   #prepareUpdate(host: ComponentHost<A, E, M>, block: BlockStatement, next: A): Change {

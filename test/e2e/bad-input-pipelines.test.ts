@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { LogWriter } from "../kit/log-writer.ts";
 import { NumberedPages } from "../kit/numbered-pages.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
@@ -51,7 +52,7 @@ test("lines of 10 MB, without text and of bytes that are no UTF-8 pass; one that
     bodies.push(Buffer.from(body));
     countSequences(body, "seq=", lines);
   });
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   const path = join(folder, "app.log");
   writeFileSync(path, `seq=0\n\n\0\nseq=1 ${"x".repeat(10 * MIB)}\n`);
   appendFileSync(path, Buffer.from("seq=2 \xff\xfe\xc3\n", "latin1"));
@@ -77,7 +78,7 @@ test("a folder that may not be read: the status names it and says what to do, ot
   chmodSync(folder, 0o755);
   const lines = new SequenceCounter();
   const sink = await Sink.start((_path, body) => void countSequences(body, "seq=", lines));
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   for (const name of ["closed", "open"]) mkdirSync(join(folder, name));
   writeFileSync(join(folder, "closed", "a.log"), "seq=0\n");
   writeFileSync(join(folder, "open", "unreadable.log"), "seq=1\n", { mode: 0o600 });
@@ -109,16 +110,11 @@ test("a full disk: sources wait, the status says so, and all arrives once there 
     t.skip("no file system may be mounted here");
     return;
   }
-  t.after(() => execFileSync("umount", ["-l", disk]));
+  cleanUp(t, () => execFileSync("umount", ["-l", disk]));
   const pages = await NumberedPages.start(t);
   const scrapes = new Map<string, number>();
-  const sink = await Sink.start((_path, body) => {
-    for (const { labels, samples } of decodeWrite(body)) {
-      if (labels.get("__name__") !== "scrape_number") continue;
-      for (const { value } of samples) scrapes.set(`${labels.get("page")}#${value}`, 1);
-    }
-  });
-  t.after(() => sink.stop());
+  const sink = await Sink.start((_path, body) => addScrapes(body, scrapes));
+  cleanUp(t, () => sink.stop());
   sink.answer = () => ({ status: 503 });
   const agent = await startAgent(
     t,
@@ -161,13 +157,20 @@ prometheus.remote_write "out" {
   assert.deepEqual(pages.missing(scrapes), []);
 });
 
+function addScrapes(body: Uint8Array, scrapes: Map<string, number>): void {
+  for (const { labels, samples } of decodeWrite(body)) {
+    if (labels.get("__name__") !== "scrape_number") continue;
+    for (const { value } of samples) scrapes.set(`${labels.get("page")}#${value}`, 1);
+  }
+}
+
 /** A page server that answers as it is told. */
 async function servePage(t: TestContext) {
-  const page = { address: "", answer: (response: ServerResponse) => void response.end("fine 1\n") };
+  const page = { address: "", answer: (response: ServerResponse): void => void response.end("fine 1\n") };
   const server = createServer((_, response) => page.answer(response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   page.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  t.after(() => {
+  cleanUp(t, () => {
     server.closeAllConnections();
     server.close();
   });
@@ -182,7 +185,7 @@ test("pages that cannot be scraped: up is 0, the cause shows, and the next good 
       for (const { value } of samples) if (!Number.isNaN(value)) latest.set(labels.get("__name__")!, value);
     }
   });
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   const agent = await startAgent(
     t,
     `prometheus.scrape "page" {
@@ -265,24 +268,25 @@ prometheus.remote_write "out" {
   assert.equal(await agent.stop(), 0);
 });
 
-for (const status of [400, 401, 404, 413]) {
-  test(`a backend that answers ${status}: what it refuses is dropped and counted, what follows is sent`, async (t) => {
-    const folder = temporaryFolder(t);
-    const pages = await NumberedPages.start(t);
-    const lines = new SequenceCounter();
-    const sink = await Sink.start((_path, body) => void countSequences(body, "seq=", lines));
-    t.after(() => sink.stop());
-    sink.answer = () => ({ status });
-    const writer = new LogWriter(join(folder, "app.log"), { linesPerWrite: 5, pauseMs: 20 });
-    t.after(() => writer.stop());
-    const agent = await startAgent(
-      t,
-      `${logs(pathTarget(join(folder, "app.log")), sink.url)}
+/** Files and pages, both to the same backend. */
+async function bothWriters(t: TestContext) {
+  const folder = temporaryFolder(t);
+  const pages = await NumberedPages.start(t);
+  const lines = new SequenceCounter();
+  const scrapes = new Map<string, number>();
+  const sink = await Sink.start((path, body) => {
+    if (path.startsWith("/loki")) countSequences(body, "seq=", lines);
+    else addScrapes(body, scrapes);
+  });
+  cleanUp(t, () => sink.stop());
+  const writer = new LogWriter(join(folder, "app.log"), { linesPerWrite: 5, pauseMs: 20 });
+  cleanUp(t, () => writer.stop());
+  const config = `${logs(pathTarget(join(folder, "app.log")), sink.url)}
 prometheus.scrape "pages" {
   targets         = ${pages.targets(2)}
   forward_to      = [prometheus.remote_write.out.receiver]
-  scrape_interval = "200ms"
-  scrape_timeout  = "200ms"
+  scrape_interval = "500ms"
+  scrape_timeout  = "500ms"
 }
 
 prometheus.remote_write "out" {
@@ -291,27 +295,52 @@ prometheus.remote_write "out" {
 
     queue_config {
       batch_send_deadline = "50ms"
+      max_backoff         = "300ms"
     }
   }
 }
-`,
-    );
-    for (const id of ["loki.write.out", "prometheus.remote_write.out"]) {
+`;
+  return { pages, lines, scrapes, sink, writer, config };
+}
+
+const WRITERS = ["loki.write.out", "prometheus.remote_write.out"] as const;
+
+for (const status of [400, 413]) {
+  test(`a backend that answers ${status}: what it refuses is dropped and counted, what follows is sent`, async (t) => {
+    const { lines, scrapes, sink, config } = await bothWriters(t);
+    sink.answer = () => ({ status });
+    const agent = await startAgent(t, config);
+    for (const id of WRITERS) {
       await agent.until(async () => {
         const { flow } = await agent.component(id);
         const dropped = flow.dropped.reduce((sum, each) => sum + each.items, 0);
         return dropped > 10 && flow.state !== "ok" && flow.cause.includes(String(status));
       }, `${id} counts its drops and says ${status}`);
-      const [name] = id.split(".out");
-      assert.ok((await agent.metric("alloy_component_dropped_total", { component_id: `${name}.out` }))! > 10);
+      assert.ok((await agent.metric("alloy_component_dropped_total", { component_id: id }))! > 10);
+      await agent.untilLogged(new RegExp(`level=(warn|error).*${id.replaceAll(".", "\\.")}.*${status}`));
     }
-    assert.match(agent.log, new RegExp(`level=(warn|error).*loki\\.write\\.out.*${status}`));
-    assert.match(agent.log, new RegExp(`level=(warn|error).*prometheus\\.remote_write\\.out.*${status}`));
     sink.answer = () => ({ status: 204 });
-    await agent.until(() => lines.distinct > 10 && sink.counts.requests > 5, "what follows is sent");
-    for (const id of ["loki.write.out", "prometheus.remote_write.out"])
+    await agent.until(() => lines.distinct > 10 && scrapes.size > 2, "what follows is sent");
+    for (const id of WRITERS)
       await agent.until(async () => (await agent.component(id)).flow.state === "ok", `${id} recovers`);
-    await writer.stop();
     assert.equal(await agent.stop(), 0);
   });
 }
+
+test("a backend that refuses the credentials gets everything once they are right: a mistake in the set-up loses no data", async (t) => {
+  const { pages, lines, scrapes, sink, writer, config } = await bothWriters(t);
+  sink.answer = () => ({ status: 401 });
+  const agent = await startAgent(t, config);
+  for (const id of WRITERS) {
+    await agent.until(async () => {
+      const { flow } = await agent.component(id);
+      return flow.state === "failing" && /401.*credentials/.test(flow.cause);
+    }, `${id} says that the credentials are wrong`);
+  }
+  await agent.until(() => pages.complete > 4, "scrapes go on");
+  sink.answer = () => ({ status: 204 });
+  await writer.stop();
+  await agent.until(() => lines.distinct === writer.written, "every line has come");
+  await agent.until(() => pages.missing(scrapes).length === 0, "every scrape has come");
+  assert.equal(await agent.stop(), 0);
+});

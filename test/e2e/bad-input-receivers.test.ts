@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { compress } from "#formats/snappy";
 import { startAgent, type TestAgent } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { freePort, sleep } from "../kit/process.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";
 import { traceRequest } from "../kit/spans.ts";
@@ -46,7 +47,7 @@ test("loki.source.api", async (t) => {
   const port = await freePort();
   const lines = new SequenceCounter();
   const sink = await Sink.start((_path, body) => void countSequences(body, "seq=", lines));
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   const agent = await startAgent(
     t,
     `loki.source.api "in" {
@@ -185,7 +186,7 @@ test("clients that go away, send nothing or send slowly do not hold a receiver u
     if (i % 5 === 0) socket.write("\x16\x03\x01 no HTTP at all\r\n\r\n");
     return socket;
   });
-  t.after(() => sockets.forEach((socket) => void socket.destroy()));
+  cleanUp(t, () => sockets.forEach((socket) => void socket.destroy()));
   await sleep(50);
   for (const socket of sockets.slice(0, 25)) socket.resetAndDestroy();
   const response = await fetch(`http://127.0.0.1:${port}/loki/api/v1/raw`, { method: "POST", body: "a\n" });
@@ -196,7 +197,7 @@ test("clients that go away, send nothing or send slowly do not hold a receiver u
 
 test("otelcol.receiver.otlp", async (t) => {
   const sink = await Sink.start(() => {});
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   const [http, grpc] = [await freePort(), await freePort()];
   const agent = await startAgent(
     t,

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 
 const OK = 0;
@@ -145,7 +146,7 @@ test("a port in use: exit 1 and a message with the address", async (t) => {
   const folder = temporaryFolder(t);
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
+  cleanUp(t, () => server.close());
   const { port } = server.address() as { port: number };
   writeFileSync(join(folder, "a.alloy"), "");
   const address = `127.0.0.1:${port}`;

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { LogWriter, SEQUENCE_MARKER } from "../kit/log-writer.ts";
 import { sleep } from "../kit/process.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";
@@ -15,7 +16,7 @@ const KILLS = 6;
 async function startSink(t: TestContext, port?: number): Promise<{ sink: Sink; counter: SequenceCounter }> {
   const counter = new SequenceCounter();
   const sink = await Sink.start((_path, body) => void countSequences(body, SEQUENCE_MARKER, counter), port);
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   return { sink, counter };
 }
 
@@ -70,7 +71,7 @@ for (const [title, more] of [
       pauseMs: 10,
       rotateAfter: 4_000,
     });
-    t.after(() => writer.stop());
+    cleanUp(t, () => writer.stop());
     const agent = await startAgent(t, config(join(folder, "logs", "app.log*"), sink.url, more));
     for (let kill = 0; kill < KILLS; kill++) {
       const before = counter.total;
@@ -100,7 +101,7 @@ test("SIGTERM under load: drained, exit 0, and the next life goes on without a g
     pauseMs: 10,
     rotateAfter: 10_000,
   });
-  t.after(() => writer.stop());
+  cleanUp(t, () => writer.stop());
   const agent = await startAgent(t, config(join(folder, "logs", "app.log*"), sink.url));
   for (let life = 0; life < 3; life++) {
     const before = counter.total;
@@ -119,7 +120,7 @@ test("a reload under load that restarts the writer loses nothing", async (t) => 
   mkdirSync(join(folder, "logs"));
   const { sink, counter } = await startSink(t);
   const writer = new LogWriter(join(folder, "logs", "app.log"), { linesPerWrite: 100, pauseMs: 10 });
-  t.after(() => writer.stop());
+  cleanUp(t, () => writer.stop());
   const files = join(folder, "logs", "app.log*");
   const agent = await startAgent(t, config(files, sink.url));
   for (let i = 0; i < 4; i++) {
@@ -165,7 +166,7 @@ for (const { name, begin, cause } of OUTAGES) {
     mkdirSync(join(folder, "logs"));
     const { sink, counter } = await startSink(t);
     const writer = new LogWriter(join(folder, "logs", "app.log"), { linesPerWrite: 50, pauseMs: 10 });
-    t.after(() => writer.stop());
+    cleanUp(t, () => writer.stop());
     const agent = await startAgent(t, config(join(folder, "logs", "app.log"), sink.url));
     await agent.until(() => counter.total > 500, "lines come");
     const end = await begin(sink, t);
@@ -198,7 +199,7 @@ test("a log backend that was away while the agent was killed gets everything", a
   mkdirSync(join(folder, "logs"));
   const first = await startSink(t);
   const writer = new LogWriter(join(folder, "logs", "app.log"), { linesPerWrite: 50, pauseMs: 10 });
-  t.after(() => writer.stop());
+  cleanUp(t, () => writer.stop());
   const agent = await startAgent(t, config(join(folder, "logs", "app.log"), first.sink.url));
   await agent.until(() => first.counter.total > 500, "lines come");
   const { port } = first.sink;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { startAgent } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { NumberedPages } from "../kit/numbered-pages.ts";
 import { sleep } from "../kit/process.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
@@ -40,7 +41,7 @@ class Arrivals {
 
 async function startSink(t: TestContext, arrivals: Arrivals, port?: number): Promise<Sink> {
   const sink = await Sink.start((_path, body) => arrivals.add(body), port);
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   return sink;
 }
 

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { startAgent } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { Prometheus } from "../kit/prometheus.ts";
 
 /**
@@ -61,7 +62,7 @@ async function servePage(t: TestContext): Promise<PageServer> {
   }
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   page.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  t.after(stop);
+  cleanUp(t, stop);
   return page;
 }
 
@@ -168,7 +169,7 @@ test("no sample is missing in Prometheus after it and the agent were away in tur
     response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4" }).end(`scrape_number ${scrapes}\n`);
   });
   await new Promise<void>((resolve) => counting.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
+  cleanUp(t, () => {
     counting.closeAllConnections();
     counting.close();
   });

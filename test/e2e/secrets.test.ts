@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
 import { readZip } from "../kit/zip.ts";
@@ -13,7 +14,7 @@ const MARK = "hunter2";
 test("no answer, log line, metric or support bundle shows a secret", async (t) => {
   const folder = temporaryFolder(t);
   const sink = await Sink.start(() => {});
-  t.after(() => sink.stop());
+  cleanUp(t, () => sink.stop());
   let refused = 0;
   sink.answer = () => (refused++ < 3 ? { status: 500 } : { status: 204 });
   mkdirSync(join(folder, "logs"));

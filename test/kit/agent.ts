@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import { cleanUp } from "./clean-up.ts";
 import { freePort, sleep } from "./process.ts";
 
 /** Runs the real agent, in a process of its own, for end-to-end tests. */
@@ -55,7 +56,7 @@ export function runInvar(
 /** An empty folder that is gone after the test. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "invar-e2e-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cleanUp(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -104,7 +105,7 @@ export async function startAgent(
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o755); // the agent may run as another user
   const agent = new TestAgent(folder, typeof config !== "string", options, options.port ?? (await freePort()));
-  t.after(() => agent.kill());
+  cleanUp(t, () => agent.kill());
   agent.write(config);
   await agent.start();
   return agent;

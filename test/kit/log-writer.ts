@@ -13,6 +13,8 @@ export interface LogWriterOptions {
   readonly rotation?: "create" | "copytruncate";
   /** Rotated files that are kept, as `file.1`, `file.2` and so on. */
   readonly keep?: number;
+  /** The number of the first line; 0 unless given. */
+  readonly firstNumber?: number;
 }
 
 /** Appends numbered lines to a file until it is told to stop, and rotates it as logrotate does. */
@@ -21,13 +23,14 @@ export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #running: Promise<void>;
   #stopped = false;
-  /** Lines written; their numbers run from 0. */
-  written = 0;
+  /** The number of the next line: how many were written, if the first one was 0. */
+  written: number;
   #sinceRotation = 0;
 
   constructor(path: string, options: LogWriterOptions) {
     this.#path = path;
     this.#options = options;
+    this.written = options.firstNumber ?? 0;
     this.#running = this.#run();
   }
 

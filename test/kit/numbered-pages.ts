@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { cleanUp } from "./clean-up.ts";
 
 /** How many series beside the number a page has. */
 const FILLER = 20;
@@ -42,7 +43,7 @@ export class NumberedPages {
     const pages = new NumberedPages();
     await new Promise<void>((resolve) => pages.#server.listen(0, "127.0.0.1", resolve));
     pages.#port = (pages.#server.address() as AddressInfo).port;
-    t.after(() => {
+    cleanUp(t, () => {
       pages.#server.closeAllConnections();
       pages.#server.close();
     });

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryFolder } from "./agent.ts";
+import { cleanUp } from "./clean-up.ts";
 import { freePort, sleep } from "./process.ts";
 
 export interface QueriedSeries {
@@ -47,7 +48,7 @@ export class Prometheus {
       { stdio: ["ignore", "pipe", "pipe"] },
     );
     const prometheus = new Prometheus(`http://${address}`, child);
-    t.after(() => prometheus.stop());
+    cleanUp(t, () => prometheus.stop());
     for (let i = 0; ; i++) {
       try {
         if ((await fetch(`${prometheus.url}/-/ready`)).status === 200) return prometheus;

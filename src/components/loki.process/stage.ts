@@ -104,7 +104,15 @@ export class StageError extends Error {
 
 const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** Whether the name fits Prometheus's legacy rule for label names, which Alloy checks. */
+/** Whether the name fits Prometheus's legacy rule for label names, the only ones that Loki takes for streams. */
 export function isLabelName(name: string): boolean {
   return LABEL_NAME.test(name);
+}
+
+/**
+ * Message of a rule about label names. Alloy lets UTF-8 names pass, and Loki then refuses the whole request.
+ */
+export function badLabelName(args: { readonly values: ReadonlyMap<string, unknown> }): string {
+  const name = [...args.values.keys()].find((each) => !isLabelName(each));
+  return `has the name "${name}", which Loki refuses for labels: use letters, digits and underscores, or \`stage.structured_metadata\`, where names are free`;
 }

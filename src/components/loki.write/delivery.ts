@@ -62,8 +62,9 @@ interface Verdict {
 
 /** Sends requests until they are delivered or may be dropped, by Alloy's rules (common/loki/client/shards.go) and finer ones. */
 export class Delivery {
-  readonly #options: DeliveryOptions;
-  readonly #transport: PushTransport;
+  #options: DeliveryOptions;
+  #transport: PushTransport;
+  #reconfigured = new AbortController();
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: WriteMetrics;
@@ -83,23 +84,38 @@ export class Delivery {
     this.#events = events;
   }
 
+  /** Takes changed options and another way to send; requests that wait for their next attempt are tried again at once. */
+  configure(options: DeliveryOptions, transport: PushTransport): void {
+    this.#options = options;
+    this.#transport = transport;
+    this.#reconfigured.abort();
+    this.#reconfigured = new AbortController();
+  }
+
   /** Resolves once the request is delivered or dropped and counted; rejects only when `signal` is aborted. */
   async send(body: PushBody, signal: AbortSignal): Promise<void> {
-    const { host, maxRetries } = this.#options;
     const { tenant } = body;
     const bytes = byteLength(body.chunks);
-    this.#metrics.requestSize.labels(host, tenant).observe(bytes);
+    this.#metrics.requestSize.labels(this.#options.host, tenant).observe(bytes);
     let attempts = 0;
     let backoffMs = this.#options.minBackoffMs;
     let refusedPauseMs = FIRST_REFUSED_PAUSE_MS;
     let refusedSince: number | undefined;
     for (;;) {
+      const reconfigured = this.#reconfigured.signal;
       const verdict = await this.#attempt(body, signal);
+      const { host, maxRetries } = this.#options;
       if (verdict.kind === "delivered") {
         this.#metrics.sentBytes.labels(host, tenant).inc(bytes);
         this.#metrics.sentEntries.labels(host, tenant).inc(body.entries);
         this.#events.delivered();
         return;
+      }
+      if (reconfigured.aborted) {
+        // What the old settings led to says nothing about the new ones.
+        attempts = 0;
+        refusedSince = undefined;
+        continue;
       }
       this.#events.problem(verdict.problem);
       if (verdict.kind === "drop") return this.#drop(body, bytes, verdict);
@@ -123,8 +139,24 @@ export class Delivery {
         backoffMs = Math.min(backoffMs * 2, this.#options.maxBackoffMs);
       }
       this.#metrics.retries.labels(host, tenant).inc();
-      await this.#clock.sleep(Math.max(pauseMs, verdict.retryAfterMs ?? 0), signal);
+      await this.#pause(Math.max(pauseMs, verdict.retryAfterMs ?? 0), reconfigured, signal);
+      if (reconfigured.aborted) {
+        attempts = 0;
+        backoffMs = this.#options.minBackoffMs;
+        refusedSince = undefined;
+      }
     }
+  }
+
+  /** Ends early when the settings change; rejects when `signal` is aborted. */
+  async #pause(ms: number, reconfigured: AbortSignal, signal: AbortSignal): Promise<void> {
+    const controller = new AbortController();
+    const end = () => controller.abort();
+    for (const each of [reconfigured, signal]) each.addEventListener("abort", end);
+    if (reconfigured.aborted || signal.aborted) end();
+    await this.#clock.sleep(ms, controller.signal).catch(() => {});
+    for (const each of [reconfigured, signal]) each.removeEventListener("abort", end);
+    signal.throwIfAborted();
   }
 
   async #attempt(body: PushBody, signal: AbortSignal): Promise<Verdict> {

@@ -1,6 +1,7 @@
 import type { Clock } from "#base/clock";
 import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
+import { RetryableError } from "#pipeline/errors";
 import { sliceable } from "#pipeline/log-batch";
 import { Delivery, type DeliveryOptions, type PushTransport } from "./delivery.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
@@ -12,6 +13,7 @@ export interface EndpointOptions extends DeliveryOptions, ShardOptions {
   readonly tenant: string;
   readonly shards: number;
   readonly drainTimeoutMs: number;
+  readonly remoteTimeoutMs: number;
   readonly blockOnOverflow: boolean;
 }
 
@@ -26,16 +28,20 @@ export interface EndpointEnvironment {
 
 /** One Loki server: its queues in memory and the loops that send to it. */
 export class Endpoint {
-  readonly options: EndpointOptions;
+  options: EndpointOptions;
   /** What is wrong at the moment. */
   problem: string | undefined;
   readonly delivery: Delivery;
   readonly #environment: EndpointEnvironment;
-  readonly #transport: PushTransport;
-  readonly #streams: StreamTable;
+  #transport: PushTransport;
+  #streams: StreamTable;
   readonly #shards: Shard[];
   readonly #tenants = new Set<string>();
+  readonly #stopping = new AbortController();
   #runs: Promise<unknown> = Promise.resolve();
+  /** Batches of which a part waits for room. */
+  #blocked = 0;
+  #draining = false;
   #failures = 0;
 
   constructor(
@@ -53,12 +59,10 @@ export class Endpoint {
       problem: (text) => this.#failed(text),
       dropped: (reason, entries) => environment.dropped(reason, entries),
     });
-    const latency = environment.metrics.entryLatency;
-    const observe = (tenant: string, seconds: number, entries: number) =>
-      latency.labels(options.host, tenant).observe(seconds, entries);
+    const observe = (tenant: string, seconds: number, entries: number) => this.observeLatency(tenant, seconds, entries);
     this.#shards = Array.from(
       { length: Math.max(1, options.shards) },
-      () => new Shard(options, this.delivery, environment.clock, observe),
+      () => new Shard(options, this.delivery, environment.clock, observe, () => this.#blocked > 0),
     );
   }
 
@@ -73,11 +77,41 @@ export class Endpoint {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  /** Sends until `signal` is aborted or the endpoint is drained. */
+  observeLatency(tenant: string, seconds: number, entries: number): void {
+    this.#environment.metrics.entryLatency.labels(this.options.host, tenant).observe(seconds, entries);
+  }
+
+  /** Counts records that came from the queue on disk. */
+  countRead(records: number): void {
+    this.#environment.metrics.walRecordsRead.labels(this.options.name).inc(records);
+  }
+
+  /** Takes changed options (the number of shards must be the same); what waits is sent by them. Returns the old transport. */
+  configure(options: EndpointOptions, transport: PushTransport, streams: StreamTable): PushTransport {
+    const old = this.#transport;
+    this.options = options;
+    this.#transport = transport;
+    this.#streams = streams;
+    this.delivery.configure(options, transport);
+    for (const shard of this.#shards) shard.configure(options);
+    return old;
+  }
+
+  /** Sends until `signal` is aborted or the endpoint is drained or retired. */
   async run(signal: AbortSignal): Promise<void> {
-    const runs = Promise.all(this.#shards.map((shard) => shard.run(signal)));
+    const stop = () => this.#stopping.abort(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    const runs = Promise.all(this.#shards.map((shard) => shard.run(this.#stopping.signal)));
     this.#runs = runs.catch(() => {});
-    await runs;
+    try {
+      await runs;
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) throw error;
+      if (signal.aborted) this.#stopped();
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 
   /** Takes all entries of a batch into the queues; waits where they are full and may block. */
@@ -88,9 +122,25 @@ export class Endpoint {
 
   async #consumeSlowly(batch: LogBatch, blocked: Blocked, signal: AbortSignal): Promise<void> {
     let at: Blocked | undefined = blocked;
-    while (at !== undefined) {
-      await at.shard.room(signal);
-      at = this.#append(batch, at.entry, this.#environment.clock.now());
+    const controller = new AbortController();
+    const cancel = () => controller.abort(signal.reason);
+    // The sender tries again, with the component's successor; nothing more is sent from here.
+    const refuse = () => controller.abort(new RetryableError(`endpoint ${this.options.name} is stopping`));
+    signal.addEventListener("abort", cancel, { once: true });
+    this.#stopping.signal.addEventListener("abort", refuse, { once: true });
+    if (signal.aborted) cancel();
+    if (this.#stopping.signal.aborted) refuse();
+    this.#blocked += 1;
+    try {
+      while (at !== undefined) {
+        await at.shard.room(controller.signal);
+        at = this.#append(batch, at.entry, this.#environment.clock.now());
+      }
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      this.#stopping.signal.removeEventListener("abort", refuse);
+      this.#blocked -= 1;
+      if (this.#draining) for (const shard of this.#shards) shard.close();
     }
   }
 
@@ -132,6 +182,7 @@ export class Endpoint {
 
   /** Sends what is queued, as long as `deadline` and the endpoint's own drain timeout allow. */
   async drain(deadline: AbortSignal): Promise<void> {
+    this.#draining = true;
     for (const shard of this.#shards) shard.close();
     const { clock } = this.#environment;
     const controller = new AbortController();
@@ -142,17 +193,38 @@ export class Endpoint {
     await Promise.race([this.#runs, timeout]);
     controller.abort();
     deadline.removeEventListener("abort", giveUp);
+  }
+
+  /** Takes an endpoint out of the configuration: sends what it can in the drain timeout, and drops the rest, counted. */
+  async retire(deadline: AbortSignal): Promise<void> {
+    await this.drain(deadline);
+    this.#stopping.abort(new Error("the endpoint was removed"));
+    await this.#runs;
     const left = this.entries;
-    if (left > 0) {
-      this.#environment.log.warn(
-        "stopped with entries that were not delivered; sources that can will read them again",
-        {
-          endpoint: this.options.name,
-          entries: left,
-          bytes: this.bytes,
-        },
-      );
-    }
+    // On an aborted deadline the component stops, and what is left may be sent by its next life.
+    if (left > 0 && !deadline.aborted) {
+      this.#environment.dropped("endpoint_removed", left);
+      this.#environment.log.warn("dropped the entries that a removed endpoint did not take in time", {
+        endpoint: this.options.name,
+        entries: left,
+      });
+      for (const shard of this.#shards) shard.abandon();
+    } else if (left > 0) this.#stopped();
+    await this.close();
+  }
+
+  /** Says what the stop of the component left. Entries without a source that reads them again are lost. */
+  #stopped(): void {
+    const left = this.entries;
+    if (left === 0) return;
+    const lost = this.#shards.reduce((sum, shard) => sum + shard.unreported, 0);
+    if (lost > 0) this.#environment.dropped("shutdown", lost);
+    this.#environment.log.warn("stopped with entries that were not delivered; their sources read again what they can", {
+      endpoint: this.options.name,
+      entries: left,
+      lost,
+      bytes: this.bytes,
+    });
   }
 
   close(): Promise<void> {

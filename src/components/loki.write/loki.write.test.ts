@@ -368,6 +368,10 @@ test("a bad configuration says what to do", async () => {
   );
   await assert.rejects(
     start(`endpoint {\n url = "http://x/"\n}\nendpoint {\n url = "http://x/"\n}`),
-    /same name or URL/,
+    /same `url`, tenant, user and headers and no name/,
+  );
+  await assert.rejects(
+    start(`endpoint {\n name = "a"\n url = "http://x/"\n}\nendpoint {\n name = "a"\n url = "http://y/"\n}`),
+    /same `name`/,
   );
 });

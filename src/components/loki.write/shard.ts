@@ -1,7 +1,7 @@
 import type { Clock } from "#base/clock";
 import { type EncodedStream, metadataSize, PushRequestEncoder } from "#formats/loki-push-encode";
 import { compress } from "#formats/snappy";
-import type { Acknowledgement } from "#pipeline/acknowledgement";
+import { Acknowledgement } from "#pipeline/acknowledgement";
 import { allocate, type SliceableBuffer } from "#pipeline/log-batch";
 import { byteLength, type Delivery, type PushBody } from "./delivery.ts";
 import type { WriteStream } from "./streams.ts";
@@ -30,6 +30,8 @@ interface Pending {
 /** Where a request's entries came from. */
 interface Sources {
   readonly acknowledgements: Acknowledgement[];
+  /** Entries whose source wants no word, so that nobody sends them again. */
+  unreported: number;
   /** When entries came in (epoch ms) and how many then. */
   readonly arrivals: { readonly time: number; count: number }[];
 }
@@ -45,10 +47,11 @@ export type Appended = "added" | "full" | "too_many_streams";
 
 /** A queue of requests and the one loop that sends them in order. */
 export class Shard {
-  readonly #options: ShardOptions;
+  #options: ShardOptions;
   readonly #delivery: Delivery;
   readonly #clock: Clock;
   readonly #onLatency: (tenant: string, seconds: number, entries: number) => void;
+  readonly #mayComeMore: () => boolean;
   readonly #pending = new Map<string, Pending>();
   readonly #queue: Sealed[] = [];
   readonly #waitingForRoom = new Set<() => void>();
@@ -59,16 +62,25 @@ export class Shard {
   #closing = false;
   #wake: () => void = () => {};
 
+  /** `mayComeMore` says after `close` whether somebody still has entries to add. */
   constructor(
     options: ShardOptions,
     delivery: Delivery,
     clock: Clock,
     onLatency: (tenant: string, seconds: number, entries: number) => void,
+    mayComeMore: () => boolean = () => false,
   ) {
     this.#options = options;
+    this.#mayComeMore = mayComeMore;
     this.#delivery = delivery;
     this.#clock = clock;
     this.#onLatency = onLatency;
+  }
+
+  /** Takes changed limits, from the next entry on. */
+  configure(options: ShardOptions): void {
+    this.#options = options;
+    for (const resolve of [...this.#waitingForRoom]) resolve();
   }
 
   /** Bytes in memory: finished requests and those being filled. */
@@ -80,6 +92,12 @@ export class Shard {
     let count = this.#sending?.entries ?? 0;
     for (const sealed of this.#queue) count += sealed.entries;
     for (const { encoder } of this.#pending.values()) count += encoder.entries;
+    return count;
+  }
+  /** Of `entries`, those that no source sends again. */
+  get unreported(): number {
+    let count = 0;
+    for (const { unreported } of this.#undelivered()) count += unreported;
     return count;
   }
   /** When the oldest entry that is not delivered yet came (epoch ms). */
@@ -135,7 +153,8 @@ export class Shard {
     this.#pendingBytes += pending.encoder.bytes - before;
     pending.size += size;
     const { acknowledgements, arrivals } = pending.sources;
-    if (acknowledgements.at(-1) !== acknowledgement) {
+    if (acknowledgement === Acknowledgement.none) pending.sources.unreported += 1;
+    else if (acknowledgements.at(-1) !== acknowledgement) {
       acknowledgement.retain();
       acknowledgements.push(acknowledgement);
     }
@@ -169,7 +188,7 @@ export class Shard {
       this.#sealDue(this.#closing);
       const next = this.#queue.shift();
       if (next === undefined) {
-        if (this.#closing) return;
+        if (this.#closing && !this.#mayComeMore()) return;
         await this.#waitForWork(signal);
         continue;
       }
@@ -192,6 +211,24 @@ export class Shard {
     this.#wake();
   }
 
+  /** Lets go of everything, when `run` has ended: nobody will deliver it, and its sources are not to wait for it. */
+  abandon(): void {
+    for (const { acknowledgements } of this.#undelivered()) {
+      for (const acknowledgement of acknowledgements.splice(0)) acknowledgement.release();
+    }
+    this.#sending = undefined;
+    this.#queue.length = 0;
+    this.#pending.clear();
+    this.#queuedBytes = this.#pendingBytes = 0;
+  }
+
+  #undelivered(): Sources[] {
+    const sources: Sources[] = this.#sending === undefined ? [] : [this.#sending];
+    sources.push(...this.#queue);
+    for (const pending of this.#pending.values()) sources.push(pending.sources);
+    return sources;
+  }
+
   #begin(tenant: string): Pending {
     return {
       tenant,
@@ -199,7 +236,7 @@ export class Shard {
       streams: new Map(),
       size: 0,
       due: 0,
-      sources: { acknowledgements: [], arrivals: [] },
+      sources: noSources(),
     };
   }
 
@@ -234,7 +271,7 @@ export class Shard {
     this.#queuedBytes += bytes;
     pending.streams.clear();
     pending.size = 0;
-    pending.sources = { acknowledgements: [], arrivals: [] };
+    pending.sources = noSources();
     this.#wake();
   }
 
@@ -257,4 +294,8 @@ export class Shard {
     signal.removeEventListener("abort", abort);
     if (signal.aborted) throw signal.reason;
   }
+}
+
+function noSources(): Sources {
+  return { acknowledgements: [], unreported: 0, arrivals: [] };
 }

@@ -59,6 +59,7 @@ export async function sendFromWal(
   const reader = queue.reader(endpoint.options.name);
   for (;;) {
     const records = await collect(reader, endpoint, clock, signal);
+    endpoint.countRead(records.length);
     for (const [tenant, group] of Map.groupBy(records, (record) => decodeWalRecord(record.bytes).tenant)) {
       const body = {
         tenant: tenant ?? endpoint.options.tenant,
@@ -66,6 +67,10 @@ export async function sendFromWal(
         entries: group.reduce((sum, record) => sum + record.items, 0),
       };
       await endpoint.delivery.send(body, signal);
+      const now = clock.now();
+      for (const { time, items } of group) {
+        if (time <= now) endpoint.observeLatency(body.tenant, (now - time) / 1000, items);
+      }
       reader.ack(...group);
     }
   }

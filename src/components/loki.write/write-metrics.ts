@@ -1,4 +1,4 @@
-import { counter, DEFAULT_BUCKETS, histogram, type InstrumentsOf } from "#base/metrics";
+import { counter, DEFAULT_BUCKETS, gauge, histogram, type InstrumentsOf } from "#base/metrics";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -41,6 +41,13 @@ export const WRITE_METRICS = {
     [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600],
     ["host", "tenant"],
   ),
+  walRecordsRead: counter(
+    "loki_write_wal_watcher_records_read_total",
+    "Number of records read by the WAL watcher from the WAL.",
+    ["id"],
+  ),
+  walRunning: gauge("loki_write_wal_watcher_running", "Number of WAL watchers running."),
+  walLastWritten: gauge("loki_write_wal_writer_last_written_timestamp", "Latest timestamp that was written to the WAL"),
 } as const;
 
 export type WriteMetrics = InstrumentsOf<typeof WRITE_METRICS>;
@@ -58,6 +65,7 @@ export type AlloyReason = (typeof ALLOY_REASONS)[number];
 /** Why entries were dropped, in the flow accounting. */
 export type DropReason =
   | "bad_request"
+  | "endpoint_removed"
   | "line_too_long"
   | "not_found"
   | "payload_too_large"
@@ -66,6 +74,7 @@ export type DropReason =
   | "queue_damaged"
   | "rate_limited"
   | "server_error"
+  | "shutdown"
   | "stream_limit"
   | "timeout"
   | "too_old"

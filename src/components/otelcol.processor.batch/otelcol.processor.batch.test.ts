@@ -78,6 +78,9 @@ test("sends when there are enough items, and the rest when the time is up", asyn
   const labels = { processor: "batch/otelcol.processor.batch.test" };
   assert.equal(component.metric("otelcol_processor_batch_batch_size_trigger_send_total", labels), 3);
   assert.equal(component.metric("otelcol_processor_batch_timeout_trigger_send_total", labels), 1);
+  const tracesOnly = { ...labels, otel_signal: "traces" };
+  assert.equal(component.metric("otelcol_processor_incoming_items_total", tracesOnly), 49);
+  assert.equal(component.metric("otelcol_processor_outgoing_items_total", tracesOnly), 49);
   assert.equal(component.metric("otelcol_processor_batch_batch_send_size_sum", labels), 49);
   await component.stop();
 });

@@ -1,3 +1,4 @@
+import type { Counter } from "#base/metrics";
 import type { OtlpKind } from "#formats/otlp";
 import { batchMetrics } from "#kits/otelcol-metrics";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
@@ -85,6 +86,7 @@ class Batcher {
   readonly #args: Arguments;
   readonly #keys: readonly string[];
   readonly #events: ShardEvents;
+  readonly #incoming: Counter;
   readonly #shards = new Map<string, Shard>();
 
   constructor(ctx: Context, kind: OtlpKind, given: Arguments, output: Fanout<"otlp">) {
@@ -93,12 +95,15 @@ class Batcher {
     this.#args = given;
     this.#keys = given.metadata_keys.map((key) => key.toLowerCase()).sort();
     const id = `batch/${ctx.id}`;
-    const { sendSize, sendSizeBytes, sizeTrigger, timeoutTrigger } = ctx.metrics;
+    const { sendSize, sendSizeBytes, sizeTrigger, timeoutTrigger, incomingItems, outgoingItems } = ctx.metrics;
+    this.#incoming = incomingItems.labels(id, kind);
+    const outgoing = outgoingItems.labels(id, kind);
     const [items, bytes] = [sendSize.labels(id), sendSizeBytes.labels(id)];
     const triggers = { size: sizeTrigger.labels(id), timeout: timeoutTrigger.labels(id) };
     this.#events = {
       send: (batch) => output.consume(batch, ctx.signal),
       sent(batch, trigger) {
+        outgoing.inc(batch.items);
         items.observe(batch.items);
         bytes.observe(batch.bytes);
         triggers[trigger].inc();
@@ -120,7 +125,9 @@ class Batcher {
       batch.acknowledgement.release();
       return;
     }
-    return this.#shard(batch.clientMetadata).add(batch, signal);
+    const shard = this.#shard(batch.clientMetadata);
+    this.#incoming.inc(batch.items);
+    return shard.add(batch, signal);
   }
 
   async drain(deadline: AbortSignal): Promise<void> {

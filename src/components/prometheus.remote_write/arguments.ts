@@ -1,3 +1,4 @@
+import { senderIdentity } from "#kits/http-client-identity";
 import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
 import { relabelRuleSchema } from "#kits/relabel-schema";
 import { type Infer, s } from "#lang/schema";
@@ -91,7 +92,12 @@ const azureadSchema = s.object({
 
 const endpointSchema = httpClientRules(
   s.object({
-    name: s.string().default("").doc("Name in metrics and of the queue's folder; a hash of the URL when empty."),
+    name: s
+      .string()
+      .default("")
+      .doc(
+        "Name in metrics and of the queue's folder; when empty, a hash of the URL, and of user and headers if others have the same URL.",
+      ),
     url: s.string().doc("Where samples are sent."),
     remote_timeout: s.duration().default("30s").doc("Longest time that one request may take."),
     headers: s.map(s.string()).optional().doc("Further headers for each request."),
@@ -147,11 +153,13 @@ export const remoteWriteArguments = s
             truncate_frequency: s
               .duration()
               .default("2h")
-              .doc("Kept for compatibility: delivered data is deleted at once."),
+              .doc("How often delivered data is deleted.")
+              .withoutEffect("delivered data is deleted at once"),
             min_keepalive_time: s
               .duration()
               .default("5m")
-              .doc("Kept for compatibility: data is kept until it is delivered."),
+              .doc("How long data is kept at least.")
+              .withoutEffect("data is kept until it is delivered"),
             max_keepalive_time: s
               .duration()
               .default("8h")
@@ -169,8 +177,8 @@ export const remoteWriteArguments = s
   })
   .rule(
     "endpoint",
-    (a) => new Set(a.endpoint.map(endpointName)).size === a.endpoint.length,
-    "is there twice with the same `name`, or with the same `url` and no name: give each a name of its own",
+    (a) => new Set(endpointNames(a.endpoint)).size === a.endpoint.length,
+    "is there twice with the same `name`, or with the same `url`, user and headers and no name: give each a name of its own",
   );
 
 export type RemoteWriteArguments = Infer<typeof remoteWriteArguments>;
@@ -178,9 +186,19 @@ export type EndpointArguments = RemoteWriteArguments["endpoint"][number];
 export type QueueArguments = Infer<typeof queueSchema>;
 export type MetadataArguments = Infer<typeof metadataSchema>;
 
-/** What an endpoint is known by across reloads and restarts. */
-export function endpointName(endpoint: { readonly name: string; readonly url: string }): string {
-  return endpoint.name || endpoint.url;
+/**
+ * What each endpoint is known by across reloads and restarts: its name or URL. Of endpoints with the same URL also who
+ * they send as and what, so that none ever takes over what waits in the queue of another.
+ */
+export function endpointNames(endpoints: readonly EndpointArguments[]): readonly string[] {
+  const urls = new Map<string, number>();
+  for (const { name, url } of endpoints) if (name === "") urls.set(url, (urls.get(url) ?? 0) + 1);
+  return endpoints.map((endpoint) => {
+    const { name, url, write_relabel_config: rules } = endpoint;
+    if (name !== "" || urls.get(url) === 1) return name || url;
+    const sent = rules.map((rule) => ({ ...rule, regex: rule.regex.source }));
+    return `${url}\n${senderIdentity(endpoint)}\n${JSON.stringify(sent)}`;
+  });
 }
 
 export { metadataSchema, queueSchema };

@@ -6,7 +6,7 @@ import { Backoff } from "#kits/backoff";
 import { HttpClient } from "#kits/http-client";
 import type { ComponentContext } from "#pipeline/component";
 import { DiskQueue, type QueueInput, type QueueReader, type QueueRecord } from "#pipeline/disk-queue";
-import { type EndpointArguments, endpointName, type QueueArguments } from "./arguments.ts";
+import type { EndpointArguments, QueueArguments } from "./arguments.ts";
 import { tagLane, tagShards } from "./fragments.ts";
 import { Bell, Lane } from "./lanes.ts";
 import { type EndpointMetrics, endpointMetrics, type RemoteWriteMetrics, type remoteWriteMetrics } from "./metrics.ts";
@@ -69,6 +69,7 @@ export class Endpoint {
   constructor(
     ctx: RemoteWriteContext,
     metrics: RemoteWriteMetrics,
+    name: string,
     args: EndpointArguments,
     config: QueueArguments,
     maxAgeMs: number,
@@ -76,13 +77,13 @@ export class Endpoint {
   ) {
     this.#ctx = ctx;
     this.#changed = changed;
-    this.name = endpointName(args);
+    this.name = name;
     this.title = args.name || shownUrl(args.url);
     this.#args = args;
     this.#config = config;
     this.#maxAgeMs = maxAgeMs;
     this.#client = this.#newClient(args);
-    this.metrics = endpointMetrics(metrics, args.name || queueFolder("", args.url).slice(6), args.url);
+    this.metrics = endpointMetrics(metrics, args.name || queueFolder("", name).slice(6), args.url);
     this.shards = new ShardCalculation(config.min_shards, config.max_shards);
     this.metrics.pending.read = () => this.pending.items;
     this.#showConfig();

@@ -328,10 +328,21 @@ test("half-open connections and answers that never come are given up", async (t)
   assert.match(component.flow.lastError!.message, /did not answer within 100ms/);
 });
 
+test("endpoints of one URL are told apart by user, headers and rules", async (t) => {
+  const { url, requests } = await receiver(t);
+  const tenant = (name: string) => endpoint(url, `headers = { "X-Scope-OrgID" = "${name}" }`);
+  const { send, component } = await start(t, tenant("a") + tenant("b"));
+  const tenants = () => new Set(requests.map(({ headers }) => headers["x-scope-orgid"]));
+  await send([{ labels: { __name__: "m" }, value: 1 }]);
+  await until("both have it", () => tenants().size === 2);
+  await component.update(tenant("b") + tenant("a"));
+  assert.equal(component.flow.status.state, "ok", "a new order changes nothing");
+});
+
 test("wrong arguments are refused", async (t) => {
   const cases: [string, RegExp][] = [
     [endpoint("nonsense"), /`url` is no HTTP URL/],
-    [endpoint("http://a") + endpoint("http://a"), /same `url` and no name/],
+    [endpoint("http://a") + endpoint("http://a"), /same `url`, user and headers and no name/],
     [endpoint("http://a", 'protobuf_message = "io.prometheus.write.v2.Request"'), /not supported yet/],
     [endpoint("http://a", "sigv4 { }"), /"sigv4" is not supported/],
     [endpoint("http://a", 'headers = { "Content-Type" = "x" }'), /sets itself/],

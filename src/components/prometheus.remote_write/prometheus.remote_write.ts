@@ -6,7 +6,7 @@ import { defineComponent } from "#pipeline/component";
 import type { QueueInput } from "#pipeline/disk-queue";
 import {
   type EndpointArguments,
-  endpointName,
+  endpointNames,
   metadataSchema,
   type QueueArguments,
   queueSchema,
@@ -88,35 +88,35 @@ export default defineComponent({
 
     function configure(next: RemoteWriteArguments): void {
       current = next;
-      const names = new Set(next.endpoint.map(endpointName));
+      const names = endpointNames(next.endpoint);
       for (const [name, endpoint] of endpoints) {
-        if (names.has(name)) continue;
+        if (names.includes(name)) continue;
         endpoints.delete(name);
         const { items } = endpoint.pending;
         if (items > 0)
           ctx.log.warn("an endpoint was removed before everything was sent to it", { endpoint: endpoint.title, items });
         stopping.push(endpoint.close());
       }
-      for (const each of next.endpoint) {
-        const name = endpointName(each);
+      for (const [index, each] of next.endpoint.entries()) {
+        const name = names[index]!;
         const queue = queueArguments(each);
         const known = endpoints.get(name);
         if (known !== undefined) known.configure(each, queue, next.wal.max_keepalive_time);
         else {
-          const endpoint = new Endpoint(ctx, ctx.metrics, each, queue, next.wal.max_keepalive_time, showProblem);
+          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, next.wal.max_keepalive_time, showProblem);
           endpoints.set(name, endpoint);
           ctx.run(() => endpoint.run());
           ctx.run((signal) => sendMetadataAgainAndAgain(endpoint, signal));
         }
       }
-      regroup(next);
+      regroup(next, names);
       if (endpoints.size === 0) ctx.flow.idle("there is no `endpoint` block: samples are dropped");
     }
 
-    function regroup(next: RemoteWriteArguments): void {
+    function regroup(next: RemoteWriteArguments, names: readonly string[]): void {
       const externalLabels = Labels.from(next.external_labels ?? new Map());
       const members = new Map<string, { settings: FragmentSettings; endpoints: Endpoint[] }>();
-      for (const each of next.endpoint) {
+      for (const [index, each] of next.endpoint.entries()) {
         const queue = queueArguments(each);
         const settings: FragmentSettings = {
           externalLabels,
@@ -127,7 +127,7 @@ export default defineComponent({
         };
         const key = groupKey(settings, queue);
         const group = members.get(key) ?? { settings, endpoints: [] };
-        group.endpoints.push(endpoints.get(endpointName(each))!);
+        group.endpoints.push(endpoints.get(names[index]!)!);
         members.set(key, group);
       }
       const old = groups;

@@ -69,7 +69,15 @@ export const scrapeArguments = httpClientRules(
     enable_type_and_unit_labels: s.bool().default(false).experimental().doc("Add type and unit as labels."),
     start_timestamp_zero_ingestion: s.bool().default(false).experimental().doc("Add a zero at the start of counters."),
     clustering: s
-      .block(s.object({ enabled: s.bool().doc("Share the targets among the nodes of the cluster.") }))
+      .block(
+        s.object({
+          enabled: s
+            .bool()
+            .doc(
+              "Share the targets among the nodes of the cluster. Without `--cluster.enabled`, as in Alloy, this agent is the only node and scrapes them all.",
+            ),
+        }),
+      )
       .presentByDefault({ enabled: false })
       .doc("Sharing of targets among agents."),
   }),
@@ -102,8 +110,7 @@ export const scrapeArguments = httpClientRules(
     "metric_name_escaping_scheme",
     (a) => a.metric_name_escaping_scheme !== "allow-utf-8" || a.metric_name_validation_scheme === "utf8",
     'cannot be "allow-utf-8" while `metric_name_validation_scheme` is not "utf8"',
-  )
-  .rule("clustering.enabled", (a) => !a.clustering.enabled, `${NOT_YET}: every agent would scrape all targets`);
+  );
 
 export type ScrapeArguments = Infer<typeof scrapeArguments>;
 

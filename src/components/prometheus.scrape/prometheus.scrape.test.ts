@@ -309,11 +309,10 @@ test("wrong arguments are refused", async (t) => {
     ['scrape_protocols = ["PrometheusText0.0.4", "PrometheusText0.0.4"]', /protocol twice/],
     ['scrape_native_histograms = true\nscrape_protocols = ["PrometheusText0.0.4"]', /needs "PrometheusProto"/],
     ["native_histogram_bucket_limit = 10", /not supported yet/],
-    ["clustering {\nenabled = true\n}", /not supported yet/],
     ['metric_name_escaping_scheme = "allow-utf-8"', /cannot be "allow-utf-8"/],
   ];
   for (const [extra, message] of cases) await assert.rejects(start(t, extra), message, extra);
-  const fine = await start(t, "clustering {\nenabled = false\n}\nscrape_native_histograms = false");
+  const fine = await start(t, "clustering {\nenabled = true\n}\nscrape_native_histograms = false");
   await fine.component.stop();
 });
 

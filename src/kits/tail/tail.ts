@@ -471,6 +471,8 @@ export class Tail {
     const files = [...this.#rotated.map((each) => each.file), ...(this.current === undefined ? [] : [this.current])];
     this.#rotated.length = 0;
     this.current = undefined;
+    // What is on its way is still waited for: a stop that forgot it would have it read again at the next start.
+    for (const file of files) if (file.outstanding > 0) this.#finished.add(file);
     await Promise.all(files.map((file) => this.#close(file)));
   }
 }

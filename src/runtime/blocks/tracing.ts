@@ -7,14 +7,24 @@ const jaegerRemoteSchema = s.object({
 });
 
 /** `tracing { … }`: the agent's own traces. */
-export const tracingSchema = s.object({
-  sampling_fraction: s.float(0, 1).default(0.1).doc("The part of traces that is kept."),
-  send_traceparent: s.bool().default(false).doc("Whether outgoing requests carry the trace's id."),
-  write_to: s.list(s.consumer("otlp")).default([]).doc("Where the traces go."),
-  sampler: s
-    .block(s.object({ jaeger_remote: s.block(jaegerRemoteSchema).doc("Sampling as a Jaeger agent says.") }))
-    .presentByDefault()
-    .doc("Samplers beside the fraction."),
-});
+export const tracingSchema = s
+  .object({
+    sampling_fraction: s.float(0, 1).default(0.1).doc("The part of traces that is kept."),
+    send_traceparent: s
+      .bool()
+      .default(false)
+      .doc("Whether outgoing requests carry the trace's id.")
+      .withoutEffect("requests of components are not traced"),
+    write_to: s.list(s.consumer("otlp")).default([]).doc("Where the traces go."),
+    sampler: s
+      .block(s.object({ jaeger_remote: s.block(jaegerRemoteSchema).doc("Sampling as a Jaeger agent says.") }))
+      .presentByDefault()
+      .doc("Samplers beside the fraction."),
+  })
+  .rule(
+    "sampler.jaeger_remote",
+    (a) => a.sampler.jaeger_remote === undefined,
+    "is not supported yet: use `sampling_fraction`",
+  );
 
 export type TracingArguments = Infer<typeof tracingSchema>;

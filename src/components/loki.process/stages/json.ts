@@ -18,7 +18,7 @@ export const jsonBody = s
   .object({
     expressions: s.map(s.string()).optional().doc("Names of extracted values and the JMESPath expressions for them."),
     regex: s.regex().default("").doc("Top-level keys to extract under their own names."),
-    source: s.string().default("").doc("Extracted value to parse instead of the line."),
+    source: s.string().nonEmpty().optional().doc("Extracted value to parse instead of the line."),
     drop_malformed: s.bool().default(false).doc("Whether to drop lines that are not JSON objects."),
   })
   .rule(
@@ -53,7 +53,7 @@ export function buildJson(args: Infer<typeof jsonBody>, context: StageContext): 
     else complex.push({ slot, text, expression: compileExpression(text) });
   }
   const fields = new JsonFields(plain.map(({ path }) => path));
-  const source = args.source === "" ? undefined : context.slots.of(args.source);
+  const source = args.source === undefined ? undefined : context.slots.of(args.source);
   const keys = args.regex.source === "" ? undefined : args.regex;
   const needsObject = complex.length > 0 || keys !== undefined;
   const unmatched = context.unmatched("are not JSON objects");

@@ -77,6 +77,12 @@ test("structured_metadata takes extracted values and labels, and removes the lab
   );
 });
 
+test("names of structured_metadata are free", async () => {
+  await using run = await startStages('stage.structured_metadata {\n values = { "service.name" = "app" }\n}');
+  await run.send([{ line: "l", labels: { app: "a" } }]);
+  assert.deepEqual(run.items[0]!.metadata, ["service.name", "a"]);
+});
+
 test("structured_metadata by regex", async () => {
   await using run = await startStages('stage.structured_metadata {\n regex = "^pod_"\n}');
   await run.send([{ line: "l", labels: { pod_name: "n", pod_id: "i", app: "a" } }]);
@@ -95,10 +101,15 @@ test("structured_metadata_drop", async () => {
 
 test("bad configurations", async () => {
   for (const [config, message] of [
-    ['stage.labels {\n values = { "a-b" = "" }\n}', /not valid for a label/],
-    ['stage.static_labels {\n values = { "1" = "x" }\n}', /not valid for a label/],
+    ['stage.labels {\n values = { "a-b" = "" }\n}', /the name "a-b", which Loki refuses/],
+    ['stage.static_labels {\n values = { "1" = "x" }\n}', /the name "1", which Loki refuses/],
+    ['stage.structured_metadata {\n values = { "" = "x" }\n}', /empty name/],
     ["stage.label_drop {\n values = []\n}", /must not be empty/],
     ["stage.tenant { }", /is required/],
+    ['stage.json {\n expressions = { a = "" }\n source = ""\n}', /`source` must not be empty/],
+    ['stage.regex {\n expression = "(?P<a>.)"\n source = ""\n}', /`source` must not be empty/],
+    ['stage.pattern {\n pattern = "<a> "\n source = ""\n}', /`source` must not be empty/],
+    ['stage.luhn {\n source = ""\n}', /`source` must not be empty/],
     ['stage.tenant {\n value = "a"\n label = "b"\n}', /only one of them/],
     ['stage.labels {\n values = { a = "" }\n source_type = "line"\n}', /cannot be "line"/],
   ] as const) {

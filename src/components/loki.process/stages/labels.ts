@@ -1,6 +1,6 @@
 import { type Infer, s } from "#lang/schema";
 import { labelSetter } from "../label-cache.ts";
-import { isLabelName, type Stage, type StageContext } from "../stage.ts";
+import { badLabelName, isLabelName, type Stage, type StageContext } from "../stage.ts";
 import { byName } from "./regex.ts";
 
 export const labelsBody = s
@@ -13,7 +13,7 @@ export const labelsBody = s
       .default("extracted")
       .doc("Whether sources name extracted values or structured metadata."),
   })
-  .rule("values", (args) => [...args.values.keys()].every(isLabelName), "has a name that is not valid for a label")
+  .rule("values", (args) => [...args.values.keys()].every(isLabelName), badLabelName)
   .doc("Sets labels from extracted values or structured metadata.");
 
 /** Alloy's stages/labels.go: what is missing or null leaves the label as it is. */

@@ -7,7 +7,8 @@ export const luhnBody = s
     replacement: s.string().default("**REDACTED**").doc("Put in place of numbers."),
     source: s
       .string()
-      .default("")
+      .nonEmpty()
+      .optional()
       .doc("Extracted string to look at instead of the line; the line is set to the result."),
     min_length: s.int().default(13).doc("Fewest digits of a number."),
     delimiters: s.string().default("").doc("Characters that may stand between digits."),
@@ -17,7 +18,7 @@ export const luhnBody = s
 
 /** Alloy's stages/luhn.go. As there, the result becomes the line, also with `source`. */
 export function buildLuhn(args: Infer<typeof luhnBody>, context: StageContext): Stage {
-  const slot = args.source === "" ? undefined : context.slots.of(args.source);
+  const slot = args.source === undefined ? undefined : context.slots.of(args.source);
   const options: LuhnOptions = {
     replacement: args.replacement === "" ? "**REDACTED**" : args.replacement,
     minLength: args.min_length < 1 ? 13 : args.min_length,

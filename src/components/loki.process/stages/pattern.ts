@@ -7,7 +7,7 @@ import { byName } from "./regex.ts";
 export const patternBody = s
   .object({
     pattern: s.string().nonEmpty().doc("LogQL pattern: literal text and `<name>` or `<_>` between."),
-    source: s.string().default("").doc("Extracted value to match instead of the line."),
+    source: s.string().nonEmpty().optional().doc("Extracted value to match instead of the line."),
     labels_from_groups: s.bool().default(false).doc("Whether named captures also become labels."),
   })
   .doc("Extracts values with a LogQL pattern.");
@@ -27,7 +27,7 @@ export function buildPattern(args: Infer<typeof patternBody>, context: StageCont
     ? names.map((name) => [name, context.slots.of(name)] as const).sort(byName)
     : [];
   const setter = labelSetter(labels.map(([name]) => name));
-  const source = args.source === "" ? undefined : context.slots.of(args.source);
+  const source = args.source === undefined ? undefined : context.slots.of(args.source);
   const unmatched = context.unmatched("do not match the pattern");
   const values: (string | undefined)[] = labels.map(() => undefined);
   const found = new Set<number>();

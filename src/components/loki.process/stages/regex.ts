@@ -6,7 +6,7 @@ import { sourceReader } from "./source.ts";
 export const regexBody = s
   .object({
     expression: s.regex().doc("RE2 expression whose named groups become extracted values."),
-    source: s.string().default("").doc("Extracted value to match instead of the line."),
+    source: s.string().nonEmpty().optional().doc("Extracted value to match instead of the line."),
     labels_from_groups: s.bool().default(false).doc("Whether named groups also become labels."),
   })
   .rule("expression", (args) => args.expression.source !== "", "must not be empty")

@@ -1,11 +1,11 @@
 import { type Infer, s } from "#lang/schema";
 import { LabelCache, setLabels } from "../label-cache.ts";
-import { isLabelName, type Stage } from "../stage.ts";
+import { badLabelName, isLabelName, type Stage } from "../stage.ts";
 import { byName } from "./regex.ts";
 
 export const staticLabelsBody = s
   .object({ values: s.map(s.string()).doc("Labels to set; those with an empty value are left out.") })
-  .rule("values", (args) => [...args.values.keys()].every(isLabelName), "has a name that is not valid for a label")
+  .rule("values", (args) => [...args.values.keys()].every(isLabelName), badLabelName)
   .doc("Sets labels to fixed values.");
 
 /** Alloy's stages/static_labels.go. */

@@ -1,14 +1,14 @@
 import type { Labels } from "#base/labels";
 import { type Infer, s } from "#lang/schema";
 import { LabelCache } from "../label-cache.ts";
-import { isLabelName, type Stage, type StageContext } from "../stage.ts";
+import type { Stage, StageContext } from "../stage.ts";
 
 export const structuredMetadataBody = s
   .object({
     values: s.map(s.string()).default({}).doc("Names of metadata and the extracted values or labels for them."),
     regex: s.regex().default("").doc("Extracted values and labels to take under their own names."),
   })
-  .rule("values", (args) => [...args.values.keys()].every(isLabelName), "has a name that is not valid for a label")
+  .rule("values", (args) => !args.values.has(""), "has an empty name: metadata needs a name")
   .doc("Moves extracted values and labels into structured metadata.");
 
 const NONE: readonly string[] = [];

@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import { HttpClient } from "#kits/http-client";
+import type { ComponentContext } from "#pipeline/component";
+import type { EndpointArguments, WriteArguments } from "./arguments.ts";
+import type { PushTransport } from "./delivery.ts";
+import { Endpoint, type EndpointOptions } from "./endpoint.ts";
+import type { StreamTable } from "./streams.ts";
+import type { WRITE_METRICS } from "./write-metrics.ts";
+
+export type WriteContext = ComponentContext<
+  { receiver: ReturnType<ComponentContext["receiver"]> },
+  typeof WRITE_METRICS
+>;
+
+export function createEndpoint(
+  ctx: WriteContext,
+  args: EndpointArguments,
+  maxStreams: number,
+  streams: StreamTable,
+  report: () => void,
+): Endpoint {
+  return new Endpoint(endpointOptions(args, maxStreams), httpTransport(ctx, args), streams, {
+    clock: ctx.clock,
+    log: ctx.log,
+    metrics: ctx.metrics,
+    dropped: (reason, entries) => ctx.flow.drop("logs", reason, entries),
+    changed: report,
+  });
+}
+
+/** Of every `endpoint` block, in order. Throws when two would be the same. */
+export function allEndpointOptions(args: WriteArguments): EndpointOptions[] {
+  const options = args.endpoint.map((each) => endpointOptions(each, args.max_streams));
+  if (new Set(options.map(({ name }) => name)).size < options.length)
+    throw new Error("two endpoints have the same name or URL: give each a `name` of its own");
+  return options;
+}
+
+function endpointOptions(args: EndpointArguments, maxStreams: number): EndpointOptions {
+  const { host } = new URL(args.url);
+  const { queue_config: queue } = args;
+  return {
+    name:
+      args.name !== ""
+        ? args.name
+        : createHash("sha256").update(`${args.url}\n${args.tenant_id}`).digest("hex").slice(0, 6),
+    host,
+    tenant: args.tenant_id,
+    headers: args.headers ?? new Map(),
+    minBackoffMs: args.min_backoff_period,
+    maxBackoffMs: args.max_backoff_period,
+    maxRetries: args.max_backoff_retries,
+    retryRateLimited: args.retry_on_http_429,
+    batchBytes: args.batch_size,
+    batchWaitMs: args.batch_wait,
+    capacityBytes: queue.capacity,
+    maxStreams,
+    shards: queue.min_shards,
+    drainTimeoutMs: queue.drain_timeout,
+    remoteTimeoutMs: args.remote_timeout,
+    blockOnOverflow: queue.block_on_overflow,
+  };
+}
+
+/** Of an error answer this much is read, for its first line. */
+const MAX_ANSWER_BYTES = 4 * 1024;
+
+export function httpTransport(ctx: WriteContext, args: EndpointArguments): PushTransport {
+  const client = HttpClient.create(args, { userAgent: `Invar/${ctx.services.version}` });
+  return {
+    async post(chunks, headers, signal) {
+      const response = await client.request(
+        {
+          method: "POST",
+          url: args.url,
+          headers,
+          body: chunks,
+          timeoutMs: args.remote_timeout,
+          maxBytes: MAX_ANSWER_BYTES,
+          truncate: true,
+        },
+        signal,
+      );
+      return {
+        status: response.status,
+        retryAfter: response.headers.get("retry-after"),
+        text: response.body.toString("utf8"),
+      };
+    },
+    close: () => client.close(),
+  };
+}

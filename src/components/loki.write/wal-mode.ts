@@ -1,0 +1,180 @@
+import { join } from "node:path";
+import { errorText } from "#base/log";
+import { Backoff } from "#kits/backoff";
+import type { LogBatch } from "#pipeline/batch";
+import { DiskQueue } from "#pipeline/disk-queue";
+import { RetryableError } from "#pipeline/errors";
+import type { WriteArguments } from "./arguments.ts";
+import { allEndpointOptions, createEndpoint, type WriteContext } from "./create-endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { StreamTable } from "./streams.ts";
+import { encodeWalRecords, sendFromWal } from "./wal.ts";
+
+const DRAIN_POLL_MS = 20;
+const FIRST_REOPEN_MS = 500;
+const LAST_REOPEN_MS = 10_000;
+
+/** Accepts and acknowledges once a batch is in the queue on disk, from which each endpoint reads at its own pace. */
+export class WalMode {
+  readonly #ctx: WriteContext;
+  readonly #args: WriteArguments;
+  readonly #streams: StreamTable;
+  readonly #endpoints: readonly Endpoint[];
+  readonly #stopping = new AbortController();
+  readonly #opened = Promise.withResolvers<DiskQueue>();
+  #queue: DiskQueue | undefined;
+  #diskProblem: { readonly state: "failing" | "degraded"; readonly cause: string } | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  /** Throws for endpoints that are the same. */
+  constructor(ctx: WriteContext, args: WriteArguments) {
+    this.#ctx = ctx;
+    this.#args = args;
+    this.#streams = new StreamTable(args.external_labels);
+    allEndpointOptions(args);
+    this.#endpoints = args.endpoint.map((each) =>
+      createEndpoint(ctx, each, args.max_streams, this.#streams, () => this.#report()),
+    );
+    this.#opened.promise.catch(() => {});
+  }
+
+  start(): void {
+    this.#ctx.run((signal) => (this.#running = this.#run(signal)));
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { metrics, log } = this.#ctx;
+    const stop = () => this.#stopping.abort(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      const queue = await this.#open(this.#stopping.signal);
+      this.#queue = queue;
+      this.#opened.resolve(queue);
+      metrics.walRunning.inc(this.#endpoints.length);
+      const sending = this.#endpoints.map((each) => sendFromWal(queue, each, this.#ctx.clock, this.#stopping.signal));
+      await Promise.all(sending);
+    } catch (error) {
+      this.#opened.reject(new RetryableError(`${this.#ctx.id} is stopping or restarting`, { cause: error }));
+      if (!this.#stopping.signal.aborted) throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      if (this.#queue !== undefined) {
+        metrics.walRunning.dec(this.#endpoints.length);
+        await this.#queue.close().catch((error) => log.error("cannot close the queue on disk", { error }));
+      }
+    }
+  }
+
+  /** Tries until the disk takes the queue; rejects only when `signal` is aborted. */
+  async #open(signal: AbortSignal): Promise<DiskQueue> {
+    const { clock, flow, log, dataPath } = this.#ctx;
+    const backoff = new Backoff(FIRST_REOPEN_MS, LAST_REOPEN_MS);
+    for (;;) {
+      try {
+        const queue = await DiskQueue.open(join(dataPath, "wal"), {
+          readers: this.#endpoints.map(({ options }) => options.name),
+          maxAgeMs: this.#args.wal.max_segment_age,
+          clock,
+          onDrop: (reader, reason, items) => {
+            flow.drop("logs", reason, items);
+            log.error("entries were dropped from the queue on disk", { endpoint: reader, reason, entries: items });
+          },
+          // Endpoints that take data get it from memory.
+          onStatus: ({ state, cause }) => this.#diskSays(state === "ok" ? undefined : { state: "degraded", cause }),
+          onNotice: (message) => log.info(message),
+        });
+        if (this.#diskProblem !== undefined) log.info("the queue on disk is open");
+        this.#diskSays(undefined);
+        return queue;
+      } catch (error) {
+        signal.throwIfAborted();
+        const cause = errorText(error);
+        if (this.#diskProblem?.cause !== cause)
+          log.error("cannot open the queue on disk, trying again", { error: cause });
+        this.#diskSays({ state: "failing", cause });
+        await clock.sleep(backoff.next(), signal);
+      }
+    }
+  }
+
+  /** Resolves once the batch is safe; waits while the disk takes nothing. */
+  async consume(batch: LogBatch, signal: AbortSignal): Promise<void> {
+    const queue = this.#queue ?? (await abortable(this.#opened.promise, signal));
+    try {
+      await queue.append(encodeWalRecords(batch, this.#streams), signal);
+    } catch (error) {
+      if (signal.aborted || !this.#stopping.signal.aborted) throw error;
+      throw new RetryableError(`${this.#ctx.id} is stopping or restarting`, { cause: error });
+    }
+    this.#ctx.metrics.walLastWritten.set(Math.floor(batch.ms[batch.count - 1]! / 1000));
+    batch.acknowledgement.release();
+  }
+
+  /** The queue is opened anew for changed arguments; what waits stays on disk. */
+  update(): boolean {
+    return false;
+  }
+
+  queue() {
+    const { bytes, oldest } = this.#pending();
+    return { bytes, oldest };
+  }
+
+  #pending() {
+    const queue = this.#queue;
+    const all = queue === undefined ? [] : this.#endpoints.map(({ options }) => queue.reader(options.name).pending);
+    const oldest = all.map((each) => each.oldest).filter((each) => each !== undefined);
+    return {
+      items: all.reduce((sum, each) => sum + each.items, 0),
+      bytes: Math.max(0, ...all.map((each) => each.bytes)),
+      oldest: oldest.length === 0 ? undefined : Math.min(...oldest),
+    };
+  }
+
+  async drain(deadline: AbortSignal): Promise<void> {
+    const { clock } = this.#ctx;
+    const until = clock.monotonic() + this.#args.wal.drain_timeout;
+    while (this.#pending().items > 0 && clock.monotonic() < until) await clock.sleep(DRAIN_POLL_MS, deadline);
+    await this.#queue?.flush();
+  }
+
+  /** Lets another mode take over. */
+  retire(): Promise<void> {
+    return this.close();
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort(new Error("the queue is closed"));
+    this.#opened.reject(new RetryableError(`${this.#ctx.id} is stopping or restarting`));
+    await this.#running.catch(() => {});
+    await Promise.all(this.#endpoints.map((each) => each.close()));
+  }
+
+  #diskSays(problem: { readonly state: "failing" | "degraded"; readonly cause: string } | undefined): void {
+    if (problem === undefined && this.#diskProblem === undefined) return;
+    this.#diskProblem = problem;
+    this.#report();
+  }
+
+  /** The component is as well as its endpoints and its disk are. */
+  #report(): void {
+    const { flow } = this.#ctx;
+    const problems = this.#endpoints.map((each) => each.problem).filter((each) => each !== undefined);
+    const all = problems.length > 0 && problems.length === this.#endpoints.length;
+    if (this.#diskProblem !== undefined) problems.unshift(this.#diskProblem.cause);
+    if (problems.length === 0) flow.ok();
+    else if (all || this.#diskProblem?.state === "failing") flow.failing(problems.join("; "));
+    else flow.degraded(problems.join("; "));
+  }
+}
+
+/** The promise's outcome, or a rejection as soon as `signal` is aborted. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
