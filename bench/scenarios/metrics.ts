@@ -89,6 +89,7 @@ prometheus.remote_write "bench" {
 }
 `;
   const agent = await startAgent(load, config);
+  const idleRss = agent.process.usage().rssBytes;
   try {
     const measured = await measure(load, pages, server, sink, agent.process);
     const rss = agent.process.usage().rssBytes;
@@ -108,7 +109,7 @@ prometheus.remote_write "bench" {
       { lost, duplicated },
       {
         scrapes: server.scrapes,
-        rss_per_series: Math.round(rss / (pages.series * pages.targets)),
+        rss_per_series: Math.round((rss - idleRss) / (pages.series * pages.targets)),
       },
     );
   } finally {
@@ -202,6 +203,18 @@ export const metricScenarios: readonly Scenario[] = [
         targets: Math.max(10, Math.ceil(1_000 * load.scale)),
         intervalSeconds: 10,
         seconds: 40,
+        churn: 0,
+      }),
+  },
+  {
+    name: "series-memory",
+    summary: "10 targets of 50,000 series: memory for each active series (rss_per_series, above the idle process)",
+    run: (load) =>
+      scrapeScenario(load, "series-memory", {
+        series: Math.ceil(50_000 * load.scale),
+        targets: 10,
+        intervalSeconds: 15,
+        seconds: 60,
         churn: 0,
       }),
   },

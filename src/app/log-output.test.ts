@@ -30,6 +30,17 @@ test("logfmt with Alloy's keys, values quoted where they must be", () => {
   );
 });
 
+test("passwords inside of URLs are not logged", async () => {
+  const { written, log, configure } = setUp();
+  const fail = () =>
+    log.error("no answer from http://me:hunter2@host/", { error: new Error('Get "http://:hunter2@host/"') });
+  fail();
+  configure({ format: "json" });
+  fail();
+  assert.doesNotMatch(written.join(""), /hunter2/);
+  assert.equal(JSON.parse(written[1]!).msg, "no answer from http://(secret)@host/");
+});
+
 test("JSON, one object a line", () => {
   const { written, log, configure } = setUp();
   configure({ format: "json" });

@@ -5,6 +5,7 @@ import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { LogBatch } from "#pipeline/batch";
 import type { Consumer } from "#pipeline/consumer";
 import type { BlockHandler } from "#runtime/environment";
+import { withoutUserInfo } from "./api/redact.ts";
 
 interface LoggingArguments {
   readonly level: LogLevel;
@@ -79,7 +80,9 @@ export class LogOutput implements LogSink, BlockHandler {
   }
 
   #format(record: LogRecord): string {
-    return this.#arguments.format === "json" ? formatJson(record) : formatLogfmt(record);
+    const line = this.#arguments.format === "json" ? formatJson(record) : formatLogfmt(record);
+    // Errors of servers and libraries may quote URLs with passwords in them.
+    return withoutUserInfo(line);
   }
 
   #batch(records: readonly LogRecord[]): LogBatch {

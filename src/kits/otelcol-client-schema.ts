@@ -17,12 +17,28 @@ export const httpClientSchema = s
     endpoint: s.string().doc("URL to send to."),
     proxy_url: s.string().default("").doc("HTTP proxy; without it, the environment's."),
     compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How bodies are packed."),
-    read_buffer_size: s.byteSize().default("0B").doc("Accepted for compatibility; Node sizes its buffers itself."),
-    write_buffer_size: s.byteSize().default("512KiB").doc("Accepted for compatibility; Node sizes its buffers itself."),
+    read_buffer_size: s
+      .byteSize()
+      .default("0B")
+      .doc("Size of the read buffer.")
+      .withoutEffect("Node sizes its buffers itself"),
+    write_buffer_size: s
+      .byteSize()
+      .default("512KiB")
+      .doc("Size of the write buffer.")
+      .withoutEffect("Node sizes its buffers itself"),
     timeout: s.duration().default("30s").doc("Time for a request to be answered; 0 for none."),
     headers: headers(),
-    max_idle_conns: s.int(0).default(100).doc("Accepted for compatibility; idle connections end by their time-out."),
-    max_idle_conns_per_host: s.int(0).default(0).doc("Accepted for compatibility; see `idle_conn_timeout`."),
+    max_idle_conns: s
+      .int(0)
+      .default(100)
+      .doc("Most idle connections.")
+      .withoutEffect("idle connections end by `idle_conn_timeout`"),
+    max_idle_conns_per_host: s
+      .int(0)
+      .default(0)
+      .doc("Most idle connections for each host.")
+      .withoutEffect("idle connections end by `idle_conn_timeout`"),
     max_conns_per_host: s.int(0).default(0).doc("Most connections at once; 0 for no limit."),
     idle_conn_timeout: s.duration().default("1m30s").doc("Time after which an idle connection is closed."),
     disable_keep_alives: s.bool().default(false).doc("Use a connection for one request only."),
@@ -33,7 +49,8 @@ export const httpClientSchema = s
     http2_ping_timeout: s
       .duration()
       .default("15s")
-      .doc("Accepted for compatibility; a connection that answers no ping is closed."),
+      .doc("Time for the answer to a ping.")
+      .withoutEffect("a connection that answers no ping before the next one is due is closed"),
     force_attempt_http2: s.bool().default(true).doc("Use HTTP/2 where the server offers it."),
     auth: authArgument().doc("An `otelcol.auth.*` handler that adds credentials."),
     compression_params: s.block(compressionParamsSchema).doc("How hard to compress."),
@@ -67,8 +84,16 @@ export const grpcClientSchema = s
   .object({
     endpoint: s.string().doc("`host:port` to send to."),
     compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How messages are packed: gzip, snappy, zstd or none."),
-    read_buffer_size: s.byteSize().default("0B").doc("Accepted for compatibility; Node sizes its buffers itself."),
-    write_buffer_size: s.byteSize().default("512KiB").doc("Accepted for compatibility; Node sizes its buffers itself."),
+    read_buffer_size: s
+      .byteSize()
+      .default("0B")
+      .doc("Size of the read buffer.")
+      .withoutEffect("Node sizes its buffers itself"),
+    write_buffer_size: s
+      .byteSize()
+      .default("512KiB")
+      .doc("Size of the write buffer.")
+      .withoutEffect("Node sizes its buffers itself"),
     wait_for_ready: s.bool().default(false).doc("Wait for a connection instead of failing at once."),
     headers: headers(),
     balancer_name: s

@@ -14,14 +14,13 @@ export const debugMetricsSchema = s.object({
   disable_high_cardinality_metrics: s
     .bool()
     .default(true)
-    .doc(
-      "Leaves out addresses and ports of peers from the attributes of self metrics. They are never there, so that `false` changes nothing.",
-    ),
+    .doc("Leaves out addresses and ports of peers from the attributes of self metrics.")
+    .withoutEffect("self metrics never have addresses or ports of peers"),
   level: s
     .oneOf(["none", "basic", "normal", "detailed"])
     .default("detailed")
-    .deprecated("it has no effect: self metrics always come in full detail; leave `level` out")
-    .doc("Had an effect on self metrics in older versions; has none any more."),
+    .doc("How detailed the self metrics are.")
+    .withoutEffect("self metrics always come in full detail, as in Alloy, where `level` has no effect any more"),
 });
 
 /** What every consumer of OTLP exports. */

@@ -41,7 +41,11 @@ const common = {
   max_version: s.oneOf(VERSION_NAMES).default("TLS 1.3").doc("Highest TLS version that is accepted."),
   reload_interval: s.duration().default("0s").doc("Time after which certificates are read again; 0 for never."),
   cipher_suites: s.list(s.string()).default([]).doc("Cipher suites for TLS 1.2 and below, by their IANA names."),
-  include_insecure_cipher_suites: s.bool().default(false).doc("Also allow cipher suites that Go counts as insecure."),
+  include_insecure_cipher_suites: s
+    .bool()
+    .default(false)
+    .doc("Also allow cipher suites that Go counts as insecure.")
+    .withoutEffect("all suites in `cipher_suites` are allowed"),
   include_system_ca_certs_pool: s
     .bool()
     .default(false)

@@ -91,7 +91,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
       block,
       minimumStability: this.#environment.services.minimumStability,
     });
-    this.#environment.observeEvaluation(this.#environment.clock.monotonic() - began);
+    this.#environment.observeEvaluation(this.id, this.#environment.clock.monotonic() - began);
     span.end(decoded.value === undefined ? new Error("evaluation failed") : undefined);
     this.#warn(decoded.diagnostics);
     if (decoded.value === undefined) {

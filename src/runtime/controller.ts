@@ -33,12 +33,27 @@ export interface ControllerOptions {
   readonly communityComponents: boolean;
 }
 
+/** From here on an evaluation counts as slow: `slowComponentThreshold` of Alloy's controller. */
+const SLOW_EVALUATION_MS = 60_000;
+const EVALUATION_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600];
+
 const METRICS = {
   evaluations: histogram(
     "alloy_component_evaluation_seconds",
     "Time spent performing component evaluation",
-    [0.005, 0.025, 0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600],
+    EVALUATION_BUCKETS,
     ["controller_path", "controller_id"],
+  ),
+  waits: histogram(
+    "alloy_component_dependencies_wait_seconds",
+    "Time spent by components waiting to be evaluated after their dependency is updated.",
+    EVALUATION_BUCKETS,
+    ["controller_path", "controller_id"],
+  ),
+  slow: counter(
+    "alloy_component_evaluation_slow_seconds",
+    "Number of seconds spent evaluating components that take longer than 1m0s to evaluate",
+    ["controller_path", "controller_id", "component_id"],
   ),
   evaluating: gauge(
     "alloy_component_controller_evaluating",
@@ -65,7 +80,8 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #metrics;
   #tail: Promise<unknown> = Promise.resolve();
-  readonly #dirty = new Set<Reevaluated>();
+  /** Modules to evaluate again, each with the monotonic time since when it waits. */
+  readonly #dirty = new Map<Reevaluated, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lastPass = 0;
   #loaded = false;
@@ -80,7 +96,10 @@ export class Controller {
       tracer: options.tracer ?? noTracer,
       serialize: <T>(work: () => Promise<T>) => this.#serialize(work),
       reevaluateSoon: (module: Reevaluated) => this.#reevaluateSoon(module),
-      observeEvaluation: (ms: number) => this.#metrics.evaluations.labels("/", "").observe(ms / 1000),
+      observeEvaluation: (componentId: string, ms: number) => {
+        this.#metrics.evaluations.labels("/", "").observe(ms / 1000);
+        if (ms >= SLOW_EVALUATION_MS) this.#metrics.slow.labels("/", "", componentId).inc(ms / 1000);
+      },
     };
     this.root = new Module("root", new Environment(shared));
   }
@@ -169,7 +188,7 @@ export class Controller {
   }
 
   #reevaluateSoon(module: Reevaluated): void {
-    this.#dirty.add(module);
+    if (!this.#dirty.has(module)) this.#dirty.set(module, this.#options.clock.monotonic());
     this.#metrics.queued.labels("/", "").set(this.#dirty.size);
     if (this.#timer !== undefined || this.#stopping) return;
     const { clock, log } = this.#options;
@@ -179,7 +198,9 @@ export class Controller {
       this.#timer = undefined;
       this.#lastPass = clock.monotonic();
       void this.#serialize(async () => {
-        const modules = [...this.#dirty];
+        const modules = [...this.#dirty.keys()];
+        const now = clock.monotonic();
+        for (const since of this.#dirty.values()) this.#metrics.waits.labels("/", "").observe((now - since) / 1000);
         this.#dirty.clear();
         this.#metrics.queued.labels("/", "").set(0);
         for (const each of modules) await each.reevaluate();

@@ -67,9 +67,9 @@ export class Environment {
   reevaluateSoon(module: Reevaluated): void {
     this.#shared.reevaluateSoon(module);
   }
-  /** Counts an evaluation of arguments, for the controller's metrics. */
-  observeEvaluation(ms: number): void {
-    this.#shared.observeEvaluation(ms);
+  /** Counts an evaluation of a component's arguments, for the controller's metrics. */
+  observeEvaluation(componentId: string, ms: number): void {
+    this.#shared.observeEvaluation(componentId, ms);
   }
 }
 
@@ -85,7 +85,7 @@ export interface SharedEnvironment {
   readonly tracer: Tracer;
   serialize<T>(work: () => Promise<T>): Promise<T>;
   reevaluateSoon(module: Reevaluated): void;
-  observeEvaluation(ms: number): void;
+  observeEvaluation(componentId: string, ms: number): void;
 }
 
 export interface Reevaluated {

@@ -8,7 +8,7 @@ import type { Agent } from "../agent.ts";
 import { cpuProfile, heapProfile } from "../profiling/profiler.ts";
 import { findComponent, flowJson, listComponents } from "./components.ts";
 import { liveDebugging } from "./live-debugging.ts";
-import { hideSecrets } from "./redact.ts";
+import { hideSecrets, withoutUserInfo } from "./redact.ts";
 import { supportBundle } from "./support-bundle.ts";
 
 const COMPONENT_PREFIX = "/api/v0/component/";
@@ -247,8 +247,9 @@ function statusOf(agent: Agent) {
   return { ready: agent.ready, version: agent.options.version, lastReload: agent.lastReload, components };
 }
 
+/** Messages and targets may quote URLs with passwords in them, so these are hidden in every answer. */
 function json(value: unknown): HttpResponse {
-  return { status: 200, headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) };
+  return { status: 200, headers: { "Content-Type": "application/json" }, body: withoutUserInfo(JSON.stringify(value)) };
 }
 
 function text(status: number, body: string): HttpResponse {

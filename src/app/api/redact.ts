@@ -35,7 +35,7 @@ const SECRET_NAMES = new Set([
 const SECRET_WORDS =
   /(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key|authorization|salt)$/i;
 
-const USER_INFO = /\/\/[^/@\s"`]*:[^/@\s"`]*@/g;
+const USER_INFO = /\/\/[^/@\s"`:]*:[^/@\s"`]*@/g;
 
 export function isSecretName(name: string): boolean {
   return SECRET_NAMES.has(name) || SECRET_WORDS.test(name);

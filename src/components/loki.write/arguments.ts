@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { senderIdentity } from "#kits/http-client-identity";
 import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
 import { type Infer, s } from "#lang/schema";
 
@@ -63,7 +65,7 @@ const wal = s
   )
   .doc("A queue on disk before the endpoints.");
 
-const schema = s
+export const schema = s
   .object({
     external_labels: s.map(s.string()).default({}).doc("Labels for entries that do not have them."),
     max_streams: s.int(0).default(0).doc("Most streams in one request, 0 for no limit; entries of others are dropped."),
@@ -78,3 +80,12 @@ const schema = s
 
 export type EndpointArguments = Infer<typeof endpoint>;
 export type WriteArguments = Infer<typeof schema>;
+
+/** What each endpoint is called in logs and in the queue on disk: its name, or a hash of where it sends and as whom. */
+export function endpointNames(endpoints: readonly EndpointArguments[]): readonly string[] {
+  return endpoints.map((each) => {
+    if (each.name !== "") return each.name;
+    const identity = `${each.url}\n${each.tenant_id}\n${senderIdentity(each)}`;
+    return createHash("sha256").update(identity).digest("hex").slice(0, 6);
+  });
+}

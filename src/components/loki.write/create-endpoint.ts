@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { HttpClient } from "#kits/http-client";
 import type { ComponentContext } from "#pipeline/component";
-import type { EndpointArguments, WriteArguments } from "./arguments.ts";
+import { type EndpointArguments, endpointNames, type WriteArguments } from "./arguments.ts";
 import type { PushTransport } from "./delivery.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
 import type { StreamTable } from "./streams.ts";
@@ -15,11 +14,11 @@ export type WriteContext = ComponentContext<
 export function createEndpoint(
   ctx: WriteContext,
   args: EndpointArguments,
-  maxStreams: number,
+  options: EndpointOptions,
   streams: StreamTable,
   report: () => void,
 ): Endpoint {
-  return new Endpoint(endpointOptions(args, maxStreams), httpTransport(ctx, args), streams, {
+  return new Endpoint(options, httpTransport(ctx, args), streams, {
     clock: ctx.clock,
     log: ctx.log,
     metrics: ctx.metrics,
@@ -28,22 +27,17 @@ export function createEndpoint(
   });
 }
 
-/** Of every `endpoint` block, in order. Throws when two would be the same. */
+/** Of every `endpoint` block, in order. */
 export function allEndpointOptions(args: WriteArguments): EndpointOptions[] {
-  const options = args.endpoint.map((each) => endpointOptions(each, args.max_streams));
-  if (new Set(options.map(({ name }) => name)).size < options.length)
-    throw new Error("two endpoints have the same name or URL: give each a `name` of its own");
-  return options;
+  const names = endpointNames(args.endpoint);
+  return args.endpoint.map((each, i) => endpointOptions(names[i]!, each, args.max_streams));
 }
 
-function endpointOptions(args: EndpointArguments, maxStreams: number): EndpointOptions {
+function endpointOptions(name: string, args: EndpointArguments, maxStreams: number): EndpointOptions {
   const { host } = new URL(args.url);
   const { queue_config: queue } = args;
   return {
-    name:
-      args.name !== ""
-        ? args.name
-        : createHash("sha256").update(`${args.url}\n${args.tenant_id}`).digest("hex").slice(0, 6),
+    name,
     host,
     tenant: args.tenant_id,
     headers: args.headers ?? new Map(),

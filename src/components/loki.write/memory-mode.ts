@@ -11,13 +11,12 @@ export class MemoryMode {
   /** Taken out of the configuration, and still sending what they hold. */
   readonly #retired = new Set<Promise<void>>();
 
-  /** Throws for endpoints that are the same. */
   constructor(ctx: WriteContext, args: WriteArguments) {
     this.#ctx = ctx;
-    allEndpointOptions(args);
+    const options = allEndpointOptions(args);
     const streams = new StreamTable(args.external_labels);
-    this.#endpoints = args.endpoint.map((each) =>
-      createEndpoint(ctx, each, args.max_streams, streams, () => this.#report()),
+    this.#endpoints = args.endpoint.map((each, i) =>
+      createEndpoint(ctx, each, options[i]!, streams, () => this.#report()),
     );
   }
 
@@ -64,7 +63,7 @@ export class MemoryMode {
         this.#closeLater(known.configure(each, httpTransport(this.#ctx, block), streams), known);
         return known;
       }
-      const fresh = createEndpoint(this.#ctx, block, args.max_streams, streams, () => this.#report());
+      const fresh = createEndpoint(this.#ctx, block, each, streams, () => this.#report());
       this.#ctx.run((signal) => fresh.run(signal));
       return fresh;
     });

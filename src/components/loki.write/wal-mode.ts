@@ -26,14 +26,13 @@ export class WalMode {
   #diskProblem: { readonly state: "failing" | "degraded"; readonly cause: string } | undefined;
   #running: Promise<void> = Promise.resolve();
 
-  /** Throws for endpoints that are the same. */
   constructor(ctx: WriteContext, args: WriteArguments) {
     this.#ctx = ctx;
     this.#args = args;
     this.#streams = new StreamTable(args.external_labels);
-    allEndpointOptions(args);
-    this.#endpoints = args.endpoint.map((each) =>
-      createEndpoint(ctx, each, args.max_streams, this.#streams, () => this.#report()),
+    const options = allEndpointOptions(args);
+    this.#endpoints = args.endpoint.map((each, i) =>
+      createEndpoint(ctx, each, options[i]!, this.#streams, () => this.#report()),
     );
     this.#opened.promise.catch(() => {});
   }

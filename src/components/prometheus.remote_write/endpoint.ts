@@ -6,6 +6,7 @@ import { Backoff } from "#kits/backoff";
 import { HttpClient } from "#kits/http-client";
 import type { ComponentContext } from "#pipeline/component";
 import { DiskQueue, type QueueInput, type QueueReader, type QueueRecord } from "#pipeline/disk-queue";
+import { RetryableError } from "#pipeline/errors";
 import type { EndpointArguments, QueueArguments } from "./arguments.ts";
 import { tagLane, tagShards } from "./fragments.ts";
 import { Bell, Lane } from "./lanes.ts";
@@ -19,7 +20,8 @@ const QUEUE_BYTES = 4 * 1024 ** 3;
 /** Fragments read ahead of the requests. */
 const READ_AHEAD_BYTES = 8 * 1024 ** 2;
 const READ_BYTES = 512 * 1024;
-const REOPEN_MS = 1_000;
+const FIRST_REOPEN_MS = 500;
+const LAST_REOPEN_MS = 10_000;
 /** Pause between attempts while credentials are refused, and the time after which what is refused is dropped. */
 const REFUSED_PAUSE_MS = 30_000;
 const REFUSED_PATIENCE_MS = 3_600_000;
@@ -111,6 +113,7 @@ export class Endpoint {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     const { clock, log, dataPath } = this.#ctx;
+    const pauses = new Backoff(FIRST_REOPEN_MS, LAST_REOPEN_MS);
     while (this.#queue === undefined && !signal.aborted) {
       try {
         this.#queue = await DiskQueue.open(queueFolder(dataPath, this.name), {
@@ -126,15 +129,22 @@ export class Endpoint {
           onNotice: (message) => log.warn(message, { endpoint: this.title }),
         });
       } catch (error) {
-        this.#diskProblem = errorText(error);
+        const cause = errorText(error);
+        if (cause !== this.#diskProblem) {
+          log.error("cannot open the queue, trying again", { endpoint: this.title, error: cause });
+        }
+        this.#diskProblem = cause;
         this.#judge();
-        log.error("cannot open the queue, trying again", { endpoint: this.title, error });
-        await clock.sleep(REOPEN_MS, signal).catch(() => {});
+        await clock.sleep(pauses.next(), signal).catch(() => {});
       }
     }
     const queue = this.#queue;
-    if (queue === undefined) return this.#opened.reject(new Error("the endpoint is closed"));
-    if (signal.aborted) return queue.close();
+    if (queue === undefined) return this.#opened.reject(new RetryableError("the endpoint is closed"));
+    if (signal.aborted) {
+      this.#opened.reject(new RetryableError("the endpoint is closed"));
+      return queue.close();
+    }
+    if (this.#diskProblem !== undefined) log.info("the queue is open", { endpoint: this.title });
     this.#diskProblem = undefined;
     this.#judge();
     this.#reader = queue.reader(READER);
@@ -159,7 +169,15 @@ export class Endpoint {
       this.#queue !== undefined && this.#reader !== undefined
         ? this.#queue
         : await abortable(this.#opened.promise, signal);
-    await queue.append(records, signal);
+    try {
+      await queue.append(records, signal);
+    } catch (error) {
+      // The sender tries again, with the component's next life.
+      if (!signal.aborted && this.#stopping.signal.aborted) {
+        throw new RetryableError("the endpoint is closed", { cause: error });
+      }
+      throw error;
+    }
   }
 
   /** Takes changed arguments; requests under way end with the old ones. */

@@ -65,7 +65,12 @@ export const scrapeArguments = httpClientRules(
       .float()
       .default(0)
       .doc("Least growth from bucket to bucket of native histograms."),
-    honor_metadata: s.bool().default(false).experimental().doc("Hand on metadata; this agent always does."),
+    honor_metadata: s
+      .bool()
+      .default(false)
+      .experimental()
+      .doc("Hand on metadata.")
+      .withoutEffect("metadata is always handed on"),
     enable_type_and_unit_labels: s.bool().default(false).experimental().doc("Add type and unit as labels."),
     start_timestamp_zero_ingestion: s.bool().default(false).experimental().doc("Add a zero at the start of counters."),
     clustering: s
