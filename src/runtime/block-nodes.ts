@@ -75,15 +75,26 @@ abstract class BlockNode implements GraphNode {
 /** `argument "name" { … }`: shows `value` to its module, given by whoever uses the custom component. */
 export class ArgumentNode extends BlockNode {
   #given: ReadonlyMap<string, Value> = new Map();
+  #nextGiven: ReadonlyMap<string, Value> | undefined;
 
+  /** The values for the next `prepare`, and for all later ones if its change is carried out. */
   use(given: ReadonlyMap<string, Value>): void {
-    this.#given = given;
+    this.#nextGiven = given;
   }
 
   async prepare(block: BlockStatement, scope: Scope): Promise<Change> {
+    const given = this.#nextGiven ?? this.#given;
+    this.#nextGiven = undefined;
     const args = this.decode(argumentSchema, block, scope);
-    const given = this.#given.get(this.label);
-    return this.exportChange(new Map([["value", given === undefined ? args.default : given]]));
+    const value = given.get(this.label);
+    const change = this.exportChange(new Map([["value", value === undefined ? args.default : value]]));
+    return {
+      ...change,
+      replace: async (deadline) => {
+        this.#given = given;
+        await change.replace(deadline);
+      },
+    };
   }
 }
 

@@ -25,7 +25,12 @@ const value = defineComponent({
   stability: "generally-available",
   summary: "Exports what it is given.",
   example: 'test.value "a" {\n  input = 1\n}\n',
-  args: s.object({ input: s.any(), fail: s.bool().default(false), late: s.bool().default(false) }),
+  args: s.object({
+    input: s.any(),
+    fail: s.bool().default(false),
+    late: s.bool().default(false),
+    pace: s.duration().default("1s").withoutEffect("nothing is paced"),
+  }),
   exports: s.object({ value: s.any() }),
   start(ctx, args) {
     events.push(`start ${ctx.id}`);
@@ -160,6 +165,17 @@ test("blocks are evaluated in the order of their references and run when all are
   assert.equal(exportedValue("test.value.b"), 2);
   assert.deepEqual(report.added, ["test.value.a", "test.value.b"]);
   assert.deepEqual(events, ["start test.value.a", "start test.value.b", "run test.value.a", "run test.value.b"]);
+});
+
+test("a warning of a component is logged once, however often its arguments are evaluated", async (t) => {
+  const { load, logs, exportedValue } = makeController(t);
+  const text = 'test.value "a" { input = 1 }\ntest.value "b" {\n  input = test.value.a.value\n  pace = "5s"\n}';
+  await load(text);
+  contexts.get("test.value.a")!.export({ value: 7 });
+  await eventually(() => exportedValue("test.value.b") === 7);
+  await load(text);
+  const warnings = logs.filter(({ level }) => level === "warn").map(({ message }) => message);
+  assert.deepEqual(warnings, ['"pace" has no effect: nothing is paced']);
 });
 
 test("a reload touches only what changed, and reports it", async (t) => {
@@ -328,6 +344,26 @@ test("custom components: arguments, exports, changes in both directions", async 
   await eventually(() => exportedValue("test.value.out") === 25);
   contexts.get("add.x/test.value.inner")!.export({ value: 1000 });
   await eventually(() => exportedValue("test.value.out") === 1000);
+});
+
+test("a failed reload leaves custom components as they were, also when exports change later", async (t) => {
+  const { load, exportedValue } = makeController(t);
+  const text = (factor: number, rest: string) => `
+    declare "times" {
+      argument "x" { }
+      export "result" { value = argument.x.value * ${factor} }
+    }
+    test.value "in" { input = 2 }
+    times "t" { x = test.value.in.value + ${factor} }
+    test.value "out" { input = times.t.result }
+    ${rest}
+  `;
+  await load(text(10, ""));
+  assert.equal(exportedValue("test.value.out"), 120);
+  await problems(load(text(1000, 'test.value "broken" {\n  input = 1\n  fail = true\n}')));
+  contexts.get("test.value.in")!.export({ value: 3 });
+  await eventually(() => exportedValue("test.value.out") !== 120);
+  assert.equal(exportedValue("test.value.out"), 130);
 });
 
 test("misuse of a custom component is reported whole", async (t) => {

@@ -17,6 +17,7 @@ export class CustomNode implements GraphNode {
   readonly module: Module;
   readonly #environment: Environment;
   #declarations: Declarations | undefined;
+  #nextDeclarations: Declarations | undefined;
   #exports: Value | undefined;
   #health: Health;
 
@@ -37,14 +38,16 @@ export class CustomNode implements GraphNode {
     return worstHealth([this.#health, ...this.module.nodes.map((node) => node.health)]);
   }
 
-  /** Where the block's name is looked up from now on. */
+  /** Where the next `prepare` looks the block's name up, and all later ones if its change is carried out. */
   use(declarations: Declarations): void {
-    this.#declarations = declarations;
+    this.#nextDeclarations = declarations;
   }
 
   async prepare(block: BlockStatement, scope: Scope): Promise<Change> {
+    const declarations = this.#nextDeclarations ?? this.#declarations!;
+    this.#nextDeclarations = undefined;
     try {
-      const declaration = this.#find(block);
+      const declaration = findDeclaration(block, declarations);
       const change = await this.module.prepare({
         body: declaration.block.body,
         declarations: declaration.where,
@@ -53,7 +56,7 @@ export class CustomNode implements GraphNode {
         parentScope: undefined,
         variables: new Map(),
       });
-      return this.#wrap(change);
+      return this.#wrap(change, declarations);
     } catch (error) {
       this.#health = this.#state("unhealthy", `custom component evaluation failed: ${errorText(error)}`);
       throw error;
@@ -68,24 +71,7 @@ export class CustomNode implements GraphNode {
     return this.module.dispose();
   }
 
-  #find(block: BlockStatement): Declaration {
-    const name = blockName(block);
-    const declaration = this.#declarations?.find(name);
-    if (declaration !== undefined) return declaration;
-    const suggestion = nearest(name, [...(this.#declarations?.names() ?? [])]);
-    throw new DiagnosticError([
-      {
-        severity: "error",
-        code: "config.unknown_component",
-        message: `cannot find the definition of component name "${name}"`,
-        span: nameSpan(block),
-        why: `the import "${block.name[0]!.name}" declares no such component`,
-        ...(suggestion === undefined ? {} : { hint: `did you mean "${suggestion}"?` }),
-      },
-    ]);
-  }
-
-  #wrap(change: ModuleChange): Change & Pick<ModuleChange, "report"> {
+  #wrap(change: ModuleChange, declarations: Declarations): Change & Pick<ModuleChange, "report"> {
     return {
       effect: change.effect,
       exports: change.effect === "unchanged" ? this.#exports : change.exports,
@@ -94,6 +80,7 @@ export class CustomNode implements GraphNode {
       discard: () => change.discard(),
       report: (into) => change.report(into),
       replace: async (deadline) => {
+        this.#declarations = declarations;
         await change.replace(deadline);
         if (change.effect !== "unchanged") this.#exports = change.exports;
         this.#health = this.#state("healthy", "custom component evaluated");
@@ -104,6 +91,23 @@ export class CustomNode implements GraphNode {
   #state(state: Health["state"], message: string): Health {
     return { state, message, updated: this.#environment.clock.now() };
   }
+}
+
+function findDeclaration(block: BlockStatement, declarations: Declarations): Declaration {
+  const name = blockName(block);
+  const declaration = declarations.find(name);
+  if (declaration !== undefined) return declaration;
+  const suggestion = nearest(name, [...declarations.names()]);
+  throw new DiagnosticError([
+    {
+      severity: "error",
+      code: "config.unknown_component",
+      message: `cannot find the definition of component name "${name}"`,
+      span: nameSpan(block),
+      why: `the import "${block.name[0]!.name}" declares no such component`,
+      ...(suggestion === undefined ? {} : { hint: `did you mean "${suggestion}"?` }),
+    },
+  ]);
 }
 
 /** The values that the block gives to the declaration's arguments. Reports unknown, repeated and missing ones together. */

@@ -19,6 +19,7 @@ export class ForeachNode implements GraphNode {
   readonly exports = undefined;
   readonly #environment: Environment;
   #declarations: Declarations | undefined;
+  #nextDeclarations: Declarations | undefined;
   #children: ReadonlyMap<string, Module> = new Map();
   #metrics: boolean | undefined;
   #health: Health;
@@ -37,11 +38,14 @@ export class ForeachNode implements GraphNode {
     return [...this.#children.values()];
   }
 
+  /** Where the next `prepare` looks names up, and all later ones if its change is carried out. */
   use(declarations: Declarations): void {
-    this.#declarations = declarations;
+    this.#nextDeclarations = declarations;
   }
 
   async prepare(block: BlockStatement, scope: Scope): Promise<Change> {
+    const declarations = this.#nextDeclarations ?? this.#declarations!;
+    this.#nextDeclarations = undefined;
     const template = block.body.find((each) => each.kind === "block" && blockName(each) === "template");
     const own = block.body.filter((each) => each !== template);
     const decoded = decodeBody(foreachSchema, own, scope, {
@@ -71,8 +75,8 @@ export class ForeachNode implements GraphNode {
         const module = (keep ? this.#children.get(name) : undefined) ?? new Module("template", base.child(name));
         const change = await module.prepare({
           body: template.body,
-          declarations: this.#declarations,
-          modulePath: this.#declarations?.modulePath ?? "",
+          declarations,
+          modulePath: declarations.modulePath,
           arguments: new Map(),
           parentScope: scope,
           variables: new Map([[args.var, item]]),
@@ -84,10 +88,14 @@ export class ForeachNode implements GraphNode {
       this.#health = this.#state("unhealthy", `foreach evaluation failed: ${(error as Error).message}`);
       throw error;
     }
-    return this.#change(next, args.enable_metrics);
+    return this.#change(next, args.enable_metrics, declarations);
   }
 
-  #change(next: ReadonlyMap<string, { module: Module; change: ModuleChange }>, metrics: boolean): Change {
+  #change(
+    next: ReadonlyMap<string, { module: Module; change: ModuleChange }>,
+    metrics: boolean,
+    declarations: Declarations,
+  ): Change {
     const all = [...next.values()];
     const kept = new Set(all.map(({ module }) => module));
     const gone = [...this.#children.values()].filter((module) => !kept.has(module));
@@ -116,6 +124,7 @@ export class ForeachNode implements GraphNode {
         }
         this.#children = new Map([...next].map(([name, { module }]) => [name, module]));
         this.#metrics = metrics;
+        this.#declarations = declarations;
         for (const { change } of all) await change.replace(deadline);
         this.#health = this.#state("healthy", "foreach evaluated");
       },

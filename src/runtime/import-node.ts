@@ -33,6 +33,7 @@ export class ImportNode implements GraphNode {
   readonly #environment: Environment;
   readonly #onChange: () => void;
   #declarations: Declarations | undefined;
+  #nextDeclarations: Declarations | undefined;
   #texts: readonly Text[] = [];
   #modulePath = "";
   #block: BlockStatement;
@@ -53,28 +54,25 @@ export class ImportNode implements GraphNode {
     return worstHealth([this.#health, ...this.module.nodes.map((node) => node.health)]);
   }
 
-  /** Where the imported names become known. */
+  /** Where the next `prepare` makes the imported names known, and all later ones if its change is carried out. */
   use(declarations: Declarations): void {
-    this.#declarations = declarations;
+    this.#nextDeclarations = declarations;
   }
 
   async prepare(block: BlockStatement, scope: Scope): Promise<Change> {
     const { minimumStability } = this.#environment.services;
     const options = { name: blockName(block), block, minimumStability };
+    const target = this.#nextDeclarations ?? this.#declarations!;
+    this.#nextDeclarations = undefined;
     try {
       if (blockName(block) === "import.string") {
         const { content } = argumentsOf(decodeBody(importStringSchema, block.body, scope, options));
         const text = content instanceof Secret ? content.reveal() : content;
-        return await this.#prepareTexts(
-          block,
-          [{ name: this.localId, text }],
-          this.#declarations!.modulePath,
-          undefined,
-        );
+        return await this.#prepareTexts(block, [{ name: this.localId, text }], target.modulePath, undefined, target);
       }
       const args = argumentsOf(decodeBody(importFileSchema, block.body, scope, options));
       const { texts, folder } = readTexts(args.filename, block);
-      return await this.#prepareTexts(block, texts, folder, args);
+      return await this.#prepareTexts(block, texts, folder, args, target);
     } catch (error) {
       this.#health = this.#state("unhealthy", `import failed: ${errorText(error)}`);
       throw error;
@@ -86,6 +84,7 @@ export class ImportNode implements GraphNode {
     texts: readonly Text[],
     modulePath: string,
     file: ImportFileArguments | undefined,
+    target: Declarations,
   ): Promise<Change> {
     const same =
       sameTexts(texts, this.#texts) && modulePath === this.#modulePath && this.module.declarations !== undefined;
@@ -99,7 +98,7 @@ export class ImportNode implements GraphNode {
     });
     const namespace = block.label!.text;
     const declarations = change.declarations;
-    const target = this.#declarations!;
+    const before = target.imports.get(namespace);
     // Custom components of the same load look their names up right after this.
     target.imports.set(namespace, declarations);
     return {
@@ -107,9 +106,13 @@ export class ImportNode implements GraphNode {
       exports: undefined,
       update: () => change.update(),
       undo: () => change.undo(),
-      discard: () => change.discard(),
+      discard: async () => {
+        target.imports.set(namespace, before);
+        await change.discard();
+      },
       replace: async (deadline) => {
         await change.replace(deadline);
+        this.#declarations = target;
         this.#block = block;
         this.#texts = texts;
         this.#modulePath = modulePath;
@@ -155,7 +158,7 @@ export class ImportNode implements GraphNode {
     try {
       const { texts, folder } = readTexts(file.filename, this.#block);
       if (sameTexts(texts, this.#texts)) return;
-      const change = await this.#prepareTexts(this.#block, texts, folder, file);
+      const change = await this.#prepareTexts(this.#block, texts, folder, file, this.#declarations!);
       await change.update();
       await change.replace(AbortSignal.timeout(REPLACE_DEADLINE_MS));
       this.#environment.log.info("imported file changed", { import: this.localId, filename: file.filename });

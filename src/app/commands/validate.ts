@@ -7,6 +7,7 @@ import type { Stability } from "#pipeline/component";
 import { SeriesRegistry } from "#pipeline/series";
 import { Controller } from "#runtime/controller";
 import { readConfiguration } from "../agent.ts";
+import { withoutUserInfo } from "../api/redact.ts";
 import { type Command, EXIT, wantsColor } from "../cli.ts";
 import { host } from "../host.ts";
 import { registry } from "../registry.ts";
@@ -15,7 +16,7 @@ import { VERSION } from "../version.ts";
 
 /**
  * Goes as far as a load goes before anything runs: parses, resolves, evaluates, and builds each component without
- * letting its background work begin.
+ * letting its background work begin. Problems and warnings go to standard error.
  */
 export const validate: Command = {
   usage: "invar validate [flags] path",
@@ -27,7 +28,13 @@ export const validate: Command = {
     const { sources, folder } = readConfiguration(line.positional[0]!);
     const controller = new Controller({
       clock: systemClock,
-      log: createLogger({ enabled: () => false, write: () => {} }),
+      log: createLogger({
+        enabled: (level) => level === "warn",
+        write: ({ message, fields }) => {
+          const at = fields.find(([key]) => key === "component_id" || key === "node")?.[1];
+          terminal.error(`Warning: ${at === undefined ? "" : `${at}: `}${withoutUserInfo(message)}\n`);
+        },
+      }),
       services: {
         metrics: new MetricRegistry(),
         series: new SeriesRegistry(),

@@ -82,7 +82,8 @@ test("wal: a folder that cannot be used makes senders wait, is named, and is tak
     component.metric(name),
   );
   assert.equal(watcher, 1);
-  assert.equal(component.metric("loki_write_entry_propagation_latency_seconds_count"), LINES);
+  const latency = () => component.metric("loki_write_entry_propagation_latency_seconds_count");
+  await until("latency is measured", () => latency() === LINES);
   assert.equal(component.metric("loki_write_wal_writer_last_written_timestamp"), 1_700_000_000);
 });
 
@@ -106,7 +107,7 @@ test("wal: a disk that is full holds senders back while the endpoint is away, an
   let accepted = 0;
   const all = Array.from({ length: 60 }, () => send().then(() => accepted++));
   await until("it says so", () => /no space left for/.test(component.flow.status.cause), 20_000);
-  assert.equal(component.flow.status.state, "failing");
+  await until("it fails with the endpoint", () => component.flow.status.state === "failing");
   const before = accepted;
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.ok(accepted === before && accepted < 60, `${accepted} batches were accepted without room for them`);

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { EXIT } from "../cli.ts";
+import { validate } from "./validate.ts";
+
+async function check(t: TestContext, text: string) {
+  const folder = mkdtempSync(join(tmpdir(), "invar-validate-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "config.alloy");
+  writeFileSync(file, text);
+  let errors = "";
+  const terminal = { print: () => {}, error: (line: string) => void (errors += line) };
+  const flags = new Map<string, unknown>([["stability.level", "generally-available"]]);
+  const line = { flags, given: new Set<string>(), positional: [file], warnings: [] };
+  return { code: await validate.run(line as never, terminal as never), errors };
+}
+
+test("what has no effect is told, and is no failure", async (t) => {
+  const { code, errors } = await check(
+    t,
+    'tracing {\n  send_traceparent = true\n}\nprometheus.remote_write "x" {\n  wal {\n    truncate_frequency = "1h"\n  }\n}\n',
+  );
+  assert.equal(code, EXIT.ok);
+  assert.deepEqual(errors.trim().split("\n").sort(), [
+    'Warning: prometheus.remote_write.x: "truncate_frequency" has no effect: delivered data is deleted at once',
+    'Warning: tracing: "send_traceparent" has no effect: requests of components are not traced',
+  ]);
+});
+
+test("a sound configuration is passed over in silence, a bad one is not", async (t) => {
+  assert.deepEqual(await check(t, 'loki.echo "x" { }\n'), { code: EXIT.ok, errors: "" });
+  const bad = await check(t, 'loki.ecko "x" { }\n');
+  assert.equal(bad.code, EXIT.failed);
+  assert.match(bad.errors, /did you mean "loki.echo"/);
+});
