@@ -79,9 +79,16 @@ function bodySections(body: CatalogueBody, prefix = "", heading = "##"): string[
 function flatten(blocks: readonly CatalogueBlock[], prefix: string): { path: string; block: CatalogueBlock }[] {
   return blocks.flatMap((block) => {
     const path = `${prefix}${block.name}`;
+    if (takesSame(block, blocks)) return [{ path, block: { ...block, recursive: true } }];
     const inner = block.unsupported === undefined ? flatten(block.blocks, `${path} > `) : [];
     return [{ path, block }, ...inner];
   });
+}
+
+/** Whether the block takes the very blocks that it stands among, as `stage.match` takes stages: they are shown once. */
+function takesSame(block: CatalogueBlock, around: readonly CatalogueBlock[]): boolean {
+  const inner = new Set(block.blocks.map(({ name }) => name));
+  return inner.has(block.name) && around.every(({ name }) => inner.has(name));
 }
 
 function argumentTable(list: readonly CatalogueArgument[], prefix = ""): string[] {
@@ -98,7 +105,7 @@ function description(field: CatalogueArgument | CatalogueBlock): string {
   if ("values" in field && field.values !== undefined) {
     parts.push(`One of ${field.values.map((each) => `\`${JSON.stringify(each)}\``).join(", ")}.`);
   }
-  if ("recursive" in field && field.recursive) parts.push("Takes the same blocks as the one around.");
+  if ("recursive" in field && field.recursive) parts.push("Takes the same blocks as those around it.");
   if (field.experimental) parts.push("Experimental.");
   if (field.deprecated !== undefined) parts.push(`Deprecated: ${field.deprecated}.`);
   if ("noEffect" in field && field.noEffect !== undefined) {

@@ -50,7 +50,12 @@ export const relabelRuleSchema = s
       .string()
       .default(DEFAULT_REPLACEMENT)
       .doc("What is written, with `$1` or `${name}` for groups of `regex`."),
-    action: s.oneOf(ACTIONS).default("replace").doc("What the rule does."),
+    action: s
+      .oneOf(ACTIONS)
+      .default("replace")
+      .doc(
+        "`replace` writes a label, `lowercase` and `uppercase` its source in that case, `hashmod` a hash; `keep` and `drop` decide by `regex`, `keepequal` and `dropequal` by whether the joined values equal `target_label`'s; `labelmap` copies labels, `labeldrop` and `labelkeep` remove them, by names that `regex` matches.",
+      ),
   })
   .rule("modulus", (rule) => rule.action !== "hashmod" || rule.modulus > 0, 'must not be 0 when `action` is "hashmod"')
   .rule(
@@ -62,7 +67,7 @@ export const relabelRuleSchema = s
     "target_label",
     (rule) => rule.target_label === "" || validTarget(rule.action, rule.target_label),
     (rule) => {
-      return `is not a valid label name for the action "${rule.action}": "${rule.target_label}"`;
+      return `is not a valid label name for the action "${rule.action}", which would never write it: "${rule.target_label}"; use letters, digits and underscores`;
     },
   )
   .rule(

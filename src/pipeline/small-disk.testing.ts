@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -13,12 +14,13 @@ export interface SmallDisk extends AsyncDisposable {
   empty(): Promise<void>;
 }
 
-/** Mounts a small disk in `path`, which is made; undefined without the right to mount. */
-export async function mountSmallDisk(path: string): Promise<SmallDisk | undefined> {
-  await mkdir(path, { recursive: true });
+/** Mounts a small disk in a folder of its own; undefined without the right to mount. */
+export async function mountSmallDisk(): Promise<SmallDisk | undefined> {
+  const path = await mkdtemp(join(tmpdir(), "small-disk-"));
   try {
     await run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", path]);
   } catch {
+    await rmdir(path);
     return undefined;
   }
   const ballast = join(path, "ballast");
@@ -32,6 +34,7 @@ export async function mountSmallDisk(path: string): Promise<SmallDisk | undefine
     empty: () => rm(ballast),
     async [Symbol.asyncDispose]() {
       await run("umount", ["--lazy", path]);
+      await rmdir(path);
     },
   };
 }

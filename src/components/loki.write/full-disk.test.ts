@@ -97,9 +97,8 @@ test("wal: a component that stops before it has its folder sends its senders awa
 });
 
 test("wal: a disk that is full holds senders back while the endpoint is away, and loses nothing", async (t) => {
-  const disk = await mountSmallDisk(await folder(t));
+  await using disk = await mountSmallDisk();
   if (disk === undefined) return t.skip("without the right to mount a small file system");
-  t.after(() => disk[Symbol.asyncDispose]());
   const { component, server, send, numbers } = await start(t, disk.path);
   server.answer = (response) => response.writeHead(503).end();
   await send();

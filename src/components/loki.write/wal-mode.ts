@@ -13,6 +13,8 @@ import { encodeWalRecords, sendFromWal } from "./wal.ts";
 const DRAIN_POLL_MS = 20;
 const FIRST_REOPEN_MS = 500;
 const LAST_REOPEN_MS = 10_000;
+/** How long requests under way may take when the configuration changes. */
+const GRACE_MS = 2_000;
 
 /** Accepts and acknowledges once a batch is in the queue on disk, from which each endpoint reads at its own pace. */
 export class WalMode {
@@ -20,6 +22,8 @@ export class WalMode {
   readonly #args: WriteArguments;
   readonly #streams: StreamTable;
   readonly #endpoints: readonly Endpoint[];
+  /** Aborted first: requests under way may still be answered. */
+  readonly #ending = new AbortController();
   readonly #stopping = new AbortController();
   readonly #opened = Promise.withResolvers<DiskQueue>();
   #queue: DiskQueue | undefined;
@@ -43,19 +47,24 @@ export class WalMode {
 
   async #run(signal: AbortSignal): Promise<void> {
     const { metrics, log } = this.#ctx;
-    const stop = () => this.#stopping.abort(signal.reason);
+    const stop = () => {
+      this.#ending.abort(signal.reason);
+      this.#stopping.abort(signal.reason);
+    };
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     try {
-      const queue = await this.#open(this.#stopping.signal);
+      const queue = await this.#open(this.#ending.signal);
       this.#queue = queue;
       this.#opened.resolve(queue);
       metrics.walRunning.inc(this.#endpoints.length);
-      const sending = this.#endpoints.map((each) => sendFromWal(queue, each, this.#ctx.clock, this.#stopping.signal));
-      await Promise.all(sending);
+      const { clock } = this.#ctx;
+      await Promise.all(
+        this.#endpoints.map((each) => sendFromWal(queue, each, clock, this.#ending.signal, this.#stopping.signal)),
+      );
     } catch (error) {
       this.#opened.reject(new RetryableError(`${this.#ctx.id} is stopping or restarting`, { cause: error }));
-      if (!this.#stopping.signal.aborted) throw error;
+      if (!this.#ending.signal.aborted) throw error;
     } finally {
       signal.removeEventListener("abort", stop);
       if (this.#queue !== undefined) {
@@ -103,7 +112,7 @@ export class WalMode {
     try {
       await queue.append(encodeWalRecords(batch, this.#streams), signal);
     } catch (error) {
-      if (signal.aborted || !this.#stopping.signal.aborted) throw error;
+      if (signal.aborted || !this.#ending.signal.aborted) throw error;
       throw new RetryableError(`${this.#ctx.id} is stopping or restarting`, { cause: error });
     }
     this.#ctx.metrics.walLastWritten.set(Math.floor(batch.ms[batch.count - 1]! / 1000));
@@ -138,13 +147,18 @@ export class WalMode {
     await this.#queue?.flush();
   }
 
-  /** Lets another mode take over. */
-  retire(): Promise<void> {
-    return this.close();
+  /** Lets another mode take over, after the requests under way: who aborts them cannot know whether to repeat them. */
+  async retire(): Promise<void> {
+    this.#ending.abort(new Error("the queue is closed"));
+    const timer = new AbortController();
+    await Promise.race([this.#running, this.#ctx.clock.sleep(GRACE_MS, timer.signal)]).catch(() => {});
+    timer.abort();
+    await this.close();
   }
 
   async close(): Promise<void> {
-    this.#stopping.abort(new Error("the queue is closed"));
+    this.#ending.abort(new Error("the queue is closed"));
+    this.#stopping.abort(this.#ending.signal.reason);
     this.#opened.reject(new RetryableError(`${this.#ctx.id} is stopping or restarting`));
     await this.#running.catch(() => {});
     await Promise.all(this.#endpoints.map((each) => each.close()));

@@ -49,16 +49,27 @@ export function decodeWalRecord(bytes: Uint8Array): {
   return { tenant, block: bytes.subarray(2 + length) };
 }
 
-/** Sends what an endpoint has not had yet, from the disk queue, until `signal` is aborted. */
+/**
+ * Sends what an endpoint has not had yet, from the disk queue, until `signal` is aborted. Once `ending` is aborted it
+ * resolves when the request under way is answered.
+ */
 export async function sendFromWal(
   queue: DiskQueue,
   endpoint: Endpoint,
   clock: Clock,
+  ending: AbortSignal,
   signal: AbortSignal,
-): Promise<never> {
+): Promise<void> {
   const reader = queue.reader(endpoint.options.name);
   for (;;) {
-    const records = await collect(reader, endpoint, clock, signal);
+    let records: QueueRecord[];
+    try {
+      records = await collect(reader, endpoint, clock, ending);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (ending.aborted) return;
+      throw error;
+    }
     endpoint.countRead(records.length);
     for (const [tenant, group] of Map.groupBy(records, (record) => decodeWalRecord(record.bytes).tenant)) {
       const body = {

@@ -13,7 +13,7 @@ const arp = s
   .object({
     device_exclude: exclude("devices"),
     device_include: include("devices"),
-    netlink: flag("Read the table through netlink instead of /proc/net/arp."),
+    netlink: flag("Read the table through netlink instead of /proc/net/arp; `true` is **not supported**."),
   })
   .rule("netlink", (args) => !args.netlink, "is not supported: this agent reads /proc/net/arp; leave it false");
 

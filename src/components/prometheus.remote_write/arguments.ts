@@ -106,18 +106,21 @@ const endpointSchema = httpClientRules(
     protobuf_message: s
       .oneOf(["prometheus.WriteRequest", "io.prometheus.write.v2.Request"])
       .default("prometheus.WriteRequest")
-      .doc("Version of the protocol."),
+      .doc("Version of the protocol; version 2 is **not supported** yet."),
     ...httpClientFields,
     enable_http2: s.bool().default(false).doc("Use HTTP/2 where the server offers it."),
-    round_robin_dns: s.bool().default(false).doc("Spread requests over the addresses of the host."),
+    round_robin_dns: s
+      .bool()
+      .default(false)
+      .doc("Spread requests over the addresses of the host; `true` is **not supported** yet."),
     queue_config: s.block(queueSchema).doc("How samples are queued and sent."),
     metadata_config: s.block(metadataSchema).doc("How metadata is sent."),
     write_relabel_config: s.blocks(relabelRuleSchema).doc("Rules for what is sent, applied in order."),
-    sigv4: s.block(sigv4Schema).unsupported(`Signing with AWS SigV4 ${NEXT}.`).doc("AWS Signature Version 4."),
-    azuread: s.block(azureadSchema).unsupported(`Authentication by Azure AD ${NEXT}.`).doc("Azure AD."),
+    sigv4: s.block(sigv4Schema).unsupported(`Signing with AWS SigV4 ${NEXT}`).doc("AWS Signature Version 4."),
+    azuread: s.block(azureadSchema).unsupported(`Authentication by Azure AD ${NEXT}`).doc("Azure AD."),
     google_iam: s
       .block(s.object({ credentials_file: s.string().default("").doc("File with the credentials.") }))
-      .unsupported(`Authentication by Google IAM ${NEXT}.`)
+      .unsupported(`Authentication by Google IAM ${NEXT}`)
       .doc("Google Cloud IAM."),
   }),
 )

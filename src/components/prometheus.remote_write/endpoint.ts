@@ -41,8 +41,6 @@ export class Endpoint {
   readonly title: string;
   readonly metrics: EndpointMetrics;
   readonly shards: ShardCalculation;
-  /** Why nothing, or not everything, is delivered. */
-  problem: string | undefined;
   readonly #ctx: RemoteWriteContext;
   #args: EndpointArguments;
   #config: QueueArguments;
@@ -61,6 +59,7 @@ export class Endpoint {
   /** Send what there is, without waiting for more. */
   #hurry = false;
   #diskProblem: string | undefined;
+  #sendProblem: string | undefined;
   #failures = 0;
   #refusedSince: number | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -100,6 +99,11 @@ export class Endpoint {
   get pending(): { readonly items: number; readonly bytes: number; readonly oldest: number | undefined } {
     return this.#reader?.pending ?? { items: 0, bytes: 0, oldest: undefined };
   }
+  /** Why nothing, or not everything, is accepted or delivered. */
+  get problem(): string | undefined {
+    const problems = [this.#diskProblem, this.#sendProblem].filter((each) => each !== undefined);
+    return problems.length === 0 ? undefined : problems.join("; ");
+  }
   get failing(): boolean {
     return this.#failures > 0;
   }
@@ -124,7 +128,7 @@ export class Endpoint {
           onDrop: (_, reason, items) => this.#countDrop(reason, items),
           onStatus: ({ state, cause }) => {
             this.#diskProblem = state === "ok" ? undefined : cause;
-            this.#judge();
+            this.#changed();
           },
           onNotice: (message) => log.warn(message, { endpoint: this.title }),
         });
@@ -134,7 +138,7 @@ export class Endpoint {
           log.error("cannot open the queue, trying again", { endpoint: this.title, error: cause });
         }
         this.#diskProblem = cause;
-        this.#judge();
+        this.#changed();
         await clock.sleep(pauses.next(), signal).catch(() => {});
       }
     }
@@ -146,7 +150,7 @@ export class Endpoint {
     }
     if (this.#diskProblem !== undefined) log.info("the queue is open", { endpoint: this.title });
     this.#diskProblem = undefined;
-    this.#judge();
+    this.#changed();
     this.#reader = queue.reader(READER);
     this.#opened.resolve(queue);
     if (this.pending.items > 0) {
@@ -395,8 +399,8 @@ export class Endpoint {
     if (this.#failures === 0)
       this.#ctx.log.warn("failed to send samples, retrying", { endpoint: this.title, error: cause });
     this.#failures += 1;
-    this.problem = cause;
-    this.#judge();
+    this.#sendProblem = cause;
+    this.#changed();
     this.#progress.ring();
   }
 
@@ -406,13 +410,9 @@ export class Endpoint {
     }
     this.#failures = 0;
     this.#refusedSince = undefined;
-    this.#judge();
-    this.#ctx.flow.ok();
-  }
-
-  #judge(): void {
-    if (this.#failures === 0) this.problem = this.#diskProblem;
+    this.#sendProblem = undefined;
     this.#changed();
+    this.#ctx.flow.ok();
   }
 
   #newClient(args: EndpointArguments): HttpClient {

@@ -58,21 +58,35 @@ export const scrapeArguments = httpClientRules(
       .oneOf(["", ...SCRAPE_PROTOCOLS])
       .default("PrometheusText0.0.4")
       .doc("Format of pages whose content type does not say it."),
-    convert_classic_histograms_to_nhcb: s.bool().default(false).doc("Turn classic histograms into native ones."),
+    convert_classic_histograms_to_nhcb: s
+      .bool()
+      .default(false)
+      .doc("Turn classic histograms into native ones; `true` is **not supported**."),
     enable_compression: s.bool().default(true).doc("Ask for gzip."),
-    native_histogram_bucket_limit: s.int(0).default(0).doc("Buckets beyond which native histograms are merged."),
+    native_histogram_bucket_limit: s
+      .int(0)
+      .default(0)
+      .doc("Buckets beyond which native histograms are merged; only 0, no limit, is **supported**."),
     native_histogram_min_bucket_factor: s
       .float()
       .default(0)
-      .doc("Least growth from bucket to bucket of native histograms."),
+      .doc("Least growth from bucket to bucket of native histograms; only 0, any growth, is **supported**."),
     honor_metadata: s
       .bool()
       .default(false)
       .experimental()
       .doc("Hand on metadata.")
       .withoutEffect("metadata is always handed on"),
-    enable_type_and_unit_labels: s.bool().default(false).experimental().doc("Add type and unit as labels."),
-    start_timestamp_zero_ingestion: s.bool().default(false).experimental().doc("Add a zero at the start of counters."),
+    enable_type_and_unit_labels: s
+      .bool()
+      .default(false)
+      .experimental()
+      .doc("Add type and unit as labels; `true` is **not supported**."),
+    start_timestamp_zero_ingestion: s
+      .bool()
+      .default(false)
+      .experimental()
+      .doc("Add a zero at the start of counters; `true` is **not supported**."),
     clustering: s
       .block(
         s.object({
@@ -106,11 +120,27 @@ export const scrapeArguments = httpClientRules(
       !a.scrape_native_histograms || isDefault(a.scrape_protocols) || a.scrape_protocols.includes("PrometheusProto"),
     'needs "PrometheusProto" in `scrape_protocols`',
   )
-  .rule("convert_classic_histograms_to_nhcb", (a) => !a.convert_classic_histograms_to_nhcb, NOT_YET)
-  .rule("native_histogram_bucket_limit", (a) => a.native_histogram_bucket_limit === 0, NOT_YET)
-  .rule("native_histogram_min_bucket_factor", (a) => a.native_histogram_min_bucket_factor === 0, NOT_YET)
-  .rule("enable_type_and_unit_labels", (a) => !a.enable_type_and_unit_labels, NOT_YET)
-  .rule("start_timestamp_zero_ingestion", (a) => !a.start_timestamp_zero_ingestion, NOT_YET)
+  .rule(
+    "convert_classic_histograms_to_nhcb",
+    (a) => !a.convert_classic_histograms_to_nhcb,
+    `${NOT_YET}: leave it out, and classic histograms go on as they are`,
+  )
+  .rule(
+    "native_histogram_bucket_limit",
+    (a) => a.native_histogram_bucket_limit === 0,
+    `${NOT_YET}: leave it out, and histograms keep all of their buckets`,
+  )
+  .rule(
+    "native_histogram_min_bucket_factor",
+    (a) => a.native_histogram_min_bucket_factor === 0,
+    `${NOT_YET}: leave it out, and histograms keep their resolution`,
+  )
+  .rule(
+    "enable_type_and_unit_labels",
+    (a) => !a.enable_type_and_unit_labels,
+    `${NOT_YET}: leave it out; types and units go along as metadata`,
+  )
+  .rule("start_timestamp_zero_ingestion", (a) => !a.start_timestamp_zero_ingestion, `${NOT_YET}: leave it out`)
   .rule(
     "metric_name_escaping_scheme",
     (a) => a.metric_name_escaping_scheme !== "allow-utf-8" || a.metric_name_validation_scheme === "utf8",

@@ -165,11 +165,13 @@ export class Tail {
   async step(slot: ReadSlot): Promise<boolean> {
     const rested = this.#rested;
     this.#rested = false;
-    if (this.#recording) return this.#rest();
+    // No rest: what the file had when it was opened is still to be read, without a change that a look would see.
+    if (this.#recording) return false;
     if (await this.#readRotated(slot)) return true;
     if (this.#retired) return this.#rest();
     if (this.current === undefined) {
-      if (!(await this.#open(slot)) || this.#recording) return this.#rest();
+      if (!(await this.#open(slot))) return this.#rest();
+      if (this.#recording) return false;
       if (this.draining) return true;
     } else if ((rested || this.current.offset >= this.current.size) && !(await this.#look())) {
       return this.#rest();

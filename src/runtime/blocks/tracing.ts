@@ -17,7 +17,11 @@ export const tracingSchema = s
       .withoutEffect("requests of components are not traced"),
     write_to: s.list(s.consumer("otlp")).default([]).doc("Where the traces go."),
     sampler: s
-      .block(s.object({ jaeger_remote: s.block(jaegerRemoteSchema).doc("Sampling as a Jaeger agent says.") }))
+      .block(
+        s.object({
+          jaeger_remote: s.block(jaegerRemoteSchema).doc("Sampling as a Jaeger agent says; **not supported** yet."),
+        }),
+      )
       .presentByDefault()
       .doc("Samplers beside the fraction."),
   })

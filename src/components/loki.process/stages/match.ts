@@ -18,7 +18,7 @@ export const matchBody: BodySchema<MatchArguments> = s
   .object({
     selector: s.string().nonEmpty().doc("LogQL selector with line filters."),
     action: s.oneOf(["keep", "drop"]).default("keep").doc("Run the inner stages on what matches, or drop it."),
-    pipeline_name: s.string().default("").doc("Has no effect; kept for configurations that set it."),
+    pipeline_name: s.string().default("").doc("Name of the inner stages.").withoutEffect("as in Alloy"),
     drop_counter_reason: s.string().default("match_stage").doc("Reason under which dropped lines are counted."),
     stage: s.enumBlocks(() => stageBodies).doc("Stages for the entries that match."),
   })
