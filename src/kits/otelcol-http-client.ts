@@ -61,6 +61,11 @@ export class OtelHttpClient {
     ]);
     if (compressed) headers.set("content-encoding", compression);
     for (const [name, value] of this.#args.headers) headers.set(name.toLowerCase(), value);
+    // As in Go: credentials in the URL are those of basic authentication, unless others are given.
+    if (url.username !== "" && !headers.has("authorization")) {
+      const [user, password] = [url.username, url.password].map(decodeURIComponent);
+      headers.set("authorization", `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`);
+    }
     const cookies = this.#cookies?.header(url);
     if (cookies !== undefined) headers.set("cookie", cookies);
     const { clientMetadata, signal } = post;
@@ -133,6 +138,11 @@ export class OtelHttpClient {
     const proxied = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"].some((name) => process.env[name]);
     return proxied ? new EnvHttpProxyAgent({ ...options, requestTls: secure }) : new Agent(options);
   }
+}
+
+/** A URL or address for messages: the password in it, if there is one, hidden as Go's `URL.Redacted` hides it. */
+export function shownUrl(text: string): string {
+  return text.replace(/^((?:[a-z][a-z0-9+.-]*:\/\/)?[^/?#@:]*):[^/?#]*@/i, "$1:xxxxx@");
 }
 
 /** The beginning of a body; the rest is thrown away. */

@@ -77,10 +77,18 @@ test("the expression covers line breaks and the whole value", () => {
   assert.deepEqual(relabel({ a: "b;c" }, rule('source_labels = ["a"]\nregex = "b|c"\naction = "drop"')), { a: "b;c" });
 });
 
+test("only `replace` looks at the name that it writes", () => {
+  assert.deepEqual(relabel({ a: "B" }, rule('source_labels = ["a"]\naction = "lowercase"\ntarget_label = "c.d"')), {
+    a: "B",
+    "c.d": "b",
+  });
+});
+
 test("wrong rules are refused with the argument at fault", () => {
   const cases: [string, RegExp][] = [
     ['action = "hashmod"\ntarget_label = "a"', /`modulus` must not be 0/],
     ['source_labels = ["a"]', /`target_label` is required when `action` is "replace"/],
+    ['target_label = "a.b"', /`target_label` is not a valid label name for the action "replace", which would never/],
     ['target_label = "1a"', /`target_label` is not a valid label name/],
     ['target_label = "a"\naction = "uppercase"\nreplacement = "x"', /`replacement` cannot be set/],
     ['action = "labelmap"\nreplacement = "a-b"', /`replacement` is not a valid label name/],

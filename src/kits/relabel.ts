@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
 import { Labels } from "#base/labels";
 import { compileRegex, type Regex } from "#base/regex";
-import type { RelabelAction, RelabelRule } from "./relabel-schema.ts";
-
-const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+import { isLabelName, type LabelNames, type RelabelAction, type RelabelRule } from "./relabel-schema.ts";
 
 interface CompiledRule {
   readonly action: RelabelAction;
@@ -15,13 +13,14 @@ interface CompiledRule {
   /** The target has references to groups in it. */
   readonly targetIsTemplate: boolean;
   readonly replacement: string;
+  readonly names: LabelNames;
 }
 
 /** Relabel rules ready to be applied: prometheus/model/relabel/relabel.go in its semantics. */
 export class RelabelRules {
   readonly #rules: readonly CompiledRule[];
 
-  constructor(rules: readonly RelabelRule[]) {
+  constructor(rules: readonly RelabelRule[], names: LabelNames = "legacy") {
     this.#rules = rules.map((rule) => ({
       action: rule.action,
       sources: rule.source_labels ?? [],
@@ -31,6 +30,7 @@ export class RelabelRules {
       target: rule.target_label,
       targetIsTemplate: rule.target_label.includes("$"),
       replacement: rule.replacement,
+      names,
     }));
   }
 
@@ -90,7 +90,7 @@ function applyRule(rule: CompiledRule, builder: LabelsBuilder): boolean {
       const match = regex.exec(text);
       if (match === null) return true;
       const name = rule.targetIsTemplate ? regex.expand(target, match) : target;
-      if (LABEL_NAME.test(name)) builder.set(name, regex.expand(rule.replacement, match));
+      if (isLabelName(name, rule.names)) builder.set(name, regex.expand(rule.replacement, match));
       return true;
     }
   }

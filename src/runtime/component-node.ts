@@ -17,6 +17,8 @@ const FIRST_RESTART_MS = 1_000;
 const LAST_RESTART_MS = 60_000;
 /** A component that ran this long without failing starts with the shortest pause again. */
 const STABLE_AFTER_MS = 120_000;
+/** How long a failed component may take to hand on what it holds. */
+const RESTART_DEADLINE_MS = 5_000;
 
 /** A built-in component in the graph: evaluates its arguments, and keeps one host running through updates, restarts and failures. */
 export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = MetricSpecs> implements GraphNode {
@@ -156,7 +158,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     try {
       host = this.#createHost(next, (value) => {
         exports = value;
-        if (carriedOut) this.#setExports(value);
+        if (carriedOut && this.#host === host) this.#setExports(value);
       });
     } catch (error) {
       this.#evaluation = this.#health("unhealthy", `building component: ${errorText(error)}`);
@@ -224,7 +226,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   }
 
   /** A background task rejected: the component is stopped and starts again after a pause; its neighbours go on. */
-  #failed(host: ComponentHost<A, E, M>, error: unknown): void {
+  #failed(host: ComponentHost<A, E, M> | undefined, error: unknown): void {
     if (this.#restartTimer !== undefined) return;
     const { clock } = this.#environment;
     if (clock.monotonic() - this.#startedAt > STABLE_AFTER_MS) this.#restarts = 0;
@@ -241,16 +243,17 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     this.#restartTimer.unref?.();
   }
 
-  async #restart(failed: ComponentHost<A, E, M>): Promise<void> {
+  /** `failed` is the host that was there when the pause began, if any: a reload may have put another in its place. */
+  async #restart(failed: ComponentHost<A, E, M> | undefined): Promise<void> {
     if (this.#host !== failed || this.#args === undefined) return;
-    await failed.stop(AbortSignal.timeout(5_000));
-    await failed.dispose();
+    await failed?.stop(AbortSignal.timeout(RESTART_DEADLINE_MS));
+    await failed?.dispose();
+    this.#host = undefined;
     try {
       const change = this.#prepareStart(this.#block, this.#args);
-      this.#host = undefined;
-      await change.replace(AbortSignal.timeout(5_000));
+      await change.replace(AbortSignal.timeout(RESTART_DEADLINE_MS));
     } catch (error) {
-      this.#failed(failed, error);
+      this.#failed(undefined, error);
     }
   }
 

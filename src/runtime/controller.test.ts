@@ -312,6 +312,36 @@ test("a component whose task fails is unhealthy and starts again; its neighbours
   assert.equal(failures, 2);
 });
 
+test("a component that cannot even be built again is tried again, and a reload may put it right", async (t) => {
+  const { load, controller } = makeController(t);
+  let starts = 0;
+  definitions.push(
+    defineComponent({
+      name: "test.fragile",
+      stability: "generally-available",
+      summary: "Cannot be built the second time.",
+      example: 'test.fragile "a" { }\n',
+      args: s.object({ n: s.int().default(0) }),
+      start(ctx) {
+        starts += 1;
+        if (starts === 2) throw new Error("not now");
+        if (starts === 1) ctx.run(async () => Promise.reject(new Error("no luck")));
+        ctx.stack.defer(() => void events.push(`dispose ${starts}`));
+      },
+    }) as unknown as ComponentDefinition,
+  );
+  t.after(() => void definitions.pop());
+  await load('test.fragile "a" { }');
+  const health = () => controller.component("test.fragile.a")!.health;
+  await eventually(() => health().message.includes("not now"));
+  assert.deepEqual(events, ["dispose 1"]);
+  await load('test.fragile "a" { n = 1 }');
+  assert.equal(starts, 3);
+  assert.equal(health().state, "healthy");
+  await new Promise((resolve) => setTimeout(resolve, 2_100)); // the pause of the second failure
+  assert.equal(starts, 3, "the reload took the place of the restart");
+});
+
 test("custom components: arguments, exports, changes in both directions", async (t) => {
   const { load, exported, exportedValue, controller } = makeController(t);
   const text = (b: number) => `

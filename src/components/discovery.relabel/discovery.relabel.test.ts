@@ -26,3 +26,9 @@ test("exports the targets that the rules keep, again after each change", async (
   assert.deepEqual(component.exports.output, []);
   assert.match(component.flow.status.cause, /the rules drop all of 1 targets/);
 });
+
+test("labels of targets may have any name in UTF-8, as in Alloy", async () => {
+  const rules = 'rule {\n  source_labels = ["a"]\n  target_label = "service.name"\n}';
+  await using component = await startComponent(relabel, `targets = [{ a = "app" }]\n${rules}`);
+  assert.equal(component.exports.output[0]!.get("service.name"), "app");
+});

@@ -1,6 +1,6 @@
 import type { Labels } from "#base/labels";
 import { RelabelRules } from "#kits/relabel";
-import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
+import { RELABEL_RULES_CAPSULE, type RelabelRule, targetRuleSchema } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -17,7 +17,7 @@ export default defineComponent({
 }`,
   args: s.object({
     targets: s.targets().doc("Targets to relabel."),
-    rule: s.blocks(relabelRuleSchema).doc("Rules, applied in order."),
+    rule: s.blocks(targetRuleSchema).doc("Rules, applied in order."),
   }),
   exports: s.object({
     output: s.targets().doc("The targets that the rules keep, with their new labels."),
@@ -29,7 +29,7 @@ export default defineComponent({
     return { update: apply };
 
     function apply(next: typeof args) {
-      const rules = new RelabelRules(next.rule);
+      const rules = new RelabelRules(next.rule, "utf8");
       const output = next.targets.map((each) => rules.apply(each)).filter((each): each is Labels => each !== undefined);
       const dropped = next.targets.length - output.length;
       if (next.targets.length === 0) ctx.flow.idle("`targets` is empty");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as http from "node:http";
 import { after, test } from "node:test";
+import { inspect } from "node:util";
 import { gunzipSync, inflateSync, zstdDecompressSync } from "node:zlib";
 import { encodeStatus } from "#formats/grpc";
 import { requestFromJson } from "#formats/otlp-json";
@@ -183,6 +184,24 @@ test("a backend that is away or too slow is a failing flow with the cause", asyn
   );
   await send(slow);
   assert.match(slow.flow.status.cause, /Headers Timeout/);
+});
+
+test("credentials in the URL are sent and shown nowhere", async () => {
+  const { url, seen } = await backend((_seen, count) => (count === 1 ? { status: 400 } : {}));
+  const withPassword = url.replace("//", "//us%40er:se:cr%2Fet@");
+  const component = await start(`endpoint = "${withPassword}"`);
+  await send(component);
+  const expected = `Basic ${Buffer.from("us@er:se:cr/et").toString("base64")}`;
+  assert.equal(seen[0]!.headers.authorization, expected);
+  const gone = await start('endpoint = "http://user:se:cr%2Fet@127.0.0.1:1"', "retry_on_failure {\nenabled = false\n}");
+  await send(gone);
+  assert.match(gone.flow.status.cause, /http:\/\/user:xxxxx@127\.0\.0\.1:1\/v1\/logs/);
+  for (const { flow, logs, services } of [component, gone]) {
+    const metrics = services.metrics.collect().flatMap(({ samples }) => samples);
+    const shown = inspect([flow.status, flow.lastError, logs, metrics], { depth: 10 });
+    assert.ok(shown.length > 500);
+    assert.doesNotMatch(shown, /se:cr|cr%2Fet|cr\/et/);
+  }
 });
 
 test("keeps cookies when told to", async () => {

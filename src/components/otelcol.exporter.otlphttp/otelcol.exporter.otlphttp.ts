@@ -5,7 +5,7 @@ import { requestToJson } from "#formats/otlp-json";
 import { decodeExportResponse, type PartialSuccess, parseExportResponse } from "#formats/otlp-response";
 import { ProtobufError } from "#formats/protobuf";
 import { httpClientSchema } from "#kits/otelcol-client-schema";
-import { type HttpAnswer, OtelHttpClient } from "#kits/otelcol-http-client";
+import { type HttpAnswer, OtelHttpClient, shownUrl } from "#kits/otelcol-http-client";
 import { exporterInstruments, exporterMetrics } from "#kits/otelcol-metrics";
 import { SendError } from "#kits/otelcol-retry";
 import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol-schema";
@@ -75,7 +75,9 @@ export default defineComponent({
     const sender = new OtlpSender(ctx, exporterInstruments(ctx.metrics, `otlp_http/${ctx.id}`), {
       queue: first.sending_queue,
       retry: first.retry_on_failure,
-      destination: first.client.endpoint || first.traces_endpoint || first.metrics_endpoint || first.logs_endpoint,
+      destination: shownUrl(
+        first.client.endpoint || first.traces_endpoint || first.metrics_endpoint || first.logs_endpoint,
+      ),
       send: (batch, signal) => send(client, urls[batch.kind], first.encoding, batch, signal),
     });
     ctx.stack.defer(async () => {
@@ -122,7 +124,7 @@ async function send(
     if (signal.aborted) throw signal.reason;
     if (error instanceof ProtobufError)
       throw new SendError("invalid_request", error.message, { retryable: false, cause: error });
-    throw new SendError("no_answer", `request to ${url} failed: ${errorText(error)}`, { retryable: true });
+    throw new SendError("no_answer", `request to ${shownUrl(url)} failed: ${errorText(error)}`, { retryable: true });
   }
   if (answer.status >= 200 && answer.status <= 299) return accepted(answer);
   throw refused(url, answer);
@@ -151,7 +153,7 @@ function refused(url: string, { status, headers, body }: HttpAnswer): SendError 
     // The body is no status: the code has to do.
   }
   const retryable = [429, 502, 503, 504].includes(status);
-  const message = `${url} answered with HTTP status ${status}${detail === "" ? "" : `: ${detail}`}`;
+  const message = `${shownUrl(url)} answered with HTTP status ${status}${detail === "" ? "" : `: ${detail}`}`;
   const after = status === 429 || status === 503 ? headers.get("retry-after") : undefined;
   return new SendError(`http_${status}`, message, {
     retryable,
