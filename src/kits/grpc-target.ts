@@ -38,7 +38,9 @@ export function parseGrpcEndpoint(endpoint: string): GrpcEndpoint {
   if (match === null || Number(match[3]) > 65_535) {
     if (rest.includes("@")) {
       // Not shown: what comes before the @ may be a password.
-      throw new Error("endpoint has a user before the @, which gRPC does not know: write it as host:port and set `auth`");
+      throw new Error(
+        "endpoint has a user before the @, which gRPC does not know: write it as host:port and set `auth`",
+      );
     }
     throw new Error(`endpoint ${JSON.stringify(endpoint)} is no address; write it as host:port`);
   }

@@ -4,7 +4,7 @@ import { defaultsOf } from "#lang/decode";
 import { s } from "#lang/schema";
 import type { Secret } from "#lang/value";
 import { deadline } from "#pipeline/host";
-import { Authentication } from "./http-client-auth.ts";
+import { Authentication, basic } from "./http-client-auth.ts";
 import { decodeBody, readBody } from "./http-client-body.ts";
 import { createConnector } from "./http-client-connect.ts";
 import { type CertificateFacts, explainFailure, HttpClientError } from "./http-client-errors.ts";
@@ -179,6 +179,10 @@ export class HttpClient {
     // Credentials go to the configured host only, wherever it redirects to.
     const authorization = sameHost ? await this.#authentication.header(signal) : undefined;
     if (authorization !== undefined) headers.authorization = authorization;
+    else if (sameHost && url.username !== "" && headers.authorization === undefined) {
+      // As in Go: credentials in the URL are those of basic authentication, unless others are given.
+      headers.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
+    }
     const proxy = this.#proxies?.proxyFor(url);
     const plainProxy = url.protocol === "http:" ? proxy : undefined;
     let target = { origin: url.origin, path: url.pathname + url.search };

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { Labels } from "#base/labels";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { logBatch } from "#pipeline/log-batch";
@@ -357,6 +358,27 @@ test("wal: accepts without the endpoint, survives a restart, delivers once", asy
     assert.equal(server.entries.length, 12);
   } finally {
     await rm(dataPath, { recursive: true, force: true });
+  }
+});
+
+test("credentials in the URL are sent and shown nowhere", async () => {
+  await using server = await startLoki();
+  server.answer = (response, _, nth) => response.writeHead(nth === 1 ? 401 : nth === 2 ? 400 : 204).end();
+  const withPassword = server.url.replace("//", "//user:se:cr%2Fet@");
+  const config = endpoint(server).replace(server.url, withPassword);
+  await using gone = await start(config.replace(/127[^/]*/, "127.0.0.1:1"));
+  await gone.exports.receiver.consume(logBatch(lines(1)), signal);
+  await until(() => gone.flow.status.state === "failing", "the failure");
+  await using component = await start(config);
+  await component.exports.receiver.consume(logBatch(lines(1)), signal);
+  await until(() => component.flow.status.state === "failing", "the refusal");
+  const expected = `Basic ${Buffer.from("user:se:cr/et").toString("base64")}`;
+  assert.equal(server.requests[0]!.headers.authorization, expected);
+  for (const { flow, logs, services } of [component, gone]) {
+    const metrics = services.metrics.collect().flatMap(({ samples }) => samples);
+    const shown = inspect([flow.status, flow.lastError, logs, metrics], { depth: 10 });
+    assert.match(shown, /127\.0\.0\.1:\d+/);
+    assert.doesNotMatch(shown, /se:cr|cr%2Fet|cr\/et/);
   }
 });
 

@@ -132,3 +132,11 @@ test("what the arguments make wrong is said at the start", async () => {
   await assert.rejects(start("a:1", "", "sending_queue {\nqueue_size = 0\n}"), /greater than zero/);
   await assert.rejects(start("a:1", "", "retry_on_failure {\nmultiplier = 1.0\n}"), /greater than 1.0/);
 });
+
+test("an endpoint with a password is refused without showing it", async () => {
+  await assert.rejects(start("user:secret@127.0.0.1:4317"), (error: Error) => {
+    assert.match(error.message, /has a user before the @/);
+    assert.doesNotMatch(error.message, /secret/);
+    return true;
+  });
+});

@@ -248,6 +248,18 @@ test("goes through a proxy", async () => {
   assert.deepEqual([asked.length, seen.length], [1, 1]);
 });
 
+test("beside an endpoint of a signal the common one may be any text, and is none then", async () => {
+  const { url, seen } = await backend();
+  const component = await start('endpoint = "ignore"', `logs_endpoint = "${url}/push"`);
+  await send(component);
+  assert.deepEqual(
+    seen.map(({ path }) => path),
+    ["/push"],
+  );
+  await send(component, { kind: "traces", parts: [oracleEncode("traces", { resourceSpans: [] })], items: 1 });
+  assert.deepEqual(dropped(component), { no_endpoint: 1 });
+});
+
 test("what the arguments make wrong is said at the start", async () => {
   await assert.rejects(start('endpoint = "nowhere"'), /must be a URL/);
   await assert.rejects(start('endpoint = ""'), /must be given/);

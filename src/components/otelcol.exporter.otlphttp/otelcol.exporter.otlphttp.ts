@@ -39,7 +39,13 @@ const args = s
     (a) => [a.client.endpoint, a.traces_endpoint, a.metrics_endpoint, a.logs_endpoint].some((url) => url !== ""),
     "or an endpoint of a signal must be given",
   )
-  .rule("client.endpoint", (a) => isUrl(a.client.endpoint), "must be a URL: `https://host:port`")
+  // Beside endpoints of signals Alloy takes any text, which configurations use to say that there is none.
+  .rule(
+    "client.endpoint",
+    (a) =>
+      isUrl(a.client.endpoint) || [a.traces_endpoint, a.metrics_endpoint, a.logs_endpoint].some((url) => url !== ""),
+    "must be a URL: `https://host:port`",
+  )
   .rule("traces_endpoint", (a) => isUrl(a.traces_endpoint), "must be a URL")
   .rule("metrics_endpoint", (a) => isUrl(a.metrics_endpoint), "must be a URL")
   .rule("logs_endpoint", (a) => isUrl(a.logs_endpoint), "must be a URL");
@@ -76,7 +82,10 @@ export default defineComponent({
       queue: first.sending_queue,
       retry: first.retry_on_failure,
       destination: shownUrl(
-        first.client.endpoint || first.traces_endpoint || first.metrics_endpoint || first.logs_endpoint,
+        (isUrl(first.client.endpoint) && first.client.endpoint) ||
+          first.traces_endpoint ||
+          first.metrics_endpoint ||
+          first.logs_endpoint,
       ),
       send: (batch, signal) => send(client, urls[batch.kind], first.encoding, batch, signal),
     });
@@ -96,7 +105,7 @@ function signalUrl(given: Arguments, kind: OtlpKind): string | undefined {
   const own = { traces: given.traces_endpoint, metrics: given.metrics_endpoint, logs: given.logs_endpoint }[kind];
   if (own !== "") return own;
   const { endpoint } = given.client;
-  if (endpoint === "") return undefined;
+  if (endpoint === "" || !isUrl(endpoint)) return undefined;
   return endpoint.endsWith("/") ? `${endpoint}v1/${kind}` : `${endpoint}/v1/${kind}`;
 }
 

@@ -26,6 +26,9 @@ const LAST_REOPEN_MS = 10_000;
 const REFUSED_PAUSE_MS = 30_000;
 const REFUSED_PATIENCE_MS = 3_600_000;
 
+/** One for all, since an error with its stack for each wait would cost more than the wait. */
+const WAIT_OVER = new Error("the wait is over");
+
 export type RemoteWriteContext = ComponentContext<unknown, typeof remoteWriteMetrics>;
 
 /** The folder of an endpoint's queue under that of the component. */
@@ -241,6 +244,7 @@ export class Endpoint {
         signal.throwIfAborted();
       }
       const records = await reader.next(READ_BYTES, signal);
+      const now = this.#ctx.clock.monotonic();
       for (const record of records) {
         const wanted = tagShards(record.tag);
         if (wanted !== shards) {
@@ -251,7 +255,7 @@ export class Endpoint {
         }
         this.#inHand += record.items;
         this.#inHandBytes += record.bytes.length;
-        this.#lane(tagLane(record.tag)).push(record, this.#ctx.clock.monotonic());
+        this.#lane(tagLane(record.tag)).push(record, now, this.#config.max_samples_per_send);
       }
     }
   }
@@ -301,11 +305,11 @@ export class Endpoint {
 
   async #ringOrTime(lane: Lane, ms: number, signal: AbortSignal): Promise<void> {
     const timer = new AbortController();
-    const stop = () => timer.abort();
+    const stop = () => timer.abort(WAIT_OVER);
     signal.addEventListener("abort", stop);
     await Promise.race([lane.bell.next(timer.signal), this.#ctx.clock.sleep(ms, timer.signal).catch(() => {})]);
     signal.removeEventListener("abort", stop);
-    timer.abort();
+    stop();
   }
 
   async #deliver(batch: readonly QueueRecord[], signal: AbortSignal): Promise<void> {

@@ -39,12 +39,14 @@ export class Lane {
     return this.#records.length === 0;
   }
 
-  push(record: QueueRecord, now: number): void {
-    if (this.#records.length === 0) this.since = now;
+  /** Rings the bell for the first record, and once there are `enough` items for a request. */
+  push(record: QueueRecord, now: number, enough: number): void {
+    const first = this.#records.length === 0;
+    if (first) this.since = now;
     this.#records.push(record);
     this.#items += record.items;
     this.busy = true;
-    this.bell.ring();
+    if (first || this.#items >= enough) this.bell.ring();
   }
 
   /** The next records, together at most `maxItems` items, but at least one record. */

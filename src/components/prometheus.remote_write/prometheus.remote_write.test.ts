@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { inspect } from "node:util";
 import { Labels } from "#base/labels";
 import { readWriteRequest } from "#formats/remote-write-reader";
 import { uncompress } from "#formats/snappy";
@@ -337,6 +338,24 @@ test("endpoints of one URL are told apart by user, headers and rules", async (t)
   await until("both have it", () => tenants().size === 2);
   await component.update(tenant("b") + tenant("a"));
   assert.equal(component.flow.status.state, "ok", "a new order changes nothing");
+});
+
+test("credentials in the URL are sent and shown nowhere", async (t) => {
+  const { url, state } = await receiver(t);
+  let authorization: string | undefined;
+  state.answer = (_response, { headers }) => {
+    authorization = headers.authorization;
+    return 400;
+  };
+  const { send, component } = await start(t, endpoint(url.replace("//", "//user:se:cr%2Fet@")));
+  await send([{ labels: { __name__: "m" }, value: 1 }]);
+  await until("it is dropped", () => component.flow.dropped.size === 1);
+  assert.equal(authorization, `Basic ${Buffer.from("user:se:cr/et").toString("base64")}`);
+  const metrics = component.services.metrics.collect().flatMap(({ samples }) => samples);
+  const { status, lastError } = component.flow;
+  const shown = inspect([status, lastError, component.logs, metrics], { depth: 10, maxArrayLength: null });
+  assert.match(shown, /http:\/\/127\.0\.0\.1:\d+\/api\/v1\/write/);
+  assert.doesNotMatch(shown, /se:cr|cr%2Fet|cr\/et/);
 });
 
 test("wrong arguments are refused", async (t) => {

@@ -165,13 +165,11 @@ export class Tail {
   async step(slot: ReadSlot): Promise<boolean> {
     const rested = this.#rested;
     this.#rested = false;
-    // No rest: what the file had when it was opened is still to be read, without a change that a look would see.
-    if (this.#recording) return false;
+    if (this.#recording) return this.#rest();
     if (await this.#readRotated(slot)) return true;
     if (this.#retired) return this.#rest();
     if (this.current === undefined) {
-      if (!(await this.#open(slot))) return this.#rest();
-      if (this.#recording) return false;
+      if (!(await this.#open(slot)) || this.#recording) return this.#rest();
       if (this.draining) return true;
     } else if ((rested || this.current.offset >= this.current.size) && !(await this.#look())) {
       return this.#rest();
@@ -194,27 +192,30 @@ export class Tail {
     return false;
   }
 
-  /** Reads what was rotated away. Resolves to whether it got any further. */
+  /** Reads what was rotated away, the oldest first. Resolves to whether it got any further. */
   async #readRotated(slot: ReadSlot): Promise<boolean> {
-    while (this.#rotated.length > 0) {
-      const oldest = this.#rotated[0]!;
+    for (let i = 0; i < this.#rotated.length; ) {
+      const old = this.#rotated[i]!;
       let read = false;
       try {
-        read = await oldest.file.read(slot);
+        read = await old.file.read(slot);
       } catch (error) {
         if (!isSystemError(error)) throw error;
-        oldest.until = 0;
+        old.until = 0;
       }
       if (read) return true;
-      if (this.#environment.clock.monotonic() < oldest.until) return false;
+      if (this.#environment.clock.monotonic() < old.until) {
+        i += 1; // its writer may add to it; those that were rotated after it do not wait for that
+        continue;
+      }
       // What its writer left without a newline is the last line.
       try {
-        await oldest.file.read(slot, true);
+        await old.file.read(slot, true);
       } catch (error) {
         if (!isSystemError(error)) throw error;
       }
-      this.#rotated.shift();
-      await this.#finish(oldest.file);
+      this.#rotated.splice(i, 1);
+      await this.#finish(old.file);
     }
     return false;
   }
