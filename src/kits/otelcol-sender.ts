@@ -15,7 +15,7 @@ import { SenderHealth } from "./otelcol-sender-health.ts";
  * Whatever `queue_size` says in requests or items, a queue holds no more than this, so that an outage cannot take all
  * of the memory.
  */
-const MAX_QUEUE_BYTES = 128 << 20;
+const MAX_QUEUE_BYTES = 64 << 20;
 
 /** One attempt to deliver. Rejects with a SendError, or with the signal's reason. */
 export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<PartialSuccess>;

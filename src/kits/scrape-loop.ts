@@ -60,6 +60,11 @@ export interface ScrapeEnvironment {
   readonly buffers: PageBuffers;
   /** Aborted when the component stops. */
   readonly signal: AbortSignal;
+  /**
+   * Called when `signal` is aborted. A thousand loops that sleep are not to be a thousand listeners of it: adding one more
+   * compares it with all of them.
+   */
+  readonly sleepers: Set<() => void>;
   deadline(ms: number): Deadline;
   consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void>;
   /** Told after each scrape. */
@@ -118,10 +123,16 @@ export class ScrapeLoop {
   }
 
   async #run(stopped: AbortSignal): Promise<void> {
-    const { clock, signal } = this.#environment;
+    const { clock, signal, sleepers } = this.#environment;
     const sleep = async (ms: number) => {
-      using both = joinSignals(stopped, signal);
-      await clock.sleep(ms, both.signal).catch(() => {});
+      const controller = new AbortController();
+      const wake = () => controller.abort();
+      if (stopped.aborted || signal.aborted) return;
+      stopped.addEventListener("abort", wake);
+      sleepers.add(wake);
+      await clock.sleep(ms, controller.signal).catch(() => {});
+      sleepers.delete(wake);
+      stopped.removeEventListener("abort", wake);
     };
     const { intervalMs } = this.target;
     const offset = this.target.offsetMs(clock.now());
@@ -183,7 +194,7 @@ export class ScrapeLoop {
     try {
       await this.#environment.consume(batch, signal);
     } catch (cause) {
-      if (!signal.aborted) log.error("samples were not handed on", { target: this.target.url.href, error: cause });
+      if (!signal.aborted) log.error("samples were not handed on", { target: this.target.shownUrl, error: cause });
     } finally {
       batches.give(batch);
       this.#series.settle();
@@ -247,7 +258,7 @@ export class ScrapeLoop {
     } catch (error) {
       if (error instanceof StatusError || error instanceof BodySizeError) throw error;
       const why = deadline.signal.aborted ? "context deadline exceeded" : errorText(error);
-      throw new Error(`Get ${JSON.stringify(target.url.href)}: ${why}`);
+      throw new Error(`Get ${JSON.stringify(target.shownUrl)}: ${why}`);
     }
   }
 
@@ -258,7 +269,7 @@ export class ScrapeLoop {
     this.lastDurationMs = durationMs;
     if (error !== undefined) {
       if (error.message !== this.lastError?.message) {
-        log.debug("scrape failed", { target: this.target.url.href, error });
+        log.debug("scrape failed", { target: this.target.shownUrl, error });
       }
       this.#environment.logFailure(this.target, error);
       if (error instanceof BodySizeError) metrics.exceededBodySize.inc();
@@ -271,13 +282,13 @@ export class ScrapeLoop {
       metrics.duplicates.inc(result.duplicates);
       metrics.drop("duplicate_sample", result.duplicates);
       const message = "Error on ingesting samples with different value but same timestamp";
-      log.warn(message, { target: this.target.url.href, num_dropped: result.duplicates });
+      log.warn(message, { target: this.target.shownUrl, num_dropped: result.duplicates });
     }
     if (result.outOfBounds > 0) {
       metrics.outOfBounds.inc(result.outOfBounds);
       metrics.drop("timestamp_out_of_bounds", result.outOfBounds);
       const message = "Error on ingesting samples that are too old or are too far into the future";
-      log.warn(message, { target: this.target.url.href, num_dropped: result.outOfBounds });
+      log.warn(message, { target: this.target.shownUrl, num_dropped: result.outOfBounds });
     }
   }
 }
@@ -286,20 +297,4 @@ class StatusError extends Error {}
 
 async function discard(body: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const _ of body) void _;
-}
-
-/** A signal that is aborted with either of two; leaves no listener behind once disposed of. */
-function joinSignals(one: AbortSignal, other: AbortSignal): Deadline {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  if (one.aborted || other.aborted) abort();
-  one.addEventListener("abort", abort, { once: true });
-  other.addEventListener("abort", abort, { once: true });
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]() {
-      one.removeEventListener("abort", abort);
-      other.removeEventListener("abort", abort);
-    },
-  };
 }

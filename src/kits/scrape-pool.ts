@@ -45,6 +45,10 @@ export class ScrapePool {
   ) {
     this.#ctx = ctx;
     ctx.metrics.pools.inc();
+    const sleepers = new Set<() => void>();
+    ctx.signal.addEventListener("abort", () => {
+      for (const wake of [...sleepers]) wake();
+    });
     this.#environment = {
       clock: ctx.clock,
       log: ctx.log,
@@ -54,6 +58,7 @@ export class ScrapePool {
       batches: new BatchColumns(ctx.services.series),
       buffers: new PageBuffers(),
       signal: ctx.signal,
+      sleepers,
       deadline: (ms) => ctx.deadline(ms),
       consume,
       scraped: () => this.#showFlow(),
@@ -185,7 +190,7 @@ export class ScrapePool {
           : down === judged
             ? `every scrape of ${judged} targets fails, such as`
             : `${down} of ${judged} targets fail, such as`;
-      const cause = `${what} ${example!.target.url.href}${judged === 1 ? " fails" : ""}: ${example!.lastError!.message}`;
+      const cause = `${what} ${example!.target.shownUrl}${judged === 1 ? " fails" : ""}: ${example!.lastError!.message}`;
       return { state: down === judged ? "failing" : "degraded", cause };
     }
     return this.#invalid === "" ? undefined : { state: "degraded", cause: this.#invalid };

@@ -22,6 +22,8 @@ export class ScrapeTarget {
   /** With `instance` and `job`, without those that start with `__`: what every sample of the target gets. */
   readonly labels: Labels;
   readonly url: URL;
+  /** The URL as messages and the API show it: without the password that it may have. */
+  readonly shownUrl: string;
   /** Equal for targets that are scraped in the same way. */
   readonly key: string;
   readonly intervalMs: number;
@@ -56,6 +58,7 @@ export class ScrapeTarget {
     const all = Labels.from(values);
     this.labels = all.filter((name) => !name.startsWith("__"));
     this.url = urlOf(values, address, defaults.params);
+    this.shownUrl = withoutPassword(this.url);
     this.key = `${all} ${this.url}`;
   }
 
@@ -65,6 +68,13 @@ export class ScrapeTarget {
     const turn = Math.floor(((hashBytes(bytes, 0, bytes.length) >>> 0) / 2 ** 32) * intervalMs);
     return (((turn - now) % intervalMs) + intervalMs) % intervalMs;
   }
+}
+
+function withoutPassword(url: URL): string {
+  if (url.password === "") return url.href;
+  const shown = new URL(url);
+  shown.password = "xxxxx";
+  return shown.href;
 }
 
 function urlOf(values: ReadonlyMap<string, string>, address: string, params: TargetDefaults["params"]): URL {

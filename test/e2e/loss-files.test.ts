@@ -96,13 +96,9 @@ test("SIGTERM under load: drained, exit 0, and the next life goes on without a g
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, "logs"));
   const { sink, counter } = await startSink(t);
-  const writer = new LogWriter(join(folder, "logs", "app.log"), {
-    linesPerWrite: 100,
-    pauseMs: 10,
-    rotateAfter: 10_000,
-  });
+  const writer = new LogWriter(join(folder, "logs", "app.log"), { linesPerWrite: 100, pauseMs: 10 });
   cleanUp(t, () => writer.stop());
-  const agent = await startAgent(t, config(join(folder, "logs", "app.log*"), sink.url));
+  const agent = await startAgent(t, config(join(folder, "logs", "app.log"), sink.url));
   for (let life = 0; life < 3; life++) {
     const before = counter.total;
     await agent.until(() => counter.total > before + 3_000, "lines come");

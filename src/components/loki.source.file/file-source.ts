@@ -103,7 +103,11 @@ export class FileSource {
     const { clock, log } = this.#ctx;
     const { decompression, file_watch, tail_from_end, on_positions_file_error, legacy_positions_file } =
       this.#arguments;
-    const consume = (batch: LogBatch, signal: AbortSignal) => this.#out.consume(batch, signal);
+    const consume = (batch: LogBatch, signal: AbortSignal) => {
+      // A read that was under way when the stop began: nobody would wait for what becomes of it, so it is read again later.
+      signal.throwIfAborted();
+      return this.#out.consume(batch, signal);
+    };
     const common = { clock, log, positions: this.#positions, encoding: this.#encoding, consume };
     if (decompression?.enabled) {
       return new CompressedFiles({

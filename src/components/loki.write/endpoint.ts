@@ -42,6 +42,7 @@ export class Endpoint {
   /** Batches of which a part waits for room. */
   #blocked = 0;
   #draining = false;
+  #removed = false;
   #failures = 0;
 
   constructor(
@@ -136,6 +137,10 @@ export class Endpoint {
         await at.shard.room(controller.signal);
         at = this.#append(batch, at.entry, this.#environment.clock.now());
       }
+    } catch (error) {
+      if (!this.#removed || signal.aborted) throw error;
+      // Others have accepted the batch; nobody is to send it to them again because of an endpoint that is gone.
+      this.#environment.dropped("endpoint_removed", batch.count - at!.entry);
     } finally {
       signal.removeEventListener("abort", cancel);
       this.#stopping.signal.removeEventListener("abort", refuse);
@@ -198,10 +203,11 @@ export class Endpoint {
   /** Takes an endpoint out of the configuration: sends what it can in the drain timeout, and drops the rest, counted. */
   async retire(deadline: AbortSignal): Promise<void> {
     await this.drain(deadline);
+    this.#removed = !deadline.aborted;
     this.#stopping.abort(new Error("the endpoint was removed"));
     await this.#runs;
     const left = this.entries;
-    // On an aborted deadline the component stops, and what is left may be sent by its next life.
+    // On an aborted deadline the component stops, and `run` has said what is left.
     if (left > 0 && !deadline.aborted) {
       this.#environment.dropped("endpoint_removed", left);
       this.#environment.log.warn("dropped the entries that a removed endpoint did not take in time", {
@@ -209,7 +215,7 @@ export class Endpoint {
         entries: left,
       });
       for (const shard of this.#shards) shard.abandon();
-    } else if (left > 0) this.#stopped();
+    }
     await this.close();
   }
 

@@ -366,10 +366,10 @@ test("credentials in the URL are sent and shown nowhere", async () => {
   server.answer = (response, _, nth) => response.writeHead(nth === 1 ? 401 : nth === 2 ? 400 : 204).end();
   const withPassword = server.url.replace("//", "//user:se:cr%2Fet@");
   const config = endpoint(server).replace(server.url, withPassword);
-  await using gone = await start(config.replace(/127[^/]*/, "127.0.0.1:1"));
+  const gone = await start(config.replace(/127[^/]*/, "127.0.0.1:1"));
   await gone.exports.receiver.consume(logBatch(lines(1)), signal);
   await until(() => gone.flow.status.state === "failing", "the failure");
-  await using component = await start(config);
+  const component = await start(config);
   await component.exports.receiver.consume(logBatch(lines(1)), signal);
   await until(() => component.flow.status.state === "failing", "the refusal");
   const expected = `Basic ${Buffer.from("user:se:cr/et").toString("base64")}`;
@@ -380,6 +380,7 @@ test("credentials in the URL are sent and shown nowhere", async () => {
     assert.match(shown, /127\.0\.0\.1:\d+/);
     assert.doesNotMatch(shown, /se:cr|cr%2Fet|cr\/et/);
   }
+  await Promise.all([gone.stop(1), component.stop(1)]);
 });
 
 test("a bad configuration says what to do", async () => {

@@ -22,10 +22,14 @@ export default defineComponent({
 
   start(ctx, first) {
     let mode = modeFor(ctx, first);
+    /** Replaced, and perhaps still sending what they hold. */
+    const retired: (MemoryMode | WalMode)[] = [];
     let draining = false;
     mode.start();
     ctx.flow.queue = () => mode.queue();
-    ctx.stack.defer(() => mode.close());
+    ctx.stack.defer(async () => {
+      await Promise.all([mode, ...retired].map((each) => each.close()));
+    });
     ctx.export({
       receiver: ctx.receiver(
         "logs",
@@ -42,14 +46,16 @@ export default defineComponent({
         if (mode.update(next)) return;
         const fresh = modeFor(ctx, next);
         const old = mode;
-        // One after the other: both may use the folder of the queue on disk.
-        await old.retire();
+        retired.push(old);
+        const ended = old.retire();
+        // One after the other if both may use the folder of the queue on disk; what comes meanwhile is refused, to come again.
+        if (old instanceof WalMode) await ended;
         mode = fresh;
         fresh.start();
       },
-      drain(deadline) {
+      async drain(deadline) {
         draining = true;
-        return mode.drain(deadline);
+        await Promise.all([mode, ...retired].map((each) => each.drain(deadline)));
       },
     };
   },

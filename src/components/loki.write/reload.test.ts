@@ -112,14 +112,17 @@ test("what an endpoint that was removed does not take in time is dropped and cou
   await using down = await startLoki();
   await using up = await startLoki();
   away(down);
-  const first = endpoint(down.url, queue('drain_timeout = "10ms"'));
+  const first = endpoint(down.url, queue('capacity = "1KiB"\n drain_timeout = "10ms"'));
   await using component = await startComponent(write, endpoint(up.url) + first);
   const acks = counted();
-  await component.exports.receiver.consume(logBatch(lines(10), acks.of()), signal);
-  await up.waitFor(10);
+  const { receiver } = component.exports;
+  await receiver.consume(logBatch(lines(10), acks.of()), signal);
+  const blocked = receiver.consume(logBatch(lines(20_000, 10), acks.of()), signal);
   await component.update(endpoint(up.url));
-  await until("the acknowledgement", () => acks.safe === 1);
-  assert.deepEqual([...component.flow.dropped.get("logs")!], [["endpoint_removed", 10]]);
+  await blocked;
+  await until("the acknowledgements", () => acks.safe === 2);
+  assert.deepEqual([...component.flow.dropped.get("logs")!], [["endpoint_removed", 20_010]]);
+  assert.equal(up.entries.length, 20_010);
 });
 
 test("a stop sends away who waits for room, and counts what no source reads again", async () => {

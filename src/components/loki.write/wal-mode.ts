@@ -161,6 +161,7 @@ export class WalMode {
     this.#stopping.abort(this.#ending.signal.reason);
     this.#opened.reject(new RetryableError(`${this.#ctx.id} is stopping or restarting`));
     await this.#running.catch(() => {});
+    this.#queue = undefined;
     await Promise.all(this.#endpoints.map((each) => each.close()));
   }
 

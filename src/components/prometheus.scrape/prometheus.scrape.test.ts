@@ -303,6 +303,17 @@ test("a slow consumer delays the next scrape and loses nothing", async (t) => {
   assert.equal(state.asked.length, 2);
 });
 
+test("a password in an address is not shown", async (t) => {
+  const targets = '[{ __address__ = "me:hunter2@memory:1", instance = "i" }]';
+  const { clock, component, state } = await start(t, "", targets);
+  state.page = new Error("nobody there");
+  await clock.advance(60_000);
+  const shown = JSON.stringify([component.instance.debugInfo!(), component.flow.status, component.flow.lastError]);
+  assert.match(shown, /nobody there/);
+  assert.match(shown, /me:xxxxx@memory:1/);
+  assert.doesNotMatch(shown, /http:\/\/me:hunter2/);
+});
+
 test("wrong arguments are refused", async (t) => {
   const cases: [string, RegExp][] = [
     ['scrape_timeout = "2m"', /`scrape_timeout` is greater than `scrape_interval`/],

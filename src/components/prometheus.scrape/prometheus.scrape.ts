@@ -31,7 +31,7 @@ export default defineComponent({
     const pool = new ScrapePool(
       ctx,
       (batch, signal) => out.consume(batch, signal),
-      (target, error) => failures.write(job, target.url.href, error),
+      (target, error) => failures.write(job, target.shownUrl, error),
     );
     let client = newClient(args);
     ctx.stack.defer(async () => {
@@ -114,7 +114,7 @@ export default defineComponent({
 function targetInfo(loop: ScrapeLoop, job: string) {
   return {
     job,
-    url: loop.target.url.href,
+    url: loop.target.shownUrl,
     health: loop.health,
     labels: Object.fromEntries(loop.target.labels),
     last_error: loop.lastError?.message ?? "",
