@@ -6,13 +6,14 @@ import type { HttpHandler, HttpRequest, HttpResponse } from "#pipeline/component
 import { ComponentNode } from "#runtime/component-node";
 import type { Agent } from "../agent.ts";
 import { cpuProfile, heapProfile } from "../profiling/profiler.ts";
-import { findComponent, flowJson, listComponents } from "./components.ts";
+import { findComponent, flowJson, healthJson, listComponents } from "./components.ts";
 import { liveDebugging } from "./live-debugging.ts";
 import { hideSecrets, withoutUserInfo } from "./redact.ts";
 import { supportBundle } from "./support-bundle.ts";
 
 const COMPONENT_PREFIX = "/api/v0/component/";
 const MAX_PROFILE_SECONDS = 300;
+const MAX_BUNDLE_SECONDS = 30;
 
 /** The agent's HTTP API: Alloy's paths and answers (`catalog/http.json`), and the page behind them. */
 export function createApi(agent: Agent): HttpHandler {
@@ -87,7 +88,7 @@ async function support(agent: Agent, request: HttpRequest, signal: AbortSignal):
       "support bundle generation is disabled; it can be re-enabled by removing the --server.http.disable-support-bundle flag\n",
     );
   }
-  const seconds = Number(request.query.get("duration") ?? 30);
+  const seconds = Number(request.query.get("duration") ?? MAX_BUNDLE_SECONDS);
   if (!Number.isInteger(seconds) || seconds < 1) {
     return text(
       400,
@@ -95,7 +96,7 @@ async function support(agent: Agent, request: HttpRequest, signal: AbortSignal):
     );
   }
   const sleep = (ms: number) => agent.clock.sleep(ms, signal);
-  const ms = Math.min(seconds, 60) * 1000;
+  const ms = Math.min(seconds, MAX_BUNDLE_SECONDS) * 1000;
   const body = await supportBundle(
     {
       version: agent.options.version,
@@ -242,7 +243,8 @@ function edges(agent: Agent, moduleId: string) {
 function statusOf(agent: Agent) {
   const components = [];
   for (const { node } of agent.controller.nodes()) {
-    if (node instanceof ComponentNode) components.push({ id: node.id, health: node.health, flow: flowJson(node) });
+    if (node instanceof ComponentNode)
+      components.push({ id: node.id, health: healthJson(node.health), flow: flowJson(node) });
   }
   return { ready: agent.ready, version: agent.options.version, lastReload: agent.lastReload, components };
 }

@@ -3,6 +3,7 @@ import { isObjectValue, type Value } from "#lang/value";
 import { ArgumentNode } from "#runtime/block-nodes";
 import { ComponentNode } from "#runtime/component-node";
 import { type Controller, innerModules, type ListedNode } from "#runtime/controller";
+import type { Health } from "#runtime/health";
 import { type AlloyJsonStatement, alloyJsonBody, alloyJsonDebug } from "./alloy-json.ts";
 import { hideNamed, isSecretName, redactSpan } from "./redact.ts";
 
@@ -71,6 +72,10 @@ export function flowJson(node: ComponentNode): FlowJson {
   };
 }
 
+export function healthJson({ state, message, updated }: Health): ComponentJson["health"] {
+  return { state, message, updatedTime: time(updated) };
+}
+
 function componentJson({ node, module }: ListedNode, full: boolean): ComponentJson {
   const entry = module.entries.find((each) => each.node === node)!;
   const { block } = entry.planned;
@@ -89,7 +94,7 @@ function componentJson({ node, module }: ListedNode, full: boolean): ComponentJs
       .filter((each) => each.planned.dependencies.has(node.localId))
       .map((each) => each.planned.id),
     dataFlowEdgesTo: dataFlowEdges(listedEntries(module), node.localId),
-    health: { state: health.state, message: health.message, updatedTime: time(health.updated) },
+    health: healthJson(health),
     original: redactSpan(block.span, [block]),
     ...(full
       ? {

@@ -57,16 +57,20 @@ test("any bytes survive, whatever the chunks", async () => {
 });
 
 test("notices damage and missing ends", async () => {
-  const whole = compress(Buffer.from("some text that is compressed ".repeat(50)));
+  const text = "some text that is compressed ".repeat(50);
+  const whole = compress(Buffer.from(text));
   await fc.assert(
     fc.asyncProperty(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
       const damaged = Buffer.from(whole);
       damaged[at]! ^= change;
-      // The last byte may hold padding, and the fourth may ask for larger blocks.
-      if (at === whole.length - 1 || at === 3) return;
-      await assert.rejects(decompress(damaged), Bzip2Error);
+      // Some bits change nothing: padding, a larger block size, a starting point that is as good in periodic text.
+      const outcome = await decompress(damaged).then(
+        (content) => Buffer.from(content).toString(),
+        (error: unknown) => error,
+      );
+      if (outcome !== text) assert.ok(outcome instanceof Bzip2Error, String(outcome));
     }),
-    { numRuns: 60 },
+    { numRuns: 60, examples: [[16, 2]] },
   );
   for (let length = 0; length < whole.length; length += 7)
     await assert.rejects(decompress(whole.subarray(0, length)), Bzip2Error);

@@ -35,9 +35,9 @@ export interface TailEnvironment {
   /** Whether positions without labels count for any labels of their path. */
   readonly legacy: boolean;
   deliver(batch: LogBatch): void | Promise<void>;
-  /** Bytes that are gone before they were read. */
   /** Has `step` called soon. */
   wake(tail: Tail): void;
+  /** Counts bytes that are gone before they were read. */
   lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
   rotated(path: string): void;
   /** Where a rotated file may be found again. */
