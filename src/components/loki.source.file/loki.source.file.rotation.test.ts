@@ -283,3 +283,22 @@ test("counts what a truncation took away before it was read", async () => {
   await eventually(() => (source.metric("loki_source_file_lost_bytes_total", { path }) ?? 0) > 0);
   assert.equal(lines().filter((each) => each === "3").length, 1);
 });
+
+test("a file that is renamed again and again between starts goes on at its latest position", async () => {
+  await using place = await scratch();
+  const path = place.path("a.log");
+  const all = targets(target(path), target(`${path}.1`), target(`${path}.2`), target(`${path}.3`));
+  await writeFile(path, "1\n");
+  const expected: string[][] = [["1"], ["2", "new 1"], ["3", "new 2"], ["4", "new 3"]];
+  let name = path;
+  for (const [life, wanted] of expected.entries()) {
+    const { source, recorder, lines } = await startSource(place, all);
+    await recorder.waitFor(wanted.length);
+    await source.stop();
+    assert.deepEqual(lines().toSorted(), wanted.toSorted(), `start ${life + 1}`);
+    for (let i = life; i >= 0; i--) await rename(i === 0 ? path : `${path}.${i}`, `${path}.${i + 1}`);
+    name = `${path}.${life + 1}`;
+    await appendFile(name, `${life + 2}\n`);
+    await writeFile(path, `new ${life + 1}\n`);
+  }
+});

@@ -310,12 +310,19 @@ export class Tail {
     });
   }
 
-  /** The position that the file had under a name that it no longer has. */
+  /**
+   * The position that the file had under a name that it no longer has. After several rotations there may be one for each
+   * name; the furthest is the latest, and the others are forgotten with it once the file is recorded under its new name.
+   */
   async #renamedFrom(file: OpenFile): Promise<Position | undefined> {
-    for (const entry of this.#environment.positions.ofFile(file, this.#labelText)) {
-      if (sameFile(entry.file!, file) && !(await namesFile(entry.path, file))) return entry;
+    const { positions } = this.#environment;
+    const past: Position[] = [];
+    for (const entry of positions.ofFile(file, this.#labelText)) {
+      if (sameFile(entry.file!, file) && !(await namesFile(entry.path, file))) past.push(entry);
     }
-    return undefined;
+    past.sort((a, b) => b.offset - a.offset);
+    for (const stale of past.slice(1)) positions.remove(stale.path, stale.labels, stale.file);
+    return past[0];
   }
 
   /** Goes on with files that were rotated away while the agent was not running or had not finished them. */
