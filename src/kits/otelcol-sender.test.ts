@@ -255,6 +255,30 @@ test("what the stop cuts off is counted and not acknowledged", async () => {
   assert.deepEqual([dropped(), acks.safe(), attempts.length], [{ shutdown: 3 }, 0, 1]);
 });
 
+test("a stop does not wait for a backend that takes nothing", async () => {
+  const { sender, attempts, sleeps, stop, dropped } = setUp("num_consumers = 1");
+  const acks = acknowledgements();
+  for (let i = 0; i < 3; i++) sender.consume(logs(1, acks.make()), signal);
+  let drained = false;
+  const drain = sender.drain(new AbortController().signal).then(() => {
+    drained = true;
+  });
+  const patience = () => sleeps.filter((each) => each.ms === 10_000);
+  attempts[0]!.succeed();
+  await turn();
+  patience().at(-1)!.wake();
+  await turn();
+  assert.equal(drained, false, "it goes on as long as something is delivered");
+  attempts[1]!.fail(down);
+  await turn();
+  patience().at(-1)!.wake();
+  await drain;
+  stop.abort(new Error("stopped"));
+  await turn();
+  sender.close();
+  assert.deepEqual([dropped(), acks.safe()], [{ shutdown: 2 }, 1]);
+});
+
 test("pauses stay within their limits", () => {
   const numbers = fc.record({
     random: fc.double({ min: 0, max: 0.999, noNaN: true }),

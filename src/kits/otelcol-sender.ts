@@ -49,6 +49,9 @@ interface Queued {
   readonly taken: readonly Taken[];
 }
 
+/** At a stop, what is left is given up when the backend has taken nothing for this long. */
+const DRAIN_PATIENCE_MS = 10_000;
+
 /**
  * The queue, batching and retries of an OTLP exporter: one bounded queue per signal, `num_consumers` requests under way
  * at once. Data is acknowledged when it is delivered or dropped for a counted reason.
@@ -80,7 +83,7 @@ export class OtlpSender {
     return this.#queues[batch.kind].consume(batch, signal);
   }
 
-  /** Sends what waits until `deadline` is aborted, without further pauses for batching. */
+  /** Sends what waits until `deadline` is aborted or the backend takes nothing any more, without pauses for batching. */
   async drain(deadline: AbortSignal): Promise<void> {
     await Promise.all(Object.values(this.#queues).map((queue) => queue.drain(deadline)));
   }
@@ -121,6 +124,8 @@ class KindQueue {
   readonly #idle: (() => void)[] = [];
   #draining = false;
   #closed = false;
+  /** Requests that the backend took. */
+  #deliveries = 0;
 
   constructor(
     kind: OtlpKind,
@@ -387,6 +392,7 @@ class KindQueue {
   #delivered(batch: OtlpBatch, { rejected, message }: PartialSuccess): void {
     const lost = Math.min(rejected, batch.items);
     this.#instruments.sent[this.#kind].inc(batch.items - lost);
+    this.#deliveries += 1;
     this.#health.delivered();
     if (lost > 0) {
       this.#instruments.failed[this.#kind].inc(lost);
@@ -398,11 +404,18 @@ class KindQueue {
     this.#draining = true;
     this.#flush();
     if (this.#active === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#idle.push(resolve);
-      deadline.addEventListener("abort", () => resolve(), { once: true });
-      if (deadline.aborted) resolve();
-    });
+    const over = new AbortController();
+    const end = () => over.abort(new Error("the drain is over"));
+    this.#idle.push(end);
+    deadline.addEventListener("abort", end, { once: true });
+    if (deadline.aborted) end();
+    while (!over.signal.aborted) {
+      const before = this.#deliveries;
+      await this.#ctx.clock.sleep(DRAIN_PATIENCE_MS, over.signal).catch(() => {});
+      // A backend that takes nothing must not hold up the stop of the agent.
+      if (this.#deliveries === before) break;
+    }
+    deadline.removeEventListener("abort", end);
   }
 
   /** Returns the number of items that were not delivered. */

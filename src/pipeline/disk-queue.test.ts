@@ -211,6 +211,29 @@ test("records older than maxAge are dropped and counted", async (t) => {
   await queue.close();
 });
 
+test("a clock that is set forward or back drops nothing", async (t) => {
+  const dir = await folder(t);
+  let epoch = 1_000; // 1970, as on a machine that has not asked for the time yet
+  let monotonic = 0;
+  const drops: string[] = [];
+  const queue = await DiskQueue.open(dir, {
+    readers: ["a"],
+    maxAgeMs: 60_000,
+    clock: { now: () => epoch, monotonic: () => monotonic, sleep: async () => {} },
+    onDrop: (_, reason) => void drops.push(reason),
+  });
+  await queue.append([numbered(0)]);
+  epoch = 1_800_000_000_000;
+  monotonic += 1_000;
+  await queue.append([numbered(1)]);
+  epoch -= 3_600_000;
+  monotonic += 1_000;
+  await queue.append([numbered(2)]);
+  assert.deepEqual(await readAll(queue.reader("a"), 1), [0, 1, 2]);
+  assert.deepEqual(drops, []);
+  await queue.close();
+});
+
 test("readers can be added and removed; a forgotten one holds nothing back", async (t) => {
   const dir = await folder(t);
   let queue = await DiskQueue.open(dir, { readers: ["a"], segmentBytes: 1000 });

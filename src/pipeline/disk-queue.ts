@@ -53,6 +53,7 @@ export class DiskQueue {
   readonly #memoryBytes: number;
   readonly #retryMs: number;
   readonly #clock: Clock;
+  readonly #openedAt: { readonly epoch: number; readonly monotonic: number };
   readonly #lock: FolderLock;
   readonly #segments: Segment[];
   readonly #writer: SegmentWriter;
@@ -82,6 +83,7 @@ export class DiskQueue {
     this.#memoryBytes = options.memoryBytes ?? 8 * 1024 ** 2;
     this.#retryMs = options.retryMs ?? 1000;
     this.#clock = options.clock ?? systemClock;
+    this.#openedAt = { epoch: this.#clock.now(), monotonic: this.#clock.monotonic() };
     const segmentBytes = Math.min(options.segmentBytes ?? 16 * 1024 ** 2, Math.max(this.#maxBytes / 8, 4096));
     this.#writer = new SegmentWriter(dir, (segments.at(-1)?.number ?? 0) + 1, {
       segmentBytes,
@@ -432,9 +434,14 @@ export class DiskQueue {
     return found;
   }
 
+  /** The time at which the queue was opened plus what has passed since: a clock that is set forward ages nothing. */
+  #steadyNow(): number {
+    return this.#openedAt.epoch + this.#clock.monotonic() - this.#openedAt.monotonic;
+  }
+
   #oldestAllowed(): number {
     const { maxAgeMs } = this.#options;
-    return maxAgeMs === undefined ? 0 : this.#clock.now() - maxAgeMs;
+    return maxAgeMs === undefined ? 0 : this.#steadyNow() - maxAgeMs;
   }
 
   #setStatus(status: QueueStatus): void {

@@ -385,3 +385,11 @@ test("a component that was never activated stops cleanly", async () => {
   const { component } = await start(`${GRPC_BLOCK} ${HTTP_BLOCK} ${OUTPUT}`, { inactive: true });
   await component.stop();
 });
+
+test("without a listener it says that nothing listens", async () => {
+  await using component = await startComponent(receiver, "output { }");
+  assert.deepEqual(
+    { state: component.flow.status.state, cause: component.flow.status.cause.slice(0, 28) },
+    { state: "idle", cause: "neither a `grpc` nor an `htt" },
+  );
+});

@@ -96,6 +96,11 @@ otelcol.exporter.otlp "default" {
         serverAuth(block.auth);
         http.on(block.tls, (tls) => httpServer(block, tls, intake, counters(ctx, "http")));
       }
+      if (next.grpc === undefined && next.http === undefined) {
+        ctx.flow.idle(
+          "neither a `grpc` nor an `http` block is there, so nothing listens; add the one that clients use",
+        );
+      }
     }
 
     return {
