@@ -411,6 +411,14 @@ test("misuse of a custom component is reported whole", async (t) => {
   ]);
 });
 
+test("experimental functions need the user's leave in the arguments of custom components too", async (t) => {
+  const { load } = makeController(t, { minimumStability: "generally-available" });
+  const text = 'declare "c" {\n  argument "x" { }\n}\nc "a" { x = array.group_by([{a = "1"}], "a", true) }';
+  const [problem] = await problems(load(text));
+  assert.match(problem!.message, /array\.group_by/);
+  await makeController(t).load(text);
+});
+
 test("foreach runs its template for each item and keeps the others when one goes", async (t) => {
   const { load, controller } = makeController(t);
   const text = (items: string) => `

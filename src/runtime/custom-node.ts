@@ -1,9 +1,11 @@
 import { errorText } from "#base/log";
 import { type BlockStatement, blockName } from "#lang/ast";
 import { type Diagnostic, DiagnosticError } from "#lang/diagnostic";
-import { evaluateExpression, type Scope } from "#lang/evaluate";
+import { evaluateExpression, references, type Scope } from "#lang/evaluate";
+import { standardNameDiagnostic } from "#lang/stdlib";
 import { nearest } from "#lang/suggest";
 import type { Value } from "#lang/value";
+import type { Stability } from "#pipeline/component";
 import type { Declaration, Declarations } from "./declarations.ts";
 import type { Environment } from "./environment.ts";
 import { type Health, worstHealth } from "./health.ts";
@@ -52,7 +54,7 @@ export class CustomNode implements GraphNode {
         body: declaration.block.body,
         declarations: declaration.where,
         modulePath: declaration.where.modulePath,
-        arguments: evaluateArguments(block, declaration, scope),
+        arguments: evaluateArguments(block, declaration, scope, this.#environment.services.minimumStability),
         parentScope: undefined,
         variables: new Map(),
       });
@@ -111,7 +113,12 @@ function findDeclaration(block: BlockStatement, declarations: Declarations): Dec
 }
 
 /** The values that the block gives to the declaration's arguments. Reports unknown, repeated and missing ones together. */
-function evaluateArguments(block: BlockStatement, declaration: Declaration, scope: Scope): ReadonlyMap<string, Value> {
+function evaluateArguments(
+  block: BlockStatement,
+  declaration: Declaration,
+  scope: Scope,
+  minimumStability: Stability,
+): ReadonlyMap<string, Value> {
   const problems: Diagnostic[] = [];
   const problem = (code: string, message: string, span: Diagnostic["span"], hint?: string) =>
     problems.push({ severity: "error", code, message, ...(span && { span }), ...(hint === undefined ? {} : { hint }) });
@@ -139,6 +146,10 @@ function evaluateArguments(block: BlockStatement, declaration: Declaration, scop
     } else if (given.has(name)) {
       problem("config.duplicate_argument", `attribute "${name}" may only be provided once`, statement.name.span);
     } else {
+      for (const reference of references(statement.value)) {
+        const diagnostic = standardNameDiagnostic(reference, scope, minimumStability);
+        if (diagnostic?.severity === "error") problems.push(diagnostic);
+      }
       try {
         given.set(name, evaluateExpression(statement.value, scope));
       } catch (error) {
