@@ -31,7 +31,7 @@ export const FORMAT_FLAGS: readonly FlagSpec[] = [
     values: ["alloy", "otelcol", "prometheus", "promtail", "static"],
     default: "alloy",
     help: "Format of the configuration",
-    unsupported: "only alloy is read for now",
+    unsupported: "only alloy is read",
   },
   {
     name: "config.bypass-conversion-errors",

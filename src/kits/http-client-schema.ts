@@ -166,8 +166,9 @@ export function httpClientRules<T extends HttpClientArguments>(schema: BodySchem
     )
     .rule(
       field("http_headers"),
-      (a) => reservedHeader(a) === undefined,
-      (a) => `has a header that the agent sets itself: setting header "${reservedHeader(a)}" is not allowed`,
+      (a) => reservedHeader(a.http_headers) === undefined,
+      (a) =>
+        `has a header that the agent sets itself: setting header "${reservedHeader(a.http_headers)}" is not allowed`,
     );
 }
 
@@ -182,8 +183,9 @@ function authentications(a: HttpClientArguments): number {
   return given.filter(Boolean).length;
 }
 
-function reservedHeader(a: HttpClientArguments): string | undefined {
-  return [...(a.http_headers?.keys() ?? [])].find((name) => RESERVED_HEADERS.has(name.toLowerCase()));
+/** The first header that the agent or the protocols set themselves: Prometheus refuses them too. */
+export function reservedHeader(headers: ReadonlyMap<string, unknown> | undefined): string | undefined {
+  return [...(headers?.keys() ?? [])].find((name) => RESERVED_HEADERS.has(name.toLowerCase()));
 }
 
 function proxyRules<T extends ProxyArguments>(schema: BodySchema<T>): BodySchema<T> {

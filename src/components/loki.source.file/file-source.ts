@@ -2,7 +2,7 @@ import type { Labels } from "#base/labels";
 import { CompressedFiles } from "#kits/tail/compressed";
 import { type FileEncoding, fileEncoding } from "#kits/tail/encoding";
 import { Positions } from "#kits/tail/positions";
-import type { TailTarget } from "#kits/tail/tail";
+import type { TailTarget } from "#kits/tail/tail-environment";
 import { Tailer } from "#kits/tail/tailer";
 import { explainNoFiles, matchTarget, PATH_LABEL, publicLabels } from "#kits/tail/targets";
 import type { LogBatch } from "#pipeline/batch";

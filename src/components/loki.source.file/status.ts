@@ -1,5 +1,5 @@
 import type { Counter } from "#base/metrics";
-import type { TailState } from "#kits/tail/tail";
+import type { TailState } from "#kits/tail/tail-environment";
 import type { Context } from "./arguments.ts";
 
 /** What the status needs to know of a followed file. */

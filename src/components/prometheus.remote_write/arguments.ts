@@ -1,31 +1,9 @@
 import { senderIdentity } from "#kits/http-client-identity";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { httpClientFields, httpClientRules, reservedHeader } from "#kits/http-client-schema";
 import { relabelRuleSchema } from "#kits/relabel-schema";
 import { type Infer, s } from "#lang/schema";
 
 const NEXT = "is not supported yet; use basic_auth, authorization, oauth2 or bearer_token";
-/** Headers that the protocol sets: storage/remote of Prometheus refuses them. */
-const RESERVED = new Set([
-  "authorization",
-  "host",
-  "content-encoding",
-  "content-length",
-  "content-type",
-  "user-agent",
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "www-authenticate",
-  "accept-encoding",
-  "x-prometheus-remote-write-version",
-  "x-prometheus-remote-read-version",
-  "x-prometheus-scrape-timeout-seconds",
-  "x-amz-date",
-  "x-amz-security-token",
-  "x-amz-content-sha256",
-]);
-
 const queueSchema = s
   .object({
     capacity: s.int(1).default(10_000).doc("Samples read ahead of the requests for each shard."),
@@ -129,11 +107,7 @@ const endpointSchema = httpClientRules(
     (a) => /^https?:$/.test(URL.parse(a.url)?.protocol ?? ""),
     "is no HTTP URL: write it as http://host:port/path",
   )
-  .rule(
-    "headers",
-    (a) => ![...(a.headers?.keys() ?? [])].some((name) => RESERVED.has(name.toLowerCase())),
-    "has a header that the protocol sets itself",
-  )
+  .rule("headers", (a) => reservedHeader(a.headers) === undefined, "has a header that the protocol sets itself")
   .rule(
     "protobuf_message",
     (a) => a.protobuf_message === "prometheus.WriteRequest",

@@ -12,7 +12,7 @@ import { beginsAs, closeFile, fingerprintOf, openFile, readHead } from "./file-i
 import { LineColumns } from "./line-columns.ts";
 import { CHUNK_BYTES, MAX_LINE_BYTES } from "./open-file.ts";
 import type { Positions } from "./positions.ts";
-import type { TailState, TailTarget } from "./tail.ts";
+import type { TailState, TailTarget } from "./tail-environment.ts";
 
 export type CompressionFormat = "gz" | "z" | "bz2";
 

@@ -1,54 +1,16 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { Clock } from "#base/clock";
-import type { Labels } from "#base/labels";
-import type { Logger } from "#base/log";
-import type { LogBatch } from "#pipeline/batch";
-import type { DirectoryInodes } from "./directory-inodes.ts";
-import type { FileEncoding } from "./encoding.ts";
 import { explainFailure } from "./explain.ts";
 import { beginsAs, type FileIdentity } from "./file-io.ts";
 import type { LastTime } from "./line-columns.ts";
 import { OpenFile, type OpenFileOptions, type ReadSlot } from "./open-file.ts";
-import type { Position, Positions } from "./positions.ts";
+import type { Position } from "./positions.ts";
+import type { TailEnvironment, TailState, TailTarget } from "./tail-environment.ts";
 
 /** How long a file that lost its name is read on, since its writer may take a moment to notice. */
 const LINGER_MS = 5_000;
 /** Files of one path that are kept in the positions beside the current one. */
 const KEPT_POSITIONS = 8;
-
-export interface TailTarget {
-  readonly path: string;
-  /** The target's labels without those that begin with two underscores. */
-  readonly labels: Labels;
-}
-
-export type PositionErrorAction = "skip" | "restart_from_beginning" | "restart_from_end";
-
-export interface TailEnvironment {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly positions: Positions;
-  readonly encoding: FileEncoding;
-  readonly tailFromEnd: boolean;
-  readonly onPositionError: PositionErrorAction;
-  /** Whether positions without labels count for any labels of their path. */
-  readonly legacy: boolean;
-  deliver(batch: LogBatch): void | Promise<void>;
-  /** Has `step` called soon. */
-  wake(tail: Tail): void;
-  /** Counts bytes that are gone before they were read. */
-  lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
-  rotated(path: string): void;
-  /** Where a rotated file may be found again. */
-  readonly inodes: DirectoryInodes;
-  /** Who holds which files open, by device and inode. */
-  readonly holders: Map<string, Set<Tail>>;
-  /** Whether there is a target of its own for this path with these labels. */
-  isTarget(path: string, labels: Labels): boolean;
-}
-
-export type TailState = "waiting" | "running" | "failed";
 
 /**
  * Follows one path: the file that has the name now, and those that had it before for as long as they have unread lines.

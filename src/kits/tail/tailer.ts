@@ -10,7 +10,8 @@ import type { FileEncoding } from "./encoding.ts";
 import { LineColumns } from "./line-columns.ts";
 import { CHUNK_BYTES, type ReadSlot } from "./open-file.ts";
 import type { Positions } from "./positions.ts";
-import { type PositionErrorAction, Tail, type TailEnvironment, type TailTarget } from "./tail.ts";
+import { Tail } from "./tail.ts";
+import type { PositionErrorAction, TailEnvironment, TailTarget } from "./tail-environment.ts";
 
 /** Files read at the same time. Each has a buffer while it is read; idle files have none. */
 const WORKERS = 4;
