@@ -126,6 +126,27 @@ test("validate reports every problem of a file with its place, and ends with 1",
   assert.equal((await runInvar(["validate", "--stability.level=experimental", unstable])).code, OK);
 });
 
+test("the files of a folder are one configuration", async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, "1.alloy"), 'prometheus.exporter.self "a" { }\n');
+  writeFileSync(
+    join(folder, "2.alloy"),
+    `prometheus.scrape "s" {
+  targets    = prometheus.exporter.self.a.targets
+  forward_to = [prometheus.echo.e.receiver]
+}
+prometheus.echo "e" { }
+`,
+  );
+  writeFileSync(join(folder, "notes.txt"), "this is no configuration {");
+  assert.deepEqual(await runInvar(["validate", folder]), { code: OK, signal: null, stdout: "", stderr: "" });
+  writeFileSync(join(folder, "3.alloy"), 'prometheus.echo "e" { }\n');
+  const twice = await runInvar(["validate", folder]);
+  assert.equal(twice.code, FAILED);
+  assert.match(twice.stderr, /3\.alloy:1:1: block prometheus\.echo\.e already declared/);
+  assert.match(twice.stderr, /2\.alloy:5:1: first declared here/);
+});
+
 test("a configuration that cannot be loaded at the start: every problem on standard error, exit 1, nothing listens", async (t) => {
   const folder = temporaryFolder(t);
   const port = await freePort();
