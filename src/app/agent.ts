@@ -247,7 +247,7 @@ export class Agent {
         bytes.push({ name: "alloy_component_sent_bytes_total", labels: [...own, "to", to], value: counts.bytes });
       }
       status.push({ name: "alloy_component_flow_status", labels: [...own, "state", flow.status.state], value: 1 });
-      const queue = flow.queue?.();
+      const queue = flow.queue;
       if (queue !== undefined) queued.push({ name: "alloy_component_queue_bytes", labels: own, value: queue.bytes });
     }
     yield {

@@ -56,12 +56,16 @@ function setUp(queue = "", retry = "", answer?: SendRequest) {
       attempts.push({ batch, succeed: (rejected = 0) => resolve({ rejected, message: "" }), fail: reject });
       abort.addEventListener("abort", () => reject(abort.reason), { once: true });
     });
-  const sender = new OtlpSender({ clock, log, flow, signal: stop.signal }, exporterInstruments(instruments, "x"), {
-    queue: decodeArguments({ name: "sending_queue", args: queueSchema }, queue),
-    retry: decodeArguments({ name: "retry_on_failure", args: retrySchema }, `randomization_factor = 0\n${retry}`),
-    send: answer ?? wait,
-    destination: "backend",
-  });
+  const sender = new OtlpSender(
+    { clock, log, flow, queue: (read) => void flow.addQueue(read), signal: stop.signal },
+    exporterInstruments(instruments, "x"),
+    {
+      queue: decodeArguments({ name: "sending_queue", args: queueSchema }, queue),
+      retry: decodeArguments({ name: "retry_on_failure", args: retrySchema }, `randomization_factor = 0\n${retry}`),
+      send: answer ?? wait,
+      destination: "backend",
+    },
+  );
   const metric = (name: string) =>
     registry
       .collect()
@@ -82,13 +86,13 @@ test("acknowledges what was delivered, and counts it", async () => {
   const acks = acknowledgements();
   sender.consume(logs(3, acks.make()), signal);
   assert.deepEqual([attempts.length, acks.safe(), metric("otelcol_exporter_queue_size")], [1, 0, 1]);
-  assert.ok(flow.queue!().bytes > 0);
+  assert.ok(flow.queue!.bytes > 0);
   attempts[0]!.succeed();
   await turn();
   assert.deepEqual([acks.safe(), metric("otelcol_exporter_sent_log_records_total")], [1, 3]);
   assert.deepEqual([metric("otelcol_exporter_queue_size"), metric("otelcol_exporter_queue_capacity")], [0, 3 * 1000]);
   assert.equal(flow.status.state, "ok");
-  assert.deepEqual(flow.queue!(), { bytes: 0, oldest: undefined });
+  assert.deepEqual(flow.queue!, { bytes: 0, oldest: undefined });
 });
 
 test("repeats what may pass with growing pauses, as long as Retry-After says at least, and gives up in the end", async () => {

@@ -28,7 +28,7 @@ export interface SenderOptions {
   readonly destination: string;
 }
 
-type Context = Pick<ComponentContext, "clock" | "log" | "flow" | "signal">;
+type Context = Pick<ComponentContext, "clock" | "log" | "flow" | "queue" | "signal">;
 
 /** A batch that was taken over and holds its place in the queue until all of it is finished. */
 interface Taken {
@@ -72,11 +72,11 @@ export class OtlpSender {
     const queue = (kind: OtlpKind) => new KindQueue(kind, ctx, instruments, options, health);
     this.#queues = { traces: queue("traces"), metrics: queue("metrics"), logs: queue("logs") };
     const queues = Object.values(this.#queues);
-    ctx.flow.queue = () => {
+    ctx.queue(() => {
       const oldest = queues.map((each) => each.oldest).filter((each) => each !== undefined);
       const bytes = queues.reduce((sum, each) => sum + each.bytes, 0);
       return { bytes, oldest: oldest.length === 0 ? undefined : Math.min(...oldest) };
-    };
+    });
   }
 
   consume(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {

@@ -4,6 +4,7 @@ import type { InstrumentsOf } from "#base/metrics";
 import { ExpositionColumns } from "#formats/exposition";
 import type { MetricBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
+import type { Judgement } from "#pipeline/flow";
 import { PageBuffers } from "./scrape-body.ts";
 import { type ScrapeEnvironment, ScrapeLoop, type ScrapeSettings } from "./scrape-loop.ts";
 import { type scrapeMetricSpecs, scrapeMetrics } from "./scrape-metrics.ts";
@@ -20,7 +21,7 @@ export interface PoolConfiguration {
 
 type PoolContext = Pick<
   ComponentContext<unknown, typeof scrapeMetricSpecs>,
-  "clock" | "log" | "services" | "signal" | "flow" | "run" | "deadline"
+  "clock" | "log" | "services" | "signal" | "flow" | "rule" | "run" | "deadline"
 > & { readonly metrics: InstrumentsOf<typeof scrapeMetricSpecs> };
 
 /** Turns after which the series of a target that is gone become stale, as in Prometheus: it may come back before. */
@@ -61,10 +62,10 @@ export class ScrapePool {
       sleepers,
       deadline: (ms) => ctx.deadline(ms),
       consume,
-      scraped: () => this.#showFlow(),
+      scraped: () => this.#ctx.flow.judge(),
       logFailure,
     };
-    ctx.flow.hold = () => this.#problem();
+    ctx.rule("targets", () => this.#problem());
   }
 
   /** The loops of the present targets. */
@@ -114,7 +115,7 @@ export class ScrapePool {
         : undefined;
     }
     metrics.syncLength.labels(this.#job).observe((clock.monotonic() - began) / 1000);
-    this.#showFlow();
+    this.#ctx.flow.judge();
   }
 
   /** Families of which metadata is known. */
@@ -172,7 +173,7 @@ export class ScrapePool {
     });
   }
 
-  #problem(): { readonly state: "degraded" | "failing"; readonly cause: string } | undefined {
+  #problem(): Judgement {
     let down = 0;
     let judged = 0;
     let example: ScrapeLoop | undefined;
@@ -193,15 +194,8 @@ export class ScrapePool {
       const cause = `${what} ${example!.target.shownUrl}${judged === 1 ? " fails" : ""}: ${example!.lastError!.message}`;
       return { state: down === judged ? "failing" : "degraded", cause };
     }
-    return this.#invalid === "" ? undefined : { state: "degraded", cause: this.#invalid };
-  }
-
-  #showFlow(): void {
-    const { flow } = this.#ctx;
-    const problem = this.#problem();
-    if (problem?.state === "failing") flow.failing(problem.cause);
-    else if (problem !== undefined) flow.degraded(problem.cause);
-    else if (this.#loops.size === 0) flow.idle("`targets` is empty: nothing is scraped");
+    if (this.#invalid !== "") return { state: "degraded", cause: this.#invalid };
+    return this.#loops.size > 0 ? undefined : { state: "idle", cause: "`targets` is empty: nothing is scraped" };
   }
 
   #forgetJob(): void {

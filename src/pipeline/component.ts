@@ -5,7 +5,7 @@ import type { BodySchema } from "#lang/schema";
 import type { Batch, Signal } from "./batch.ts";
 import type { Consumer } from "./consumer.ts";
 import type { Fanout } from "./fanout.ts";
-import type { Flow } from "./flow.ts";
+import type { Flow, FlowQueue, Judgement } from "./flow.ts";
 import type { SeriesRegistry } from "./series.ts";
 
 export type Stability = "experimental" | "public-preview" | "generally-available";
@@ -111,6 +111,13 @@ export interface ComponentContext<E = unknown, M extends MetricSpecs = MetricSpe
   run(task: (signal: AbortSignal) => Promise<void>): void;
   /** Runs a task now and then again `intervalMs` after each start, never twice at once. Rejections are logged and do not end it. */
   every(intervalMs: number, task: (signal: AbortSignal) => Promise<void> | void): void;
+  /**
+   * Adds a rule to the flow status for as long as the component lives. It is judged with the data, at most once a second,
+   * and every few seconds when nothing flows; `ctx.flow.judge()` does it at once. `name` is snake case.
+   */
+  rule(name: string, judge: () => Judgement): void;
+  /** Shows what waits in the component's queue. */
+  queue(read: () => FlowQueue): void;
   /** A signal that is aborted after `ms` or with the component; dispose of it as soon as the work is done. */
   deadline(ms: number): Deadline;
   /** Reports lifecycle health as Alloy does: unhealthy while `problem` is given. Flow problems belong to `flow`. */

@@ -3,7 +3,7 @@ import { errorText } from "#base/log";
 import { type Batch, batchItems, cloneBatch, type Signal } from "./batch.ts";
 import type { Consumer } from "./consumer.ts";
 import { PermanentError, RetryableError } from "./errors.ts";
-import type { Flow } from "./flow.ts";
+import type { EdgeCounts, Flow } from "./flow.ts";
 import type { Tap } from "./tap.ts";
 
 const FIRST_RETRY_MS = 50;
@@ -66,38 +66,50 @@ export class Fanout<S extends Signal> {
   #deliver(consumer: Consumer<S>, batch: Batch<S>, signal: AbortSignal): void | Promise<void> {
     // Counted and shown before the hand-over, since the consumer may change the columns.
     const items = batchItems(batch);
-    this.#flow.edge(consumer.componentId).add(batch, this.#clock.now());
+    const edge = this.#flow.edge(consumer.componentId);
+    edge.add(batch, this.#clock.now());
     if (this.#tap.active) this.#tap.show("out", consumer.componentId, batch);
     let result: void | Promise<void>;
     try {
       result = consumer.consume(batch, signal);
     } catch (error) {
-      return this.#refused(consumer, batch, items, error, signal);
+      result = Promise.reject(error);
     }
     if (result === undefined) {
       this.#flow.ok();
       return;
     }
-    return result.then(
-      () => this.#flow.ok(),
-      (error) => this.#refused(consumer, batch, items, error, signal),
-    );
+    edge.wait(items, this.#clock.now());
+    return result
+      .then(
+        () => this.#flow.ok(),
+        (error) => this.#refused(consumer, edge, batch, items, error, signal),
+      )
+      .finally(() => edge.accepted(items, this.#clock.now()));
   }
 
-  async #refused(first: Consumer<S>, batch: Batch<S>, items: number, error: unknown, signal: AbortSignal) {
+  async #refused(
+    first: Consumer<S>,
+    edge: EdgeCounts,
+    batch: Batch<S>,
+    items: number,
+    error: unknown,
+    signal: AbortSignal,
+  ) {
     let cause = error;
     for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(pauseMs * 2, LAST_RETRY_MS)) {
       if (signal.aborted) throw signal.reason;
+      edge.lastError = { time: this.#clock.now(), message: errorText(cause) };
       if (!(cause instanceof RetryableError)) {
         const reason = cause instanceof PermanentError ? cause.reason : "internal_error";
-        this.#giveUp(batch, items, reason, `${first.componentId} refused ${items} items: ${errorText(cause)}`);
+        this.#giveUp(edge, batch, items, reason, `${first.componentId} refused ${items} items: ${errorText(cause)}`);
         return;
       }
       this.#flow.degraded(`${first.componentId} takes nothing: ${cause.message}`);
       await this.#clock.sleep(cause.retryAfterMs ?? pauseMs, signal);
       const consumer = this.#consumers.find((each) => each.componentId === first.componentId);
       if (consumer === undefined) {
-        this.#giveUp(batch, items, "consumer_removed", `${first.componentId} was taken out of forward_to`);
+        this.#giveUp(edge, batch, items, "consumer_removed", `${first.componentId} was taken out of forward_to`);
         return;
       }
       try {
@@ -110,7 +122,8 @@ export class Fanout<S extends Signal> {
     }
   }
 
-  #giveUp(batch: Batch<S>, items: number, reason: string, message: string): void {
+  #giveUp(edge: EdgeCounts, batch: Batch<S>, items: number, reason: string, message: string): void {
+    edge.dropped += items;
     this.#flow.drop(this.#signal, reason, items);
     this.#flow.degraded(message);
     batch.acknowledgement.release();

@@ -123,6 +123,8 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
       export: (values) => events.exported(values),
       run: (task) => this.#begin(() => this.#run(task)),
       every: (intervalMs, task) => this.#begin(() => this.#run((until) => this.#every(intervalMs, task, until))),
+      rule: (name, judge) => this.#stack.defer(flow.rule({ name, judge })),
+      queue: (read) => this.#stack.defer(flow.addQueue(read)),
       deadline: (ms) => deadline(ms, signal),
       health: (problem) => events.health(problem),
     };

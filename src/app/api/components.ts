@@ -57,7 +57,7 @@ export function findComponent(controller: Controller, id: string): ComponentJson
 
 export function flowJson(node: ComponentNode): FlowJson {
   const { flow } = node;
-  const queue = flow.queue?.();
+  const queue = flow.queue;
   return {
     ...flow.status,
     since: time(flow.status.since),

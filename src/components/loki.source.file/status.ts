@@ -1,5 +1,6 @@
 import type { Counter } from "#base/metrics";
 import type { TailState } from "#kits/tail/tail-environment";
+import type { Judgement } from "#pipeline/flow";
 import type { Context } from "./arguments.ts";
 
 /** What the status needs to know of a followed file. */
@@ -29,13 +30,13 @@ export class FileStatus {
   #fileCount = 0;
   #resolveProblems: readonly string[] = [];
   #problemLooks = 0;
-  #held: { state: "degraded" | "failing"; cause: string } | undefined;
+  #found: Judgement;
   #lossCause: string | undefined;
 
   constructor(ctx: Context) {
     this.#ctx = ctx;
     this.#begin = ctx.clock.now();
-    ctx.flow.hold = () => this.#held;
+    ctx.rule("files", () => this.#found);
   }
 
   /** Told after each resolution of the targets. */
@@ -62,7 +63,7 @@ export class FileStatus {
 
   /** Brings metrics and flow status up to date. */
   update(files: Iterable<FollowedFile>): void {
-    const { metrics, flow, clock } = this.#ctx;
+    const { metrics, flow } = this.#ctx;
     const present = new Set<string>();
     const problems: string[] = [];
     let active = 0;
@@ -89,24 +90,22 @@ export class FileStatus {
       for (const each of [metrics.readBytes, metrics.totalBytes, metrics.lagBytes, metrics.readLines])
         each.remove(path);
     }
-    this.#held = this.#judge(present.size, problems, missing);
-    if (this.#held?.state === "failing") flow.failing(this.#held.cause);
-    else if (this.#held !== undefined) flow.degraded(this.#held.cause);
-    else if (this.#targetCount === 0) flow.idle("`targets` is empty");
-    else if (present.size === 0) flow.idle(this.#resolveProblems[0] ?? "the targets stand for no file");
-    else if (missing === present.size) flow.idle(problems[0]!);
-    else if (flow.status.state === "degraded" || flow.status.state === "failing") flow.ok();
-    else if (clock.now() - Math.max(flow.lastSuccess, this.#begin) > QUIET_AFTER_MS) {
-      flow.idle(`no new line in any of ${present.size} files for 5 minutes: are these the files that are written to?`);
-    }
+    this.#found = this.#problem(present.size, problems, missing) ?? this.#silence(present.size, problems, missing);
+    flow.judge();
     this.#lossCause = undefined;
   }
 
-  #judge(
-    files: number,
-    problems: readonly string[],
-    missing: number,
-  ): { state: "degraded" | "failing"; cause: string } | undefined {
+  #silence(files: number, problems: readonly string[], missing: number): Judgement {
+    const { clock, flow } = this.#ctx;
+    if (this.#targetCount === 0) return { state: "idle", cause: "`targets` is empty" };
+    if (files === 0) return { state: "idle", cause: this.#resolveProblems[0] ?? "the targets stand for no file" };
+    if (missing === files) return { state: "idle", cause: problems[0]! };
+    if (clock.now() - Math.max(flow.lastSuccess, this.#begin) <= QUIET_AFTER_MS) return undefined;
+    const cause = `no new line in any of ${files} files for 5 minutes: are these the files that are written to?`;
+    return { state: "idle", cause };
+  }
+
+  #problem(files: number, problems: readonly string[], missing: number): Judgement {
     const all = [...problems, ...this.#resolveProblems];
     const cause = all[0];
     if (this.positionsProblem !== undefined) return { state: "degraded", cause: this.positionsProblem };

@@ -251,7 +251,7 @@ test("a full queue blocks the source, bounded in bytes; nothing is lost", async 
   });
   await until(() => hold.length > 0, "the first request");
   assert.equal(accepted, false);
-  const { bytes } = component.flow.queue!();
+  const { bytes } = component.flow.queue!;
   assert.ok(bytes > 32 * 1024 && bytes < 160 * 1024, `${bytes} bytes queued`);
   held = false;
   for (const go of hold) go();
@@ -343,7 +343,7 @@ test("wal: accepts without the endpoint, survives a restart, delivers once", asy
     await first.exports.receiver.consume(logBatch(tenants, ack.acknowledgement), signal);
     assert.equal(ack.fired, true);
     await first.exports.receiver.consume(logBatch(lines(5, B)), signal);
-    assert.ok(first.flow.queue!().bytes > 0);
+    assert.ok(first.flow.queue!.bytes > 0);
     await first.stop();
     assert.equal(server.entries.length, 0);
 

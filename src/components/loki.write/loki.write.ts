@@ -26,7 +26,7 @@ export default defineComponent({
     const retired: (MemoryMode | WalMode)[] = [];
     let draining = false;
     mode.start();
-    ctx.flow.queue = () => mode.queue();
+    ctx.queue(() => mode.queue());
     ctx.stack.defer(async () => {
       await Promise.all([mode, ...retired].map((each) => each.close()));
     });

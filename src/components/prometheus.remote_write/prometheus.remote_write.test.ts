@@ -129,7 +129,7 @@ test("sends what it accepted, with the protocol's headers", async (t) => {
   assert.equal(component.metric("prometheus_remote_write_wal_samples_appended_total"), 2);
   assert.equal(component.metric("prometheus_remote_write_wal_storage_active_series"), 2);
   assert.equal(component.flow.status.state, "ok");
-  assert.equal(component.flow.queue!().bytes, 0);
+  assert.equal(component.flow.queue!.bytes, 0);
 });
 
 test("joins small batches into one request and cuts large ones", async (t) => {

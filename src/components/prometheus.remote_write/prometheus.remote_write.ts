@@ -52,15 +52,15 @@ export default defineComponent({
     let current = args;
     const stopping: Promise<unknown>[] = [];
 
-    ctx.flow.hold = problem;
-    ctx.flow.queue = () => {
+    ctx.rule("endpoints", problem);
+    ctx.queue(() => {
       const all = [...endpoints.values()].map((each) => each.pending);
       const times = all.map((each) => each.oldest).filter((each) => each !== undefined);
       return {
         bytes: all.reduce((sum, each) => sum + each.bytes, 0),
         oldest: times.length > 0 ? Math.min(...times) : undefined,
       };
-    };
+    });
     ctx.stack.defer(async () => {
       for (const { encoder } of groups) encoder.close();
       await Promise.all([...stopping, ...[...endpoints.values()].map((each) => each.close())]);
@@ -103,7 +103,9 @@ export default defineComponent({
         const known = endpoints.get(name);
         if (known !== undefined) known.configure(each, queue, next.wal.max_keepalive_time);
         else {
-          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, next.wal.max_keepalive_time, showProblem);
+          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, next.wal.max_keepalive_time, () =>
+            ctx.flow.judge(),
+          );
           endpoints.set(name, endpoint);
           ctx.run(() => endpoint.run());
           ctx.run((signal) => sendMetadataAgainAndAgain(endpoint, signal));
@@ -223,12 +225,6 @@ export default defineComponent({
       if (bad.length === 0) return undefined;
       const cause = bad.map((each) => each.problem).join("; ");
       return { state: bad.length === endpoints.size ? ("failing" as const) : ("degraded" as const), cause };
-    }
-
-    function showProblem(): void {
-      const held = problem();
-      if (held?.state === "failing") ctx.flow.failing(held.cause);
-      else if (held !== undefined) ctx.flow.degraded(held.cause);
     }
   },
 });

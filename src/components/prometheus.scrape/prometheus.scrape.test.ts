@@ -450,9 +450,9 @@ test("scrapes over HTTP, gzip and OpenMetrics included, and says what is wrong w
     { scope: { out: recorder.value } },
   );
   await recorder.waitFor(60);
+  assert.match(component.flow.status.cause, /2 of 3 targets fail/);
   await component.stop();
   assert.ok(recorder.items.some(({ labels, value }) => labels.get("__name__") === "x_total" && value === 7));
-  assert.match(component.flow.status.cause, /2 of 3 targets fail/);
   const lines = (await readFile(join(folder, "failures.json"), "utf8"))
     .trimEnd()
     .split("\n")
