@@ -24,20 +24,26 @@ const SECURITY_HEADERS = {
 /** What marks the files of the page among the assets of the single executable. */
 export const PAGE_ASSET_PREFIX = "web/";
 
-/** The files of the agent's page, from `web/public` or from inside the single executable. */
+/** Views whose address ends in a component's id, which may look like a file's name. */
+const VIEW_OF_ID = /^\/(?:component|debug|live)\//;
+
+/** The files of the agent's page, from `web/dist` or from inside the single executable. */
 export class Page {
   readonly #files: ReadonlyMap<string, Uint8Array>;
+  get #missing(): string {
+    return this.#files.size > 0 ? "404 page not found\n" : "the page was not built: npm run page\n";
+  }
 
   constructor(files: ReadonlyMap<string, Uint8Array>) {
     this.#files = files;
   }
 
-  /** Serves a path below the prefix; paths without an extension are views of the page, and get the page itself. */
+  /** Serves a path below the prefix; whatever is no file is a view of the page, such as `/component/loki.write.x`. */
   serve(path: string, prefix: string): HttpResponse {
-    const name = path === "/" || extname(path) === "" ? "index.html" : path.slice(1);
+    const isFile = this.#files.has(path.slice(1)) || (TYPES[extname(path)] !== undefined && !VIEW_OF_ID.test(path));
+    const name = isFile ? path.slice(1) : "index.html";
     const file = this.#files.get(name);
-    if (file === undefined)
-      return { status: 404, headers: { "Content-Type": "text/plain" }, body: "404 page not found\n" };
+    if (file === undefined) return { status: 404, headers: { "Content-Type": "text/plain" }, body: this.#missing };
     const headers = { ...SECURITY_HEADERS, "Content-Type": TYPES[extname(name)] ?? "application/octet-stream" };
     if (name !== "index.html") return { status: 200, headers, body: file };
     const base = `${prefix.replace(/\/+$/, "")}/`;
@@ -59,14 +65,13 @@ export async function openPage(): Promise<Page> {
     return new Page(files);
   }
   const folder = pageFolder();
+  if (folder === undefined) return new Page(files);
   for (const name of globSync("**/*.*", { cwd: folder })) files.set(name, readFileSync(join(folder, name)));
   return new Page(files);
 }
 
-/** Beside the sources in a checkout, beside the code in the npm package. */
-function pageFolder(): string {
-  const candidates = ["../../web/public/", "../web/"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
-  const found = candidates.find((path) => existsSync(join(path, "index.html")));
-  if (found === undefined) throw new Error(`the files of the page are missing; looked in ${candidates.join(" and ")}`);
-  return found;
+/** Built beside the sources in a checkout, beside the code in the npm package; undefined if it was not built. */
+function pageFolder(): string | undefined {
+  const candidates = ["../../web/dist/", "../web/"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  return candidates.find((path) => existsSync(join(path, "index.html")));
 }

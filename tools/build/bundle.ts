@@ -7,7 +7,7 @@ import { type OutputChunk, type RolldownLog, rolldown } from "rolldown";
  */
 const HARMLESS = new Set(["EMPTY_IMPORT_META"]);
 
-function refuse(log: RolldownLog): void {
+export function refuse(log: RolldownLog): void {
   if (!HARMLESS.has(log.code ?? "")) throw new Error(`bundling: ${log.code}: ${log.message}`);
 }
 

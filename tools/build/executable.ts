@@ -7,6 +7,7 @@ import { REGEX_ENGINE_FLAGS, START_FLAGS } from "#app/v8-flags";
 import { SNAPPY_WASM_ASSET, snappyWasmUrl } from "#formats/snappy";
 import { bundleExecutable } from "./bundle.ts";
 import { thirdPartyNotices } from "./notices.ts";
+import { buildPage } from "./page.ts";
 
 /** The engines' flags are set by main.ts as well; here they are for the code cache, which V8 takes only with the very flags that it was made with. */
 const EXEC_ARGUMENTS = [...REGEX_ENGINE_FLAGS, ...START_FLAGS, "--no-warnings"];
@@ -20,7 +21,7 @@ export async function buildExecutable(root: string, dist: string): Promise<strin
   const work = join(dist, "executable");
   mkdirSync(work, { recursive: true });
   const main = join(work, "main.cjs");
-  const modules = await bundleExecutable(root, main);
+  const modules = [...(await bundleExecutable(root, main)), ...(await buildPage(root, { minify: true }))];
   writeFileSync(join(dist, "THIRD-PARTY-NOTICES"), thirdPartyNotices(process.execPath, modules));
 
   const configuration = join(work, "sea.json");
@@ -46,7 +47,7 @@ export async function buildExecutable(root: string, dist: string): Promise<strin
 
 function assets(root: string): Record<string, string> {
   const files: Record<string, string> = { [SNAPPY_WASM_ASSET]: fileURLToPath(snappyWasmUrl()) };
-  const page = join(root, "web", "public");
+  const page = join(root, "web", "dist");
   for (const name of globSync("**/*.*", { cwd: page })) {
     files[PAGE_ASSET_PREFIX + relative(page, join(page, name))] = join(page, name);
   }

@@ -12,9 +12,21 @@ interface PackageJson {
  * that `modules` (paths of bundled files) come from. Throws for a package without a licence text.
  */
 export function thirdPartyNotices(nodeExecutable: string, modules: readonly string[]): string {
-  const folders = new Set(modules.map(packageFolder).filter((folder) => folder !== undefined));
-  folders.add(join(process.cwd(), "node_modules", "snappy-wasm")); // an asset, not in the bundle
-  const sections = [dirname(dirname(nodeExecutable)), ...folders].map((folder) => {
+  const snappy = join(process.cwd(), "node_modules", "snappy-wasm"); // an asset, not in the bundle
+  return notices(new Set([dirname(dirname(nodeExecutable)), ...packageFolders(modules), snappy]));
+}
+
+/** The licences of the packages that bundled files come from. */
+export function packageNotices(modules: readonly string[]): string {
+  return notices(packageFolders(modules));
+}
+
+function packageFolders(modules: readonly string[]): ReadonlySet<string> {
+  return new Set(modules.map(packageFolder).filter((folder) => folder !== undefined));
+}
+
+function notices(folders: ReadonlySet<string>): string {
+  const sections = [...folders].map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as PackageJson;
     const [file] = globSync("{LICENSE,LICENCE,license,COPYING}*", { cwd: folder });
     if (file === undefined) throw new Error(`${name} has no licence file in ${folder}: it cannot be passed on`);

@@ -1,8 +1,10 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { bundlePackage } from "./bundle.ts";
 import { run } from "./executable.ts";
+import { packageNotices } from "./notices.ts";
+import { buildPage } from "./page.ts";
 
 interface PackageJson {
   readonly name: string;
@@ -37,8 +39,9 @@ export async function buildNpmPackage(root: string, dist: string): Promise<strin
   cpSync(join(root, "packaging", "npm", "invar.mjs"), join(folder, "bin", "invar.mjs"));
   cpSync(join(root, "packaging", "npm", "README.md"), join(folder, "README.md"));
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"));
-  const page = join(root, "web", "public");
-  if (existsSync(page)) cpSync(page, join(folder, "web"), { recursive: true });
+  const pageModules = await buildPage(root, { minify: true });
+  cpSync(join(root, "web", "dist"), join(folder, "web"), { recursive: true });
+  writeFileSync(join(folder, "web", "THIRD-PARTY-NOTICES"), packageNotices(pageModules));
 
   const file = run("npm", ["pack", "--silent", "--pack-destination", dist], folder).trim();
   return join(dist, file.split("\n").at(-1)!);

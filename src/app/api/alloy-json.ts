@@ -1,25 +1,9 @@
 import { Labels } from "#base/labels";
 import { Capsule, isObjectValue, Secret, type Value } from "#lang/value";
 import type { DebugValue } from "#pipeline/component";
+import type { AlloyJsonStatement, AlloyJsonValue } from "./json.ts";
 
 /** Values in the JSON form of Alloy's web API (`syntax/encoding/alloyjson`): every value says its type. Secrets are `(secret)`. */
-
-export type AlloyJsonValue =
-  | { readonly type: "null"; readonly value: null }
-  | { readonly type: "number"; readonly value: number }
-  | { readonly type: "string" | "function" | "capsule"; readonly value: string }
-  | { readonly type: "bool"; readonly value: boolean }
-  | { readonly type: "array"; readonly value: readonly AlloyJsonValue[] }
-  | { readonly type: "object"; readonly value: readonly { readonly key: string; readonly value: AlloyJsonValue }[] };
-
-export type AlloyJsonStatement =
-  | { readonly name: string; readonly type: "attr"; readonly value: AlloyJsonValue }
-  | {
-      readonly name: string;
-      readonly type: "block";
-      readonly label?: string;
-      readonly body: readonly AlloyJsonStatement[];
-    };
 
 /** An object's fields as attributes; anything else gives an empty body. */
 export function alloyJsonBody(value: Value | undefined): readonly AlloyJsonStatement[] {

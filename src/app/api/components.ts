@@ -4,7 +4,8 @@ import { ArgumentNode } from "#runtime/block-nodes";
 import { ComponentNode } from "#runtime/component-node";
 import { type Controller, innerModules, type ListedNode } from "#runtime/controller";
 import type { Health } from "#runtime/health";
-import { type AlloyJsonStatement, alloyJsonBody, alloyJsonDebug } from "./alloy-json.ts";
+import { alloyJsonBody, alloyJsonDebug } from "./alloy-json.ts";
+import type { AlloyJsonStatement } from "./json.ts";
 import { hideNamed, isSecretName, redactSpan } from "./redact.ts";
 
 /** One node in the form of Alloy's web API, with this agent's additions under `flow`. */
