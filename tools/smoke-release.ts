@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { appendFileSync, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort, waitUntil } from "../test/kit/process.ts";
@@ -145,8 +145,11 @@ async function smoke(release: Release, work: string): Promise<void> {
     const api = `http://127.0.0.1:${httpPort}`;
     await waitFor(async () => (await fetch(`${api}/-/ready`)).ok, agent, "ready");
     const readyMs = Math.round(performance.now() - begun);
-    const page = await fetch(`${api}/`);
-    if (existsSync("web/public/index.html")) assert.match(await page.text(), /<!doctype html>/i, "the page is missing");
+    const page = await (await fetch(`${api}/`)).text();
+    assert.match(page, /<!doctype html>/i, "the page is missing");
+    for (const [, path] of page.matchAll(/(?:src|href)="([^"/][^"]*\.\w+)"/g)) {
+      assert.equal((await fetch(`${api}/${path}`)).status, 200, `the page's ${path} is missing`);
+    }
 
     for (let i = 0; i < LINES; i++) appendFileSync(logFile, `level=info msg="order placed" seq=${i}\n`);
     await waitFor(async () => await sendSpans(otlpPort), agent, "OTLP receiver");

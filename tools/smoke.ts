@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { freePort, MeasuredProcess, waitUntil } from "../test/kit/process.ts";
 
 /**
- * Runs the quick start as the README has it, on free ports, and asks the viewer for all three signals: this host's
+ * Runs the quick start as the README has it (after `npm run page`), on free ports, and asks the viewer for all three signals: this host's
  * metrics, its log lines, and a trace that an application sends. Fails if one of them does not show within a minute.
  */
 
@@ -48,6 +48,7 @@ try {
   process.stdout.write(`ready after ${Math.round(performance.now() - agent.startedAt)} ms\n`);
   const page = await (await fetch(`${base}/`)).text();
   if (!page.includes("<html")) throw new Error("the page is not served");
+  if (!(await fetch(`${base}/main.js`)).ok) throw new Error("the page's script is not served");
   await sendTrace();
   const viewer = "/api/v0/component/invar.viewer.local";
   const shows = async (path: string, text: string) => JSON.stringify(await json(`${viewer}/${path}`)).includes(text);

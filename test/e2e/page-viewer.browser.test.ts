@@ -1,125 +1,34 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
-import { after, before, test } from "node:test";
-import { type Browser, type Page as BrowserPage, chromium, type Locator } from "playwright-core";
-import { openPage } from "#app/page";
-import { createLogger } from "#base/log";
-import viewer from "#components/invar.viewer/invar.viewer";
-import { HttpServer } from "#kits/http-server";
-import { componentPath } from "#pipeline/component";
-import { startComponent } from "#pipeline/testing";
+import { type TestContext, test } from "node:test";
+import type { Locator } from "playwright-core";
+import { startAgent, type TestAgent } from "../kit/agent.ts";
+import { type OpenedPage, openBrowserPage, type PageOptions, useBrowser } from "../kit/browser.ts";
+import { freePort } from "../kit/process.ts";
 
-/** The page against a viewer of its own: `SCREENSHOTS=folder` leaves pictures of each view there. */
+/** The viewer's part of the page, on a real agent. */
 
-let browser: Browser;
-before(async () => {
-  browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
-});
-after(() => browser.close());
+useBrowser();
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-interface Site extends AsyncDisposable {
-  readonly page: BrowserPage;
-  readonly url: string;
-  /** What the page must not have: errors of scripts, and requests to other places. */
-  readonly faults: string[];
+interface Site extends OpenedPage {
+  readonly agent: TestAgent;
   push(path: string, body: object): Promise<void>;
-  stopAgent(): Promise<void>;
 }
 
-/** Serves page and viewer as the agent does, and opens the page. */
-async function site(
-  options: { withViewer?: boolean; colorScheme?: "dark" | "light"; hash?: string } = {},
-): Promise<Site> {
-  const files = await openPage();
+/** An agent with a viewer, and its page opened. */
+async function site(t: TestContext, view: string, options: PageOptions & { withViewer?: boolean } = {}): Promise<Site> {
   const port = await freePort();
-  const component = await startComponent(viewer, `listen_address = "127.0.0.1:${port}"`);
-  const log = createLogger({ enabled: () => false, write: () => {} });
-  const server = new HttpServer({ address: "127.0.0.1", port: 0, log });
-  const prefix = componentPath("invar.viewer.local");
-  const healthy = { state: "healthy", message: "started" };
-  const flow = { state: "ok", cause: "", since: "", received: { items: 12, bytes: 900 }, sent: [], dropped: [] };
-  const stuck = {
-    ...flow,
-    state: "failing",
-    cause: "nothing listens at 10.0.0.1",
-    dropped: [{ signal: "logs", reason: "queue_full", items: 3 }],
-  };
-  const components = [
-    { name: "loki.write", localID: "loki.write.out", moduleID: "", health: healthy, flow: stuck },
-    {
-      name: "local.file_match",
-      localID: "local.file_match.logs",
-      moduleID: "",
-      health: { state: "unhealthy", message: "no such folder" },
-    },
-    ...(options.withViewer === false
-      ? []
-      : [{ name: "invar.viewer", localID: "invar.viewer.local", moduleID: "", health: healthy, flow }]),
-  ];
-  server.route("GET", "/api/v0/web/components", () => ({
-    status: 200,
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(components),
-  }));
-  server.route("*", `${prefix}/*`, (request, signal) =>
-    component.instance.http!({ ...request, path: request.path.slice(prefix.length) }, signal),
-  );
-  server.route("GET", "/*", ({ path }) => files.serve(path, "/"));
-  const { port: sitePort } = await server.listen();
-  const url = `http://127.0.0.1:${sitePort}/`;
-  const context = await browser.newContext({
-    colorScheme: options.colorScheme ?? "light",
-    viewport: { width: 1280, height: 800 },
-  });
-  const page = await context.newPage();
-  const faults: string[] = [];
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => {
-    if (message.type() === "error" && !/ERR_CONNECTION_REFUSED/.test(message.text())) faults.push(message.text());
-  });
-  page.on("request", (request) => {
-    if (!request.url().startsWith(url)) faults.push(`asked for ${request.url()}`);
-  });
-  await page.goto(url + (options.hash ?? ""));
-  return {
-    page,
-    url,
-    faults,
-    async push(path, body) {
-      for (let i = 0; ; i++) {
-        try {
-          const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-            method: "POST",
-            body: JSON.stringify(body),
-            headers: { "content-type": "application/json" },
-          });
-          assert.ok(response.ok, `${response.status} ${await response.text()}`);
-          return;
-        } catch (error) {
-          if (i > 100 || error instanceof assert.AssertionError) throw error;
-          await new Promise((resolve) => setTimeout(resolve, 10));
-        }
-      }
-    },
-    stopAgent: () => server.close(0),
-    async [Symbol.asyncDispose]() {
-      await context.close();
-      await server.close(0);
-      await component.stop();
-    },
-  };
-}
-
-async function picture(page: BrowserPage, name: string): Promise<void> {
-  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}.png` });
+  const viewer = `invar.viewer "local" {\n  listen_address = "127.0.0.1:${port}"\n}\n`;
+  const agent = await startAgent(t, options.withViewer === false ? 'loki.echo "x" { }' : viewer);
+  const opened = await openBrowserPage(`${agent.url}/${view}`, { expected: /ERR_CONNECTION_REFUSED/, ...options });
+  async function push(path: string, body: object) {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json" },
+    });
+    assert.ok(response.ok, `${response.status} ${await response.text()}`);
+  }
+  return { ...opened, agent, push, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
 }
 
 async function textOf(locator: Locator): Promise<string> {
@@ -205,52 +114,51 @@ function traces(now: number) {
   };
 }
 
-test("nothing there yet: every view says what to do", async () => {
-  await using empty = await site();
+test("nothing there yet: every view says what to do", async (t) => {
+  await using empty = await site(t, "viewer");
   const { page } = empty;
-  for (const [key, text] of [
-    ["1", "No log lines yet"],
-    ["2", "No series yet"],
-    ["3", "No traces yet"],
+  for (const [tab, text] of [
+    ["Logs", "No log lines yet"],
+    ["Metrics", "No series yet"],
+    ["Traces", "No traces yet"],
   ] as const) {
-    await page.keyboard.press(key);
+    await page.getByRole("link", { name: tab }).click();
     await page.getByRole("heading", { name: text }).waitFor();
+    assert.match(await textOf(page.locator("pre")), /= "http:\/\/127\.0\.0\.1:\d+/);
   }
-  assert.match(await textOf(page.locator("pre")), /endpoint = "http:\/\/127\.0\.0\.1:\d+"/);
-  await picture(page, "empty");
+  await empty.assertAccessible();
   assert.deepEqual(empty.faults, []);
 });
 
-test("without a viewer the page says how to get one and shows the components", async () => {
-  await using none = await site({ withViewer: false });
-  const { page } = none;
-  await page.getByRole("heading", { name: "This configuration has no viewer" }).waitFor();
-  await page.getByRole("button", { name: "Show the components" }).click();
-  await page.getByRole("cell", { name: /failing/ }).waitFor();
-  assert.equal(await textOf(page.locator("#summary")), "2 components, 1 not healthy");
-  await picture(page, "components");
+test("without a viewer the page says how to get one", async (t) => {
+  await using none = await site(t, "viewer", { withViewer: false });
+  await none.page.getByRole("heading", { name: "This configuration has no viewer" }).waitFor();
+  await none.page.getByRole("link", { name: "look at the components" }).click();
+  await none.page.getByRole("link", { name: "loki.echo.x" }).first().waitFor();
   assert.deepEqual(none.faults, []);
 });
 
-test("logs: the latest first, filtered by typing and by clicking a label, opened for the whole line, refreshed by itself", async () => {
-  await using full = await site();
+test("logs: the latest first, filtered by typing and by clicking a label, opened for the whole line, renewed by itself", async (t) => {
+  await using full = await site(t, "viewer/logs");
   const { page, push } = full;
+  const summary = page.locator(".viewer .summary");
   await push("/loki/api/v1/push", logs(Date.now()));
   await page.getByText("checkpoint done").first().waitFor();
-  assert.equal(await page.title(), "Invar", "markup in a line is shown, not run");
+  assert.match(await page.title(), /Invar$/, "markup in a line is shown, not run");
   assert.equal(await page.locator(".log").count(), 41);
-  await picture(page, "logs");
+  await full.picture("viewer-logs");
   await page.keyboard.press("/");
   await page.keyboard.type("job=web level=error");
   await page.getByText("None of the 41 log lines matches").waitFor();
   await page.getByRole("button", { name: "Clear the filter" }).click();
-  await page.locator("#filter").fill("msg error");
+  await page.getByRole("searchbox").fill("msg error");
   await page.getByText("13 lines", { exact: true }).waitFor();
-  assert.match(page.url(), /#logs\?filter=msg\+error$/);
+  assert.match(page.url(), /viewer\/logs\?filter=msg\+error$/);
   await page.locator(".log summary").first().click();
   await page.getByRole("button", { name: "env=prod" }).first().click();
-  assert.equal(await page.locator("#filter").inputValue(), "msg error env=prod");
-  await picture(page, "logs-open");
+  await page.waitForFunction("document.querySelector('input[type=search]').value === 'msg error env=prod'");
+  await full.picture("viewer-logs-open");
+  await full.assertAccessible();
   const again = logs(Date.now() + 1000);
   again.streams.splice(1);
   await push("/loki/api/v1/push", again);
@@ -259,12 +167,14 @@ test("logs: the latest first, filtered by typing and by clicking a label, opened
   await page.getByRole("button", { name: "Pause" }).click();
   await push("/loki/api/v1/push", again);
   await page.waitForTimeout(2500);
-  assert.equal(await textOf(page.locator("#summary")), "26 lines");
+  assert.equal(await textOf(summary), "26 lines");
+  await page.getByRole("button", { name: "Paused" }).click();
+  await page.getByText("39 lines", { exact: true }).waitFor();
   assert.deepEqual(full.faults, []);
 });
 
-test("metrics: last value and plot; counters as increase per second", async () => {
-  await using full = await site({ hash: "#metrics" });
+test("metrics: last value and plot, counters as increase per second, a large plot on demand", async (t) => {
+  await using full = await site(t, "viewer/metrics");
   const { page, push } = full;
   await push("/v1/metrics", metrics(Date.now()));
   const row = page.getByRole("row", { name: /node_load1/ });
@@ -272,20 +182,19 @@ test("metrics: last value and plot; counters as increase per second", async () =
   assert.match(await row.locator("svg path").last().getAttribute("d").then(String), /^M0\.0 .*L160\.0 /);
   const rate = page.getByRole("row", { name: /http_requests/ });
   assert.match(await textOf(rate), /counter[\s\S]*154\/s/);
-  await picture(page, "metrics");
-  await page.locator("#filter").fill("load service_name=shop");
+  await page.getByRole("button", { name: "node_load1" }).click();
+  await page.locator(".plot canvas").waitFor();
+  await full.picture("viewer-metrics");
+  await full.assertAccessible();
+  await page.getByRole("searchbox").fill("load service_name=shop");
   await page.getByText("1 series", { exact: true }).waitFor();
   assert.deepEqual(full.faults, []);
 });
 
-test("traces: a list, and a waterfall of the spans, by keyboard alone, in the dark", async () => {
-  await using full = await site({ colorScheme: "dark" });
+test("traces: a list, and a waterfall of the spans, by keyboard alone, in the dark", async (t) => {
+  await using full = await site(t, "viewer/traces", { colorScheme: "dark" });
   const { page, push } = full;
   await push("/v1/traces", traces(Date.now()));
-  await page.locator("#tab-logs").focus();
-  await page.keyboard.press("ArrowRight");
-  await page.keyboard.press("ArrowRight");
-  assert.equal(await page.locator("#tab-traces").getAttribute("aria-selected"), "true");
   const trace = page.locator(".trace > summary");
   await trace.waitFor();
   assert.match(await textOf(trace), /POST \/checkout 1 failed[\s\S]*4 spans[\s\S]*240 ms/);
@@ -299,22 +208,23 @@ test("traces: a list, and a waterfall of the spans, by keyboard alone, in the da
   );
   await page.locator(".span > summary").nth(3).click();
   await page.getByText("card declined").waitFor();
-  await picture(page, "traces-dark");
+  await full.picture("viewer-traces-dark");
+  await full.assertAccessible();
   await page.waitForTimeout(2500);
-  assert.equal(await page.locator(".trace[open] .span[open]").count(), 1, "what is open survives a refresh");
+  assert.equal(await page.locator(".trace[open] .span[open]").count(), 1, "what is open survives a renewal");
   assert.deepEqual(full.faults, []);
 });
 
-test("an agent that stops answering is announced, and so is that a phone's width is enough", async () => {
-  await using full = await site();
-  const { page, push } = full;
+test("an agent that stops answering is announced, and a phone's width is enough", async (t) => {
+  await using full = await site(t, "viewer/logs");
+  const { page, push, agent } = full;
   await push("/loki/api/v1/push", logs(Date.now()));
   await page.getByText("checkpoint done").first().waitFor();
   await page.setViewportSize({ width: 390, height: 800 });
   const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   assert.equal(overflow, 0);
-  await picture(page, "logs-narrow");
-  await full.stopAgent();
-  await page.getByRole("alert").getByText("does not answer").waitFor();
+  await full.picture("viewer-logs-narrow");
+  await agent.kill();
+  await page.getByRole("alert").getByText("does not answer").first().waitFor();
   assert.equal(await page.locator(".log").count(), 41, "what was shown stays");
 });

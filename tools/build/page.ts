@@ -9,7 +9,7 @@ import { refuse } from "./bundle.ts";
  */
 export async function buildPage(root: string, options: { minify: boolean }): Promise<readonly string[]> {
   const folder = join(root, "web", "dist");
-  rmSync(folder, { recursive: true, force: true });
+  if (options.minify) rmSync(folder, { recursive: true, force: true }); // a checkout's may be read by an agent right now
   mkdirSync(folder, { recursive: true });
   const bundle = await rolldown({
     cwd: root,
