@@ -36,7 +36,7 @@ const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
 ];
 
 const SUITES: readonly (readonly [name: string, pattern: string])[] = [
-  ["unit", "{src,tools,bench}/**/*.test.ts"],
+  ["unit", "{src,tools,bench,web/source}/**/*.test.ts"],
   ["conformance", "test/conformance/**/*.test.ts"],
   ["e2e", "test/e2e/**/*.test.ts"],
 ];

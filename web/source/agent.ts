@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 /** What the page asks the agent for. The shapes of the answers are in src/app/api/json.ts. */
-export type * from "../../src/app/api/json.ts";
+export type * from "#app/api/json";
 
 /** An answer that is not the one asked for: the status and what the agent said. */
 export class AnswerError extends Error {
@@ -13,10 +13,10 @@ export class AnswerError extends Error {
 }
 
 /** Asks for a path below the page's base, such as `api/v0/web/status`. Rejects with an AnswerError or a network error. */
-export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function ask<T>(path: string, signal?: AbortSignal, as: "json" | "text" = "json"): Promise<T> {
   const response = await fetch(path, signal === undefined ? {} : { signal });
   if (!response.ok) throw new AnswerError(response.status, await response.text());
-  return (await response.json()) as T;
+  return (await response[as]()) as T;
 }
 
 /** The path of the agent's web API for `name` (`status`, `explain/ID`) and a query. */
@@ -34,6 +34,7 @@ export interface Asked<T> {
 }
 
 interface Poll {
+  readonly as: "json" | "text";
   asked: Asked<unknown>;
   readonly listeners: Map<() => void, number>;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -46,14 +47,14 @@ const polls = new Map<string, Poll>();
 let paused = false;
 
 /** Asks again and again every `ms`, while the page is visible and not paused. `undefined` asks nothing. */
-export function usePolled<T>(path: string | undefined, ms = 2000): Asked<T> {
+export function usePolled<T>(path: string | undefined, ms = 2000, as: "json" | "text" = "json"): Asked<T> {
   const [asked, setAsked] = useState<{ path: string | undefined; asked: Asked<T> }>({
     path: undefined,
     asked: NOTHING,
   });
   useEffect(() => {
     if (path === undefined) return;
-    const poll = polls.get(path) ?? { asked: NOTHING, listeners: new Map(), timer: undefined, abort: undefined };
+    const poll = polls.get(path) ?? { as, asked: NOTHING, listeners: new Map(), timer: undefined, abort: undefined };
     polls.set(path, poll);
     const listener = () => setAsked({ path, asked: poll.asked as Asked<T> });
     poll.listeners.set(listener, ms);
@@ -78,7 +79,7 @@ async function renew(path: string, poll: Poll): Promise<void> {
   const abort = new AbortController();
   poll.abort = abort;
   try {
-    poll.asked = { value: await ask(path, abort.signal), error: undefined };
+    poll.asked = { value: await ask(path, abort.signal, poll.as), error: undefined };
   } catch (error) {
     if (abort.signal.aborted) return;
     poll.asked = { value: poll.asked.value, error: error instanceof Error ? error : new Error(String(error)) };

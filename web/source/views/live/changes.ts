@@ -1,4 +1,4 @@
-import type { EntryStateJson } from "../../agent.ts";
+import type { EntryStateJson } from "#app/api/json";
 
 export interface Change {
   readonly kind: "added" | "removed" | "changed";

@@ -1,6 +1,7 @@
 import { memo } from "preact/compat";
 import { useState } from "preact/hooks";
 import { usePolled } from "../../agent.ts";
+import { useLast } from "../../hooks.ts";
 import { Empty, Problem } from "../../parts/empty.tsx";
 import { Pairs } from "../../parts/pairs.tsx";
 import { Time } from "../../parts/time.tsx";
@@ -12,7 +13,8 @@ const LIMIT = 300;
 /** Log lines, newest first. An open line stays open while others come. */
 export function LogsTab({ viewer, filter, status, pick }: TabProps) {
   const path = viewerPath(viewer, "logs", { filter, limit: String(LIMIT) });
-  const { value: found, error } = usePolled<FoundLogs>(path);
+  const { value, error } = usePolled<FoundLogs>(path);
+  const found = useLast(value);
   if (found === undefined) return <Problem error={error} />;
   const shown = found.entries.length;
   if (shown === 0 && found.kept > 0) return <NoMatch kept={found.kept} what="log lines" />;

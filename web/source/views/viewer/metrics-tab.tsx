@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { usePolled } from "../../agent.ts";
+import { useLast } from "../../hooks.ts";
 import { Empty, Problem } from "../../parts/empty.tsx";
 import { Pairs } from "../../parts/pairs.tsx";
 import { Plot } from "../../parts/plot.tsx";
@@ -14,7 +15,8 @@ const COUNTERS = /_(total|count|sum|bucket)$/;
 /** Series with their last value and a small plot, opened with a large one; counters as their increase per second. */
 export function MetricsTab({ viewer, filter, status, pick }: TabProps) {
   const path = viewerPath(viewer, "series", { filter, limit: String(LIMIT) });
-  const { value: found, error } = usePolled<FoundSeries>(path);
+  const { value, error } = usePolled<FoundSeries>(path);
+  const found = useLast(value);
   if (found === undefined) return <Problem error={error} />;
   const shown = found.series.length;
   if (shown === 0 && found.kept > 0) return <NoMatch kept={found.kept} what="series" />;

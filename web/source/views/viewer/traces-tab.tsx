@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { ask, usePolled } from "../../agent.ts";
+import { useLast } from "../../hooks.ts";
 import { Empty, Problem } from "../../parts/empty.tsx";
 import { Pairs } from "../../parts/pairs.tsx";
 import { Time } from "../../parts/time.tsx";
@@ -13,7 +14,8 @@ const LIMIT = 100;
 /** Traces, newest first; opened, each shows its spans as a waterfall. */
 export function TracesTab({ viewer, filter, status, pick }: TabProps) {
   const path = viewerPath(viewer, "traces", { filter, limit: String(LIMIT) });
-  const { value: found, error } = usePolled<FoundTraces>(path);
+  const { value, error } = usePolled<FoundTraces>(path);
+  const found = useLast(value);
   if (found === undefined) return <Problem error={error} />;
   const shown = found.traces.length;
   if (shown === 0 && found.kept > 0) return <NoMatch kept={found.kept} what="traces" />;

@@ -1,4 +1,4 @@
-import type { StatusJson } from "../../agent.ts";
+import type { StatusJson } from "#app/api/json";
 
 /** What the component `invar.viewer` answers under its own HTTP path (src/components/invar.viewer/view.ts). */
 
