@@ -99,5 +99,13 @@ document.addEventListener("visibilitychange", () => {
 
 export function setPaused(value: boolean): void {
   paused = value;
-  if (!paused) renewAll();
+  if (!paused) {
+    renewAll();
+    return;
+  }
+  for (const poll of polls.values()) {
+    clearTimeout(poll.timer);
+    // The first answer of a view is let through: a paused view that is empty helps nobody.
+    if (poll.asked !== NOTHING) poll.abort?.abort();
+  }
 }

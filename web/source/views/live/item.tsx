@@ -22,9 +22,16 @@ export const Item = memo(({ event, named, pick }: ItemProps) => {
       <details class="narrow live-item">
         <summary>
           <Time ms={Date.parse("timestamp" in item ? item.timestamp : time)} />
-          <span class="kind quiet" title={where}>
-            {direction === "in" ? "→" : "←"} {item.type}
+          <span class="kind quiet" title={`${where}: ${contextOf(item)}`}>
+            {named ? component : contextOf(item)}
           </span>
+          {direction === "out" && peer !== "" ? (
+            <span class="peer quiet" title={where}>
+              → {peer}
+            </span>
+          ) : (
+            <span class="peer quiet">{direction}</span>
+          )}
           <span class="text mono">{summaryOf(item)}</span>
         </summary>
         <div class="detail">
@@ -37,6 +44,20 @@ export const Item = memo(({ event, named, pick }: ItemProps) => {
     </li>
   );
 });
+
+/** What an item belongs to, in a few words. */
+function contextOf(item: LiveItem): string {
+  switch (item.type) {
+    case "log":
+      return Object.values(item.labels).join(" ");
+    case "span":
+    case "datapoint":
+    case "logrecord":
+      return item.resource["service.name"] ?? item.type;
+    default:
+      return item.type;
+  }
+}
 
 function summaryOf(item: LiveItem): string {
   switch (item.type) {

@@ -20,7 +20,7 @@ export const Trace = memo(({ event }: TraceProps) => {
   const last = steps.at(-1);
   return (
     <li>
-      <details class="narrow live-item" open>
+      <details class="narrow live-item traced" open>
         <summary>
           <Time ms={Date.parse(before.timestamp)} />
           <span class={`state ${outcome === "dropped" ? "failing" : outcome === "kept" ? "degraded" : "ok"}`}>
