@@ -5,8 +5,15 @@ import { idleScenarios } from "./scenarios/idle.ts";
 import { logScenarios } from "./scenarios/logs.ts";
 import { metricScenarios, runPeer } from "./scenarios/metrics.ts";
 import { otlpScenarios } from "./scenarios/otlp.ts";
+import { tapScenarios } from "./scenarios/tap.ts";
 
-const SCENARIOS: readonly Scenario[] = [...idleScenarios, ...logScenarios, ...metricScenarios, ...otlpScenarios];
+const SCENARIOS: readonly Scenario[] = [
+  ...idleScenarios,
+  ...logScenarios,
+  ...metricScenarios,
+  ...otlpScenarios,
+  ...tapScenarios,
+];
 
 const OWN: AgentCommand = {
   name: "invar",
@@ -105,6 +112,6 @@ function line(result: Result): string {
   const rate = `${(result.items_per_cpu_second / 1e6).toFixed(3)} M/cpu-s`;
   const bytes = `${(result.bytes_per_cpu_second / 1e6).toFixed(0)} MB/cpu-s`;
   const rss = `${(result.peak_rss_bytes / 1e6).toFixed(0)} MB peak`;
-  const { scenario, agent, items, cpu_seconds, lost, duplicated, ready_ms } = result;
-  return `${scenario.padEnd(14)}${agent.padEnd(12)}${String(items).padStart(10)} items ${cpu_seconds.toFixed(2).padStart(7)} cpu-s ${rate.padStart(16)} ${bytes.padStart(14)} ${rss.padStart(12)}  lost ${lost}  repeated ${duplicated}  ready ${ready_ms} ms\n`;
+  const { scenario, agent, items, cpu_seconds, lost, duplicated, ready_ms, note } = result;
+  return `${scenario.padEnd(14)}${agent.padEnd(12)}${String(items).padStart(10)} items ${cpu_seconds.toFixed(2).padStart(7)} cpu-s ${rate.padStart(16)} ${bytes.padStart(14)} ${rss.padStart(12)}  lost ${lost}  repeated ${duplicated}  ready ${ready_ms} ms${note === undefined ? "" : `\n  ${note}`}\n`;
 }

@@ -58,11 +58,12 @@ function errorsPage(): string {
 
 function editorSchema() {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-  const components = definitions.map(({ name, summary, stability, args, exports }) => [
+  const components = definitions.map(({ name, summary, stability, example, args, exports }) => [
     name,
     {
       summary,
       stability,
+      example: example.trim(),
       arguments: toJsonSchema(args),
       ...(exports === undefined ? {} : { exports: toJsonSchema(exports) }),
     },

@@ -3,14 +3,13 @@ import { existsSync, readdirSync, readFileSync, statSync, watch } from "node:fs"
 import { dirname, join, resolve } from "node:path";
 import { type Clock, systemClock } from "#base/clock";
 import { createLogger, errorText, type Logger } from "#base/log";
-import { counter, gauge, type MetricFamily, MetricRegistry, type MetricSample } from "#base/metrics";
+import { counter, gauge, MetricRegistry } from "#base/metrics";
 import type { Source } from "#lang/ast";
 import { DiagnosticError } from "#lang/diagnostic";
 import { decodeSource } from "#lang/position";
 import { standardScope } from "#lang/stdlib";
 import type { HttpHandler, HttpResponse, Services, Stability } from "#pipeline/component";
 import { SeriesRegistry } from "#pipeline/series";
-import { ComponentNode } from "#runtime/component-node";
 import { Controller } from "#runtime/controller";
 import type { BlockHandler } from "#runtime/environment";
 import type { ChangeReport } from "#runtime/module";
@@ -18,7 +17,10 @@ import type { ComponentRegistry } from "#runtime/registry";
 import { createApi } from "./api/api.ts";
 import { hideSecrets } from "./api/redact.ts";
 import { ApiServer } from "./api-server.ts";
+import { flowMetrics } from "./flow-metrics.ts";
+import { FlowMonitor } from "./flow-monitor.ts";
 import { host } from "./host.ts";
+import { LiveStreams } from "./live/live.ts";
 import type { LogOutput } from "./log-output.ts";
 import { openPage, type Page } from "./page.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
@@ -43,6 +45,15 @@ export interface AgentOptions {
   readonly flags: ReadonlyMap<string, unknown>;
 }
 
+/** What the last load did. */
+export interface Reload {
+  readonly time: string;
+  readonly report: ChangeReport;
+  readonly sources: readonly Source[];
+  /** The text that was in force before; none for the first load. */
+  readonly previous: readonly Source[];
+}
+
 const METRICS = {
   loadSuccessful: gauge("alloy_config_last_load_successful", "Config loaded successfully."),
   loadTime: gauge(
@@ -64,13 +75,18 @@ export class Agent {
   readonly log: Logger;
   readonly metrics = new MetricRegistry();
   readonly controller: Controller;
+  /** Rates, history and forecasts of every component's data flow. */
+  readonly monitor: FlowMonitor;
   /** Serves the whole HTTP API. */
   readonly handle: HttpHandler;
   readonly server: ApiServer;
   readonly startedMs = Date.now();
   readonly tracing: SelfTracing;
   liveDebugging = false;
-  lastReload: { readonly time: string; readonly report: ChangeReport } | undefined;
+  readonly live = new LiveStreams(this);
+  lastReload: Reload | undefined;
+  /** The last load that failed, if none has succeeded since. */
+  failedReload: { readonly time: string; readonly error: unknown } | undefined;
   #sources: readonly Source[] = [];
   #page: Page | undefined;
   #hash = "";
@@ -85,7 +101,7 @@ export class Agent {
     this.tracing = new SelfTracing(options.version);
     this.#instruments = this.metrics.register(METRICS).instruments;
     this.#stack.defer(registerProcessMetrics(this.metrics, options.version));
-    this.metrics.registerCollector(() => this.#flowMetrics());
+    this.metrics.registerCollector(() => flowMetrics(this.controller.nodes(), this.clock.now()));
     this.handle = createApi(this);
     this.server = new ApiServer(options.listenAddress, this.handle, this.log);
     const services: Services = {
@@ -121,10 +137,17 @@ export class Agent {
       communityComponents: options.communityComponents,
       standardScope: standardScope(host),
     });
+    this.monitor = new FlowMonitor(this.controller, this.clock, this.log);
+    this.monitor.start();
+    this.#stack.defer(() => this.monitor.stop());
   }
 
   get ready(): boolean {
     return this.controller.loaded && !this.#stopping;
+  }
+  /** SHA-256 of the configuration in force, in hexadecimal. */
+  get configHash(): string {
+    return this.#hash;
   }
   /** The text of the configuration in force. */
   get sources(): readonly Source[] {
@@ -136,10 +159,12 @@ export class Agent {
     try {
       const { sources, folder } = readConfiguration(this.options.configPath);
       const report = await this.controller.load(sources, folder);
+      const previous = this.#sources;
       this.#sources = sources;
-      this.#loaded(sources, report);
+      this.#loaded(sources, report, previous);
       return report;
     } catch (error) {
+      this.failedReload = { time: new Date().toISOString(), error };
       this.#instruments.loadSuccessful.set(0);
       this.#instruments.loadFailures.inc();
       const text =
@@ -199,7 +224,7 @@ export class Agent {
     await this.#stack.disposeAsync();
   }
 
-  #loaded(sources: readonly Source[], report: ChangeReport): void {
+  #loaded(sources: readonly Source[], report: ChangeReport, previous: readonly Source[]): void {
     this.#instruments.loadSuccessful.set(1);
     this.#instruments.loadTime.set(Date.now() / 1000);
     this.#instruments.hash.remove(this.#hash, "");
@@ -207,9 +232,11 @@ export class Agent {
       .update(sources.map((each) => each.text).join(""))
       .digest("hex");
     this.#instruments.hash.labels(this.#hash, "").set(1);
-    this.lastReload = { time: new Date().toISOString(), report };
+    this.lastReload = { time: new Date().toISOString(), report, sources, previous };
+    this.failedReload = undefined;
     const { added, updated, restarted, removed } = report;
     this.log.info("config loaded", { added: added.length, updated, restarted, removed });
+    this.monitor.loaded();
   }
 
   async #fetchLocal(path: string, headers: ReadonlyMap<string, string>, signal: AbortSignal): Promise<HttpResponse> {
@@ -218,74 +245,6 @@ export class Agent {
       { method: "GET", path: url.pathname, query: url.searchParams, headers, body: async () => new Uint8Array() },
       signal,
     );
-  }
-
-  /** What flows and what is lost, per component: the families of our own that alerts are built on. */
-  *#flowMetrics(): Iterable<MetricFamily> {
-    const dropped: MetricSample[] = [];
-    const received: MetricSample[] = [];
-    const sent: MetricSample[] = [];
-    const bytes: MetricSample[] = [];
-    const status: MetricSample[] = [];
-    const queued: MetricSample[] = [];
-    for (const { node, module } of this.controller.nodes()) {
-      if (!(node instanceof ComponentNode)) continue;
-      const own = ["component_id", node.localId, "component_path", module.environment.path];
-      const { flow } = node;
-      for (const [signal, reasons] of flow.dropped) {
-        for (const [reason, value] of reasons) {
-          dropped.push({
-            name: "alloy_component_dropped_total",
-            labels: [...own, "signal", signal, "reason", reason],
-            value,
-          });
-        }
-      }
-      received.push({ name: "alloy_component_received_items_total", labels: own, value: flow.received.items });
-      for (const [to, counts] of flow.sent) {
-        sent.push({ name: "alloy_component_sent_items_total", labels: [...own, "to", to], value: counts.items });
-        bytes.push({ name: "alloy_component_sent_bytes_total", labels: [...own, "to", to], value: counts.bytes });
-      }
-      status.push({ name: "alloy_component_flow_status", labels: [...own, "state", flow.status.state], value: 1 });
-      const queue = flow.queue;
-      if (queue !== undefined) queued.push({ name: "alloy_component_queue_bytes", labels: own, value: queue.bytes });
-    }
-    yield {
-      name: "alloy_component_dropped_total",
-      type: "counter",
-      help: "Items that will never be delivered, by reason.",
-      samples: dropped,
-    };
-    yield {
-      name: "alloy_component_received_items_total",
-      type: "counter",
-      help: "Items that came in.",
-      samples: received,
-    };
-    yield {
-      name: "alloy_component_sent_items_total",
-      type: "counter",
-      help: "Items handed to each consumer.",
-      samples: sent,
-    };
-    yield {
-      name: "alloy_component_sent_bytes_total",
-      type: "counter",
-      help: "Payload bytes handed to each consumer.",
-      samples: bytes,
-    };
-    yield {
-      name: "alloy_component_flow_status",
-      type: "gauge",
-      help: "1 for the state that the component's data flow is in.",
-      samples: status,
-    };
-    yield {
-      name: "alloy_component_queue_bytes",
-      type: "gauge",
-      help: "Bytes waiting in the component's queue.",
-      samples: queued,
-    };
   }
 }
 

@@ -3,6 +3,7 @@ import { DiagnosticError } from "#lang/diagnostic";
 import { renderDiagnostics } from "#lang/render";
 import { nearest } from "#lang/suggest";
 import { describeFlags, type FlagSpec, type ParsedCommandLine, parseCommandLine, UsageError } from "./command-line.ts";
+import type { OutputStyle } from "./table.ts";
 import { VERSION } from "./version.ts";
 
 /** Where a command writes. */
@@ -28,6 +29,11 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["run", async () => (await import("./commands/run.ts")).run],
   ["fmt", async () => (await import("./commands/fmt.ts")).fmt],
   ["validate", async () => (await import("./commands/validate.ts")).validate],
+  ["pipe", async () => (await import("./commands/pipe.ts")).pipe],
+  ["status", async () => (await import("./commands/status.ts")).status],
+  ["top", async () => (await import("./commands/top.ts")).top],
+  ["graph", async () => (await import("./commands/graph.ts")).graph],
+  ["tap", async () => (await import("./commands/tap.ts")).tap],
   ["tools", async () => (await import("./commands/tools.ts")).tools],
 ]);
 
@@ -103,9 +109,16 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   }
 }
 
-/** Colours where a person reads, unless NO_COLOR says otherwise. */
+/** Colours on standard error where a person reads it, unless NO_COLOR says otherwise. */
 export function wantsColor(): boolean {
-  return process.stderr.isTTY === true && process.env.NO_COLOR === undefined;
+  return process.stderr.isTTY === true && !process.env.NO_COLOR;
+}
+
+/** Colours and width for what goes to standard output: those of a terminal, or none. */
+export function outputStyle(): OutputStyle {
+  const { isTTY, columns } = process.stdout;
+  if (isTTY !== true) return { color: false, columns: undefined };
+  return { color: !process.env.NO_COLOR && process.env.TERM !== "dumb", columns: columns > 0 ? columns : undefined };
 }
 
 async function overview(): Promise<string> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ByteSizeError, formatByteSize, parseByteSize } from "./bytesize.ts";
+import { ByteSizeError, formatByteSize, parseByteSize, roughByteSize } from "./bytesize.ts";
 
 test("reads sizes in powers of two", () => {
   const cases: [string, number][] = [
@@ -71,4 +71,9 @@ test("any text gives a number or a ByteSizeError", () => {
       }
     }),
   );
+});
+
+test("says how much something is in words", () => {
+  const shown = [0, 1, 1023, 3_500, 12_600_000, 3 * 1024 ** 3].map(roughByteSize);
+  assert.deepEqual(shown, ["0 bytes", "1 byte", "1023 bytes", "3.4 KiB", "12 MiB", "3.0 GiB"]);
 });

@@ -66,3 +66,15 @@ export function formatByteSize(bytes: number): string {
   }
   return text;
 }
+
+/** A size in words for messages, in its largest unit: `512 bytes`, `3.4 KiB`, `12 MiB`. */
+export function roughByteSize(bytes: number): string {
+  if (bytes < 1024) return `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
+  let value = bytes;
+  let power = 0;
+  while (value >= 1024 && power < PREFIXES.length - 1) {
+    value /= 1024;
+    power += 1;
+  }
+  return `${value >= 10 ? Math.round(value) : value.toFixed(1)} ${PREFIXES[power]}iB`;
+}

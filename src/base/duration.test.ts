@@ -7,6 +7,7 @@ import {
   formatPrometheusDuration,
   parseDuration,
   parsePrometheusDuration,
+  roughDuration,
 } from "./duration.ts";
 
 test("reads Go's durations", () => {
@@ -129,4 +130,11 @@ test("Prometheus's durations", () => {
   assert.equal(formatPrometheusDuration(90 * 86_400_000), "90d");
   assert.equal(formatPrometheusDuration(14 * 86_400_000), "2w");
   assert.equal(formatPrometheusDuration(365 * 86_400_000 + 1), "365d1ms");
+});
+
+test("says how long something took in words", () => {
+  const shown = [400, 59_600, 119_000, 180_000, 7_000_000, 7_200_000, 19_800_000, 200_000_000, 300_000_000].map(
+    roughDuration,
+  );
+  assert.deepEqual(shown, ["0 s", "60 s", "119 s", "3 min", "117 min", "2 h", "5.5 h", "55.5 h", "3 days"]);
 });

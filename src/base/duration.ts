@@ -82,6 +82,16 @@ export function formatDuration(ms: number): string {
   return sign + text;
 }
 
+/** A length of time in words for messages, in its largest unit: `40 s`, `3 min`, `2 h`, `8 days`. */
+export function roughDuration(ms: number): string {
+  const seconds = Math.round(Math.abs(ms) / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 30) / 2; // the offsets of time zones show as they are
+  return hours < 72 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+}
+
 /** `value / 10^places` without zeros at the end. */
 function decimal(value: bigint, places: number): string {
   const digits = value.toString().padStart(places + 1, "0");

@@ -283,7 +283,7 @@ export function countItems(kind: OtlpKind, bytes: Uint8Array): number {
 }
 
 /** The data points of the metric at `bytes[body, end)`. */
-function countPoints(reader: ProtoReader, body: number, end: number): number {
+export function countPoints(reader: ProtoReader, body: number, end: number): number {
   const outer = reader.end;
   let points = 0;
   reader.position = body;

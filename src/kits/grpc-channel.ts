@@ -5,6 +5,9 @@ import type { Clock } from "#base/clock";
 import { errorText } from "#base/log";
 import { GRPC, GrpcError } from "#formats/grpc";
 import type { GrpcTarget } from "./grpc-target.ts";
+import { watchCertificate } from "./http-client-connect.ts";
+import { type CertificateFacts, explainFailure } from "./http-client-errors.ts";
+import { NO_TLS_FACTS, type TlsFacts } from "./tls-facts.ts";
 
 const CONNECT_TIMEOUT_MS = 20_000;
 const FIRST_BACKOFF_MS = 1_000;
@@ -12,11 +15,16 @@ const MAX_BACKOFF_MS = 120_000;
 const SESSION_WINDOW_BYTES = 1 << 20;
 /** grpc-go sends no pings more often than this. */
 const MIN_PING_WAIT_MS = 10_000;
+const CLOSED = "the server closed the connection";
+const USE_TLS = "leave `insecure` out of the `tls` block";
+const USE_PLAIN = "set `insecure = true` in the `tls` block";
 
 export interface GrpcChannelOptions {
   readonly target: GrpcTarget;
   /** Undefined for plain text. */
   readonly tls: tls.ConnectionOptions | undefined;
+  /** What the own certificates say, for messages. */
+  readonly tlsFacts?: TlsFacts | undefined;
   /** Value of `:authority`, and the name that the certificate is checked against unless `tls.servername` is given. */
   readonly authority: string;
   /** 0 for no pings. */
@@ -35,6 +43,7 @@ export class GrpcChannel {
   #backoffMs = 0;
   #notBefore = 0;
   #lastError = "";
+  #certificate: CertificateFacts | undefined;
   #closed = false;
 
   constructor(address: string, options: GrpcChannelOptions) {
@@ -97,7 +106,7 @@ export class GrpcChannel {
       const { clock } = this.#options;
       this.#backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 1.6));
       this.#notBefore = clock.monotonic() + this.#backoffMs * (0.8 + Math.random() * 0.4);
-      this.#lastError = `cannot connect to ${this.#place()}: ${errorText(error)}`;
+      this.#lastError = `cannot connect to ${this.#place()}: ${this.#explain(error)}`;
       throw new GrpcError(GRPC.UNAVAILABLE, this.#lastError, { cause: error });
     } finally {
       this.#connecting = undefined;
@@ -107,6 +116,19 @@ export class GrpcChannel {
   /** The session takes no more calls; those under way may still end well. */
   #lost(session: http2.ClientHttp2Session): void {
     if (this.#session === session) this.#session = undefined;
+  }
+
+  #explain(error: unknown): string {
+    const { authority, tls: secure, tlsFacts } = this.#options;
+    if ((error as NodeJS.ErrnoException).code === undefined) {
+      const text = errorText(error);
+      return secure === undefined && text === CLOSED ? `${text}; if it wants TLS, ${USE_TLS}` : text;
+    }
+    const url = URL.parse(`${secure === undefined ? "http" : "https"}://${authority}`);
+    if (url === null) return errorText(error);
+    const certificate = this.#certificate;
+    const facts = { certificate, tls: tlsFacts ?? NO_TLS_FACTS, usePlain: USE_PLAIN, useTls: USE_TLS };
+    return explainFailure(error, url, facts).message;
   }
 
   #place(): string {
@@ -136,7 +158,7 @@ export class GrpcChannel {
       }
       socket.once("error", fail);
       session.on("error", fail);
-      session.once("close", () => fail(new Error("the server closed the connection")));
+      session.once("close", () => fail(new Error(CLOSED)));
       // Only the server's settings show that it speaks HTTP/2.
       session.once("remoteSettings", () => {
         clearTimeout(timer);
@@ -152,7 +174,7 @@ export class GrpcChannel {
     if (secure === undefined) return net.connect({ ...to, noDelay: true });
     const name = authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
     const servername = secure.servername ?? (net.isIP(name) ? undefined : name);
-    return tls.connect({
+    const socket = tls.connect({
       ...to,
       ALPNProtocols: ["h2"],
       // Without a name to send, the certificate is checked against the address that was asked for.
@@ -160,6 +182,10 @@ export class GrpcChannel {
       ...secure,
       ...(servername === undefined ? {} : { servername }),
     });
+    watchCertificate(socket, (certificate) => {
+      this.#certificate = certificate;
+    });
+    return socket;
   }
 
   #keepAlive(session: http2.ClientHttp2Session): void {

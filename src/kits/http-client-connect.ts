@@ -25,12 +25,7 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     // The declared type hides that the socket is returned.
     const socket = (connect as (...args: Parameters<typeof connect>) => Socket)(target, callback);
     if (target.protocol !== "https:") return;
-    socket.prependOnceListener("secure", () => {
-      const certificate = (socket as TLSSocket).getPeerCertificate();
-      if (certificate?.valid_to === undefined) return;
-      const { subject, issuer, subjectaltname, valid_from, valid_to } = certificate;
-      onCertificate(target.hostname, { subject, issuer, subjectaltname, valid_from, valid_to });
-    });
+    watchCertificate(socket as TLSSocket, (certificate) => onCertificate(target.hostname, certificate));
   };
   if (proxy === undefined) return start;
   return (target, callback) => {
@@ -39,6 +34,16 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       (error: Error) => callback(error, null),
     );
   };
+}
+
+/** Tells what the server shows, before it is verified. */
+export function watchCertificate(socket: TLSSocket, seen: (certificate: CertificateFacts) => void): void {
+  socket.prependOnceListener("secure", () => {
+    const certificate = socket.getPeerCertificate();
+    if (certificate?.valid_to === undefined) return;
+    const { subject, issuer, subjectaltname, valid_from, valid_to } = certificate;
+    seen({ subject, issuer, subjectaltname, valid_from, valid_to });
+  });
 }
 
 /** A connection to the target through the proxy, by CONNECT. */

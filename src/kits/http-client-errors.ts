@@ -1,5 +1,6 @@
 import type { PeerCertificate } from "node:tls";
 import { errorText } from "#base/log";
+import { NO_TLS_FACTS, ownCertificateProblem, type TlsFacts } from "./tls-facts.ts";
 
 /** What kind of failure it was; no response came (or not a whole one), so that every kind but `configuration` may pass later. */
 export type HttpFailure =
@@ -34,15 +35,29 @@ export interface CertificateFacts {
   readonly valid_to: string;
 }
 
-/** An error of the network stack in words. `certificate` is what the server showed, if it came to that. */
-export function explainFailure(error: unknown, url: URL, certificate: CertificateFacts | undefined): HttpClientError {
+/** What is known about a connection beside the error that it failed with. */
+export interface ConnectionFacts {
+  /** What the server showed, if it came to that. */
+  readonly certificate?: CertificateFacts | undefined;
+  readonly tls?: TlsFacts;
+  /** What to configure for a server without TLS, and for one with it, where that is not the URL's scheme. */
+  readonly usePlain?: string;
+  readonly useTls?: string;
+}
+
+const HTTP2_HINT = "it speaks HTTP/2 on this port, as gRPC does (for OTLP, 4317 is gRPC and 4318 HTTP)";
+
+/** An error of the network stack in words. */
+export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts = {}): HttpClientError {
   if (error instanceof HttpClientError) return error;
   const cause = rootOf(error);
   const { code = "", message } = cause as NodeJS.ErrnoException;
+  const { certificate, tls = NO_TLS_FACTS, usePlain = "use http://", useTls = "use https://" } = facts;
+  const isSecure = url.protocol === "https:";
   const fail = (kind: HttpFailure, text: string) => new HttpClientError(kind, text, { cause: error });
   switch (code) {
     case "ENOTFOUND":
-      return fail("dns", `the host ${url.hostname} is unknown (DNS has no address for it)`);
+      return fail("dns", `the host ${url.hostname} is unknown (DNS has no address for it): check the spelling`);
     case "EAI_AGAIN":
       return fail("dns", `looking up ${url.hostname} failed: the DNS server does not answer`);
     case "ECONNREFUSED":
@@ -58,29 +73,33 @@ export function explainFailure(error: unknown, url: URL, certificate: Certificat
       return fail("timeout", `${url.host} did not answer in time`);
     case "ECONNRESET":
     case "EPIPE":
-    case "UND_ERR_SOCKET":
-      return fail(
-        "connection",
-        `${url.host} closed the connection before it answered (${message})${
-          url.protocol === "https:" && certificate !== undefined
-            ? "; if it asks for a client certificate, set cert_file"
-            : ""
-        }`,
-      );
+    case "UND_ERR_SOCKET": {
+      const mayBeOurs = certificate !== undefined || tls.own !== undefined;
+      const hint = !isSecure ? `; if it wants TLS, ${useTls}` : mayBeOurs ? ownCertificateHint(tls) : "";
+      return fail("connection", `${url.host} closed the connection before it answered (${message})${hint}`);
+    }
     case "ERR_SSL_WRONG_VERSION_NUMBER":
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
-      return fail("tls", `${url.host} does not speak TLS on this port: use http:// or another port`);
+    case "ERR_SSL_HTTP_REQUEST":
+      return fail("tls", `${url.host} does not speak TLS on this port: ${usePlain} or another port`);
     case "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION":
       return fail("tls", `${url.host} offers no TLS version that min_version allows`);
+    case "ERR_HTTP2_ERROR":
+      return fail("connection", notHttp2(url.host));
     case "ERR_TLS_CERT_ALTNAME_INVALID": {
-      const names = certificate?.subjectaltname ?? certificate?.subject.CN ?? "no name";
+      const name = /Host: ([^ ]+)\. is not|IP: ([^ ]+) is not/.exec(message);
+      const wanted = name === null ? url.hostname : (name[1] ?? name[2]);
+      const names = certificate?.subjectaltname?.replace(/\b(DNS|IP Address):/g, "") ?? certificate?.subject.CN ?? "";
       return fail(
         "tls",
-        `the certificate of ${url.host} is for other names (${names}): use one of them or set server_name`,
+        `the certificate of ${url.host} is for other names: ${wanted} is not among [${names}]; ask for one of these or set server_name to it`,
       );
     }
-    case "CERT_HAS_EXPIRED":
+    case "CERT_HAS_EXPIRED": {
+      const ownsDate = certificate !== undefined && Date.parse(certificate.valid_to) > Date.now();
+      if (ownsDate) return fail("tls", `an authority that ${url.host} has its certificate from has itself expired`);
       return fail("tls", `the certificate of ${url.host} has expired${dated(" on ", certificate?.valid_to)}: renew it`);
+    }
     case "CERT_NOT_YET_VALID":
       return fail(
         "tls",
@@ -90,16 +109,61 @@ export function explainFailure(error: unknown, url: URL, certificate: Certificat
     case "SELF_SIGNED_CERT_IN_CHAIN":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
     case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY": {
-      const issuer = certificate === undefined ? "" : ` (issued by ${nameOf(certificate.issuer)})`;
-      return fail("tls", `the certificate of ${url.host} is not signed by a trusted authority${issuer}: set ca_file`);
-    }
-    default:
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+      return fail("tls", untrusted(url, certificate, tls));
+    default: {
+      const alert = /_ALERT_([A-Z_]+)$/.exec(code)?.[1];
+      if (alert === "NO_APPLICATION_PROTOCOL") return fail("tls", notHttp2(url.host));
+      if (alert !== undefined)
+        return fail("tls", `${url.host} broke TLS off: ${alertText(alert)}${ownCertificateHint(tls)}`);
       if (/^(ERR_SSL|ERR_TLS|CERT_|EPROTO)/.test(code)) return fail("tls", `TLS with ${url.host} failed: ${message}`);
-      if (code.startsWith("HPE_") || (cause as Error).name === "HTTPParserError")
-        return fail("connection", `${url.host} sent no valid HTTP: ${message}`);
+      if (code.startsWith("HPE_") || (cause as Error).name === "HTTPParserError") {
+        const data = (cause as { data?: unknown }).data;
+        const found = protocolOf(data);
+        const hint =
+          found === "tls" ? `it speaks TLS on this port, ${useTls}` : found === "http2" ? HTTP2_HINT : message;
+        return fail("connection", `${url.host} sent no valid HTTP: ${hint}`);
+      }
       return fail("connection", `the request to ${url.host} failed: ${errorText(error)}`);
+    }
   }
+}
+
+function untrusted(url: URL, certificate: CertificateFacts | undefined, { authorities }: TlsFacts): string {
+  const isSelfSigned = certificate !== undefined && nameOf(certificate.issuer) === nameOf(certificate.subject);
+  const by = isSelfSigned ? "it is self-signed" : certificate && `issued by ${nameOf(certificate.issuer)}`;
+  const issuer = by === undefined ? "" : ` (${by})`;
+  const what = `the certificate of ${url.host} is not signed by a trusted authority${issuer}`;
+  if (authorities === undefined) return `${what}: set ca_file`;
+  const held = authorities.subjects.slice(0, 3).join(", ") + (authorities.subjects.length > 3 ? ", …" : "");
+  if (authorities.areLeaves) {
+    return `${what}: ${authorities.name} holds a server's certificate (${held}), not that of the authority that signed it`;
+  }
+  return `${what}: ${authorities.name} holds ${held}`;
+}
+
+/** What a server may have against this side's certificate. */
+function ownCertificateHint(tls: TlsFacts): string {
+  const problem = ownCertificateProblem(tls, Date.now());
+  if (problem !== undefined) return `; ${problem}`;
+  if (tls.own === undefined) return "; if it asks for a client certificate, set cert_file";
+  return `; it may not trust the certificate in ${tls.own.name} (${tls.own.subject})`;
+}
+
+function notHttp2(host: string): string {
+  return `${host} does not speak HTTP/2, as gRPC does, on this port (for OTLP, 4317 is gRPC and 4318 HTTP)`;
+}
+
+function alertText(alert: string): string {
+  return alert.toLowerCase().replaceAll("_", " ");
+}
+
+/** What a server speaks whose first bytes these are: an alert or a handshake of TLS, or settings of HTTP/2. */
+function protocolOf(data: unknown): "tls" | "http2" | undefined {
+  const bytes = typeof data === "string" ? Buffer.from(data, "latin1") : data instanceof Uint8Array ? data : undefined;
+  if (bytes === undefined) return undefined;
+  if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 0x03) return "tls";
+  return bytes[0] === 0 && bytes[3] === 4 ? "http2" : undefined;
 }
 
 /** The error beneath wrappers: of several failed addresses, the last. */

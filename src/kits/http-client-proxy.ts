@@ -1,5 +1,6 @@
 import { BlockList, isIP, isIPv6 } from "node:net";
 import type { ProxyArguments } from "./http-client-schema.ts";
+import { shownUrl } from "./http-url.ts";
 
 /**
  * Which proxy serves a URL. Matches golang.org/x/net/http/httpproxy, which Alloy uses: `no_proxy` lists hosts with or without
@@ -76,7 +77,9 @@ function parseProxy(text: string): URL | undefined {
   if (text === "") return undefined;
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new Error(`the proxy ${JSON.stringify(text)} is no URL of an HTTP proxy: write it as http://host:port`);
+    throw new Error(
+      `the proxy ${JSON.stringify(shownUrl(text))} is no URL of an HTTP proxy: write it as http://host:port`,
+    );
   }
   return url;
 }

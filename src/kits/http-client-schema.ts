@@ -4,7 +4,8 @@
  *
  *     args: httpClientRules(s.object({ url: s.string(), ...httpClientFields }))
  */
-import { type BodySchema, type InferFields, s } from "#lang/schema";
+import { type BodySchema, type InferFields, type Suspicion, s } from "#lang/schema";
+import { httpUrlProblem } from "./http-url.ts";
 
 export const TLS_VERSIONS = ["TLS10", "TLS11", "TLS12", "TLS13"] as const;
 
@@ -18,6 +19,11 @@ export const basicAuthSchema = s
     "password_file",
     (a) => a.password.reveal() === "" || a.password_file === "",
     "and `password` exclude each other: at most one of basic_auth password & password_file must be configured",
+  )
+  .suspect((a) =>
+    a.username !== "" && a.password.reveal() === "" && a.password_file === ""
+      ? [{ field: "password", message: "is empty", hint: "set `password` or `password_file`" }]
+      : [],
   );
 
 export const authorizationSchema = s
@@ -73,7 +79,15 @@ export const tlsClientConfigSchema = s
     "cert_file",
     (a) => (a.key_pem.reveal() === "" && a.key_file === "") || a.cert_pem !== "" || a.cert_file !== "",
     "or `cert_pem` is missing: exactly one of cert_pem or cert_file must be configured when a client key is configured",
-  );
+  )
+  .suspect(skipsVerification);
+
+/** The warning about `insecure_skip_verify`. */
+export function skipsVerification(a: { readonly insecure_skip_verify: boolean }): readonly Suspicion[] {
+  if (!a.insecure_skip_verify) return [];
+  const message = "has any certificate accepted, also that of somebody in between who reads along";
+  return [{ field: "insecure_skip_verify", message, hint: "set `ca_file` to the authority's certificate instead" }];
+}
 
 export const proxyFields = {
   proxy_url: s.string().optional().doc("HTTP proxy for requests."),
@@ -194,8 +208,8 @@ function proxyRules<T extends ProxyArguments>(schema: BodySchema<T>): BodySchema
   return schema
     .rule(
       field("proxy_url"),
-      (a) => !hasUrl(a) || /^https?:$/.test(URL.parse(a.proxy_url!)?.protocol ?? ""),
-      "is no URL of an HTTP proxy: write it as http://host:port or https://host:port",
+      (a) => !hasUrl(a) || httpUrlProblem(a.proxy_url!) === undefined,
+      (a) => httpUrlProblem(a.proxy_url!, "http://host:port or https://host:port")!,
     )
     .rule(
       field("proxy_connect_header"),

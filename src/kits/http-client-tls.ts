@@ -1,6 +1,7 @@
 import * as tls from "node:tls";
 import type { WatchedFiles } from "./http-client-files.ts";
 import type { TlsClientConfig } from "./http-client-schema.ts";
+import { inspectTls, NO_TLS_FACTS, type TlsFacts } from "./tls-facts.ts";
 
 const VERSIONS: Readonly<Record<string, tls.SecureVersion>> = {
   TLS10: "TLSv1",
@@ -13,6 +14,7 @@ const VERSIONS: Readonly<Record<string, tls.SecureVersion>> = {
 export interface TlsState {
   /** Changes when any file that the configuration names has changed. */
   readonly options: tls.ConnectionOptions;
+  readonly facts: TlsFacts;
 }
 
 /** Builds the TLS options of a `tls_config` block, again whenever one of its files changed. */
@@ -30,13 +32,16 @@ export class TlsSource {
   /** The current state; the same object until a file changes. Rejects with an error that names the file at fault. */
   async current(): Promise<TlsState> {
     const config = this.#config;
-    if (config === undefined || isDefault(config)) return (this.#state ??= { options: { secureContext: defaults() } });
+    if (config === undefined || isDefault(config)) {
+      return (this.#state ??= { options: { secureContext: defaults() }, facts: NO_TLS_FACTS });
+    }
     const ca = config.ca_file === "" ? config.ca_pem : await this.#files.read(config.ca_file, "ca_file");
     const cert = config.cert_file === "" ? config.cert_pem : await this.#files.read(config.cert_file, "cert_file");
     const key = config.key_file === "" ? config.key_pem.reveal() : await this.#files.read(config.key_file, "key_file");
     const parts = [ca, cert, key];
     if (this.#state === undefined || parts.some((part, i) => part !== this.#parts[i])) {
-      this.#state = { options: build(config, ca, cert, key) };
+      const facts = inspectTls({ ca, cert, key, names: names(config) });
+      this.#state = { options: build(config, ca, cert, key), facts };
       this.#parts = parts;
     }
     return this.#state;
@@ -50,6 +55,11 @@ function isDefault(config: TlsClientConfig): boolean {
   );
 }
 
+function names({ ca_file, cert_file, key_file }: TlsClientConfig) {
+  const name = (field: string, file: string) => (file === "" ? `${field}_pem` : `${field}_file ${file}`);
+  return { ca: name("ca", ca_file), cert: name("cert", cert_file), key: name("key", key_file) };
+}
+
 function build(
   config: TlsClientConfig,
   ca: string | Buffer,
@@ -60,10 +70,10 @@ function build(
   const context: tls.SecureContextOptions = { minVersion };
   // OpenSSL refuses what the old versions need unless its security level is lowered.
   if (minVersion === "TLSv1" || minVersion === "TLSv1.1") context.ciphers = "DEFAULT:@SECLEVEL=0";
-  if (ca.length > 0) checkPem(ca, "CERTIFICATE", config.ca_file === "" ? "ca_pem" : `ca_file ${config.ca_file}`);
   context.ca = ca.length > 0 ? ca : trusted();
+  // As in Go: whatever is given as an authority is trusted, also a server's own certificate or an intermediate one.
+  if (ca.length > 0) context.allowPartialTrustChain = true;
   if (cert.length > 0) {
-    checkPem(cert, "CERTIFICATE", config.cert_file === "" ? "cert_pem" : `cert_file ${config.cert_file}`);
     context.cert = cert;
     context.key = key;
   }
@@ -79,10 +89,6 @@ function build(
   if (config.server_name !== "") options.servername = config.server_name;
   if (config.insecure_skip_verify) options.rejectUnauthorized = false;
   return options;
-}
-
-function checkPem(pem: string | Buffer, kind: string, where: string): void {
-  if (!pem.includes(`-----BEGIN ${kind}-----`)) throw new Error(`${where} holds no PEM block of the type ${kind}`);
 }
 
 let shared: tls.SecureContext | undefined;

@@ -12,6 +12,8 @@ import { WatchedFiles } from "./http-client-files.ts";
 import { ProxySelector, proxyAuthorization } from "./http-client-proxy.ts";
 import { type HttpClientArguments, httpClientFields } from "./http-client-schema.ts";
 import { TlsSource, type TlsState } from "./http-client-tls.ts";
+import { shownUrl } from "./http-url.ts";
+import { NO_TLS_FACTS } from "./tls-facts.ts";
 
 export { HttpClientError, type HttpFailure } from "./http-client-errors.ts";
 
@@ -24,6 +26,9 @@ export interface HttpClientOptions {
   readonly maxConnections?: number;
   /** A Unix socket instead of the host in the URL. */
   readonly socketPath?: string;
+  /** What to set for a server without TLS and for one with it, where the scheme is not written in a URL. */
+  readonly usePlain?: string;
+  readonly useTls?: string;
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly now?: () => number;
 }
@@ -128,7 +133,14 @@ export class HttpClient {
         const time = formatDuration(request.timeoutMs);
         throw new HttpClientError("timeout", `${url.host} did not answer within ${time}`, { cause: error });
       }
-      throw explainFailure(error, url, this.#certificates.get(url.hostname));
+      const tls = await this.#tls.current().catch(() => NO_TLS);
+      const { usePlain, useTls } = this.#options;
+      throw explainFailure(error, url, {
+        certificate: this.#certificates.get(url.hostname),
+        tls: tls.facts,
+        ...(usePlain && { usePlain }),
+        ...(useTls && { useTls }),
+      });
     }
   }
 
@@ -276,7 +288,7 @@ export class HttpClient {
   }
 }
 
-const NO_TLS: TlsState = { options: {} };
+const NO_TLS: TlsState = { options: {}, facts: NO_TLS_FACTS };
 
 /** The arguments of a client for which nothing was configured. */
 export function clientDefaults(): HttpClientArguments {
@@ -293,7 +305,7 @@ function parseUrl(text: string): URL {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new HttpClientError(
       "configuration",
-      `${JSON.stringify(text)} is no HTTP URL: write it as http://host:port/path`,
+      `${JSON.stringify(shownUrl(text))} is no HTTP URL: write it as http://host:port/path`,
     );
   }
   return url;

@@ -101,7 +101,7 @@ test("client arguments that exclude or need each other are refused with Alloy's 
     ['tls_config { key_file = "b" }', /exactly one of cert_pem or cert_file/],
     ['tls_config { min_version = "TLS12" }', undefined],
     ['tls_config { min_version = "1.2" }', /`min_version` cannot be "1.2"/],
-    ['proxy_url = "proxy:3128"', /is no URL of an HTTP proxy/],
+    ['proxy_url = "proxy:3128"', /is no HTTP URL: write it as http:\/\/host:port or https/],
     ['proxy_url = "http://proxy:3128"\nproxy_from_environment = true', /proxy_url must not be configured/],
     ['no_proxy = "a"', /proxy_url must also be configured/],
     ['proxy_connect_header = { a = ["b"] }', /if proxy_connect_header is configured/],

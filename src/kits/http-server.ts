@@ -7,13 +7,14 @@ import {
 } from "node:http2";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { TLSSocket, TlsOptions } from "node:tls";
 import type { Logger } from "#base/log";
 import type { HttpRequest, HttpResponse } from "#pipeline/component";
 import { PermanentError, RetryableError } from "#pipeline/errors";
 import type { RequestGuard } from "./http-server-auth.ts";
 import { decodeContent, HttpError, readRequestBody } from "./http-server-body.ts";
 import type { HttpServerArguments } from "./http-server-schema.ts";
+import { ownCertificateProblem } from "./tls-facts.ts";
 import { admitsClient, fileVersions, loadServerTls, type ServerTls, serverTlsFrom } from "./tls-server.ts";
 
 export { basicAuthGuard, type PathFilter, type RequestGuard } from "./http-server-auth.ts";
@@ -149,7 +150,7 @@ export class HttpServer {
     if (tls === undefined) this.#server = createServer(settings, answer);
     else {
       const server = createTlsServer(
-        { ...settings, ...(await loadServerTls(tls)), handshakeTimeout: headersTimeout },
+        { ...settings, ...(await this.#loadTls(tls)), handshakeTimeout: headersTimeout },
         answer,
       );
       server.on("secureConnection", (socket: TLSSocket) => {
@@ -218,13 +219,20 @@ export class HttpServer {
     socket.once("readable", look);
   }
 
+  async #loadTls(tls: ServerTls): Promise<TlsOptions> {
+    const { options, facts } = await loadServerTls(tls);
+    const problem = ownCertificateProblem(facts, Date.now());
+    if (problem !== undefined) this.#options.log.warn("clients refuse the TLS certificate", { error: problem });
+    return options;
+  }
+
   #watchFiles(tls: ServerTls, server: TlsServer): void {
     let last: string | undefined;
     const check = async () => {
       try {
         const now = await fileVersions(tls);
         if (last !== undefined && now !== last) {
-          server.setSecureContext(await loadServerTls(tls));
+          server.setSecureContext(await this.#loadTls(tls));
           this.#options.log.info("read the changed TLS certificate");
         }
         last = now;

@@ -4,6 +4,7 @@ import { GRPC_BALANCERS } from "./grpc-client.ts";
 import { authArgument } from "./otelcol-auth.ts";
 import { COMPRESSIONS } from "./otelcol-compression.ts";
 import { tlsClientSchema } from "./otelcol-tls.ts";
+import type { ShownCredentials } from "./refused-credentials.ts";
 
 const headers = () => s.map(s.string()).default({}).doc("Headers that are sent with every request.");
 
@@ -119,3 +120,25 @@ export const grpcClientSchema = s
     "cannot be zlib or deflate in gRPC; use gzip, snappy, zstd or none",
   );
 export type GrpcClientArguments = Infer<typeof grpcClientSchema>;
+
+/** What a client shows to the server at `url`, for messages about a refusal. */
+export function otlpCredentials(
+  { auth, headers }: Pick<GrpcClientArguments, "auth" | "headers">,
+  url: string,
+): ShownCredentials {
+  const header = [...headers.keys()].find((name) => name.toLowerCase() === "authorization");
+  const given =
+    auth !== undefined
+      ? "the otelcol.auth component that `auth` names"
+      : header !== undefined
+        ? `the header ${header}`
+        : URL.parse(url)?.username
+          ? "the user and password in the URL"
+          : undefined;
+  return {
+    given,
+    empty: header !== undefined && /^(|\w+ *)$/.test(headers.get(header)!) ? `the header ${header}` : undefined,
+    settable: "`auth` to the handler of an otelcol.auth component",
+    tenant: 'set headers = { "X-Scope-OrgID" = "TENANT" } in the `client` block',
+  };
+}

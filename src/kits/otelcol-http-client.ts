@@ -4,15 +4,19 @@
  */
 import { Readable } from "node:stream";
 import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from "undici";
+import { createConnector } from "./http-client-connect.ts";
+import { type CertificateFacts, explainFailure } from "./http-client-errors.ts";
 import { type ClientAuth, clientAuth } from "./otelcol-auth.ts";
 import type { HttpClientArguments } from "./otelcol-client-schema.ts";
 import { type Compression, compressBody } from "./otelcol-compression.ts";
 import { loadClientTls } from "./otelcol-tls.ts";
+import { NO_TLS_FACTS, type TlsFacts } from "./tls-facts.ts";
 
 /** What is read of an answer; backends have nothing longer to say. */
 const MAX_ANSWER_BYTES = 64 << 10;
 /** Beyond this, sockets are not opened for more requests at once; the queue has its own, lower limit. */
 const MAX_CONNECTIONS = 1_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface HttpPost {
   readonly url: string;
@@ -36,6 +40,9 @@ export class OtelHttpClient {
   readonly #cookies: CookieJar | undefined;
   #dispatcher: Promise<Dispatcher> | undefined;
   #loadedAt = 0;
+  #tlsFacts: TlsFacts = NO_TLS_FACTS;
+  /** What the server showed last, to explain why it was refused. */
+  #certificate: CertificateFacts | undefined;
 
   /** Throws for an auth handler that only guards servers. */
   constructor(args: HttpClientArguments, userAgent: string) {
@@ -45,7 +52,7 @@ export class OtelHttpClient {
     this.#cookies = args.cookies?.enabled ? new CookieJar() : undefined;
   }
 
-  /** Sends a request. Rejects when there is no answer, with the signal's reason if that was aborted. */
+  /** Sends a request. Rejects when there is no answer, in words, and with the signal's reason if that was aborted. */
   async post(post: HttpPost): Promise<HttpAnswer> {
     const { compression, compression_params: params, timeout } = this.#args;
     const compressed = compression !== "" && compression !== "none";
@@ -76,16 +83,21 @@ export class OtelHttpClient {
     const length = body?.length ?? post.parts.reduce((sum, part) => sum + part.length, 0);
     headers.set("content-length", String(length));
     const dispatcher = await this.#connections();
-    const answer = await dispatcher.request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
-      method: "POST",
-      headers: Object.fromEntries(headers),
-      body: body ?? (post.parts.length === 1 ? post.parts[0]! : Readable.from(post.parts, { objectMode: false })),
-      signal,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-    });
+    const answer = await dispatcher
+      .request({
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method: "POST",
+        headers: Object.fromEntries(headers),
+        body: body ?? (post.parts.length === 1 ? post.parts[0]! : Readable.from(post.parts, { objectMode: false })),
+        signal,
+        headersTimeout: timeout,
+        bodyTimeout: timeout,
+      })
+      .catch((error: unknown) => {
+        if (signal.aborted) throw signal.reason;
+        throw explainFailure(error, url, { certificate: this.#certificate, tls: this.#tlsFacts });
+      });
     const seen = new Map(
       Object.entries(answer.headers).map(([name, value]) => [
         name,
@@ -124,7 +136,9 @@ export class OtelHttpClient {
 
   async #dispatch(): Promise<Dispatcher> {
     const args = this.#args;
-    const secure = (await loadClientTls(args.tls)) as buildConnector.BuildOptions;
+    const { options: tls, facts } = await loadClientTls(args.tls);
+    this.#tlsFacts = facts;
+    const secure = tls as buildConnector.BuildOptions;
     const options = {
       connections: args.max_conns_per_host || MAX_CONNECTIONS,
       pipelining: args.disable_keep_alives ? 0 : 1,
@@ -132,17 +146,19 @@ export class OtelHttpClient {
       keepAliveMaxTimeout: args.idle_conn_timeout || 600_000,
       allowH2: args.force_attempt_http2,
       ...(args.http2_read_idle_timeout > 0 ? { pingInterval: args.http2_read_idle_timeout } : {}),
-      connect: secure,
+      connect: createConnector({
+        tls,
+        allowH2: args.force_attempt_http2,
+        timeoutMs: CONNECT_TIMEOUT_MS,
+        onCertificate: (_, certificate) => {
+          this.#certificate = certificate;
+        },
+      }),
     };
     if (args.proxy_url !== "") return new ProxyAgent({ ...options, uri: args.proxy_url, requestTls: secure });
     const proxied = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"].some((name) => process.env[name]);
     return proxied ? new EnvHttpProxyAgent({ ...options, requestTls: secure }) : new Agent(options);
   }
-}
-
-/** A URL or address for messages: the password in it, if there is one, hidden as Go's `URL.Redacted` hides it. */
-export function shownUrl(text: string): string {
-  return text.replace(/^((?:[a-z][a-z0-9+.-]*:\/\/)?[^/?#@:]*):[^/?#]*@/i, "$1:xxxxx@");
 }
 
 /** The beginning of a body; the rest is thrown away. */

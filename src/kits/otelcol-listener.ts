@@ -3,6 +3,7 @@ import type { TlsOptions } from "node:tls";
 import { errorText } from "#base/log";
 import type { ComponentContext } from "#pipeline/component";
 import { loadServerTls, type TlsServerArguments } from "./otelcol-tls.ts";
+import { NO_TLS_FACTS, ownCertificateProblem, type TlsFacts } from "./tls-facts.ts";
 
 /** Pause before a server that could not listen tries again. */
 const LISTEN_RETRY_MS = 5_000;
@@ -16,7 +17,10 @@ export interface OtlpServer {
   setTls(options: TlsOptions): void;
 }
 
-type ListenerContext = Pick<ComponentContext, "run" | "signal" | "clock" | "log" | "flow" | "health" | "stack">;
+type ListenerContext = Pick<
+  ComponentContext,
+  "run" | "signal" | "clock" | "log" | "flow" | "health" | "stack" | "rule"
+>;
 
 /** Keeps one server listening: tries again while it cannot, reads its certificates again, replaces it. */
 export class Listener {
@@ -27,6 +31,7 @@ export class Listener {
   #stop: AbortController | undefined;
   #running: Promise<void> = Promise.resolve();
   #problem: string | undefined;
+  #tlsFacts: TlsFacts = NO_TLS_FACTS;
   #deadline: AbortSignal = AbortSignal.abort();
   /** Where it listens, while it does. */
   address: string | null = null;
@@ -36,6 +41,14 @@ export class Listener {
     this.#protocol = protocol;
     this.#problems = problems;
     ctx.stack.defer(() => this.close(AbortSignal.abort()));
+    ctx.rule(`${protocol}_listener`, () =>
+      this.#problem === undefined ? undefined : { state: "failing", cause: this.#problem },
+    );
+    ctx.rule(`${protocol}_certificate`, () => {
+      const problem = ownCertificateProblem(this.#tlsFacts, ctx.clock.now());
+      if (problem === undefined) return undefined;
+      return { state: "degraded", cause: `${protocol}: ${problem}; clients refuse it` };
+    });
   }
 
   /** Makes and runs a server in place of the one that runs. */
@@ -60,6 +73,7 @@ export class Listener {
   }
 
   off(): void {
+    this.#tlsFacts = NO_TLS_FACTS;
     void this.#stopServer();
   }
 
@@ -86,7 +100,7 @@ export class Listener {
     while (server === undefined) {
       if (signal.aborted) return;
       try {
-        const made = make(tls === undefined ? undefined : await loadServerTls(tls));
+        const made = make(tls === undefined ? undefined : await this.#load(tls));
         this.address = await made.listen();
         server = made;
       } catch (error) {
@@ -110,10 +124,17 @@ export class Listener {
 
   async #reload(server: OtlpServer, tls: TlsServerArguments): Promise<void> {
     try {
-      server.setTls(await loadServerTls(tls));
+      server.setTls(await this.#load(tls));
     } catch (error) {
       this.#ctx.log.error("certificates could not be read again; the old ones stay", { error: errorText(error) });
     }
+  }
+
+  async #load(tls: TlsServerArguments): Promise<TlsOptions> {
+    const { options, facts } = await loadServerTls(tls);
+    this.#tlsFacts = facts;
+    this.#ctx.flow.judge();
+    return options;
   }
 
   /** The component is unhealthy while either of its servers is. */
@@ -125,8 +146,8 @@ export class Listener {
     else {
       problems.set(this.#protocol, problem);
       this.#ctx.log.error("the OTLP server does not run", { error: problem });
-      this.#ctx.flow.failing(problem);
     }
+    this.#ctx.flow.judge();
     this.#ctx.health(problems.size === 0 ? undefined : [...problems.values()].join("; "));
   }
 }

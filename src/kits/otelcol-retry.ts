@@ -4,6 +4,8 @@ import type { RetryArguments } from "./otelcol-schema.ts";
 export class SendError extends Error {
   override readonly name = "SendError";
   readonly retryable: boolean;
+  /** The credentials are refused: another attempt helps once somebody has mended something. */
+  readonly isRefusal: boolean;
   /** The reason under which items are counted if they are given up for it: snake_case, from a small set. */
   readonly reason: string;
   /** The backend asks for at least this pause. */
@@ -11,11 +13,12 @@ export class SendError extends Error {
   constructor(
     reason: string,
     message: string,
-    options: { retryable: boolean; retryAfterMs?: number | undefined; cause?: unknown },
+    options: { retryable: boolean; isRefusal?: boolean; retryAfterMs?: number | undefined; cause?: unknown },
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.reason = reason;
     this.retryable = options.retryable;
+    this.isRefusal = options.isRefusal ?? false;
     this.retryAfterMs = options.retryAfterMs;
   }
 }

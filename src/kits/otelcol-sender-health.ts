@@ -1,23 +1,36 @@
-import { errorText } from "#base/log";
 import type { ComponentContext } from "#pipeline/component";
+import type { Judgement } from "#pipeline/flow";
+import type { SendError } from "./otelcol-retry.ts";
+import { describeDrops, RecentDrops } from "./recent-drops.ts";
 
 /** Between two messages about the same trouble. */
 const LOG_INTERVAL_MS = 30_000;
+/** With so many rejections in a row nothing seems to pass at all. */
+const MANY_REJECTIONS = 10;
 
-type Context = Pick<ComponentContext, "clock" | "log" | "flow">;
+type Context = Pick<ComponentContext, "clock" | "log" | "flow" | "rule">;
 
-/** What the attempts say about the backend, and the log's share of it. */
+/** What the attempts say about the backend, for the flow status, and the log's share of it. */
 export class SenderHealth {
   readonly #ctx: Context;
-  readonly #destination: string;
+  /** What messages call the backend. */
+  destination: string;
   failing = false;
   #failures = 0;
   #lastLog = -Infinity;
+  #obstacle: { readonly rule: "unauthorized" | "endpoint_down"; readonly cause: string } | undefined;
+  /** What the backend refused for good, and what was lost without its doing. */
+  readonly #rejected = new RecentDrops();
+  readonly #lost = new RecentDrops();
+  #rejectedInRow = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor(ctx: Context, destination: string) {
     this.#ctx = ctx;
-    this.#destination = destination;
+    this.destination = destination;
+    for (const rule of ["unauthorized", "endpoint_down"] as const) ctx.rule(rule, () => this.#judgeObstacle(rule));
+    ctx.rule("rejected", () => this.#judgeRejected());
+    ctx.rule("items_dropped", () => this.#judgeLost());
   }
 
   /** Calls `listener` once when the backend begins to fail. Returns the function that forgets it. */
@@ -27,37 +40,84 @@ export class SenderHealth {
   }
 
   delivered(): void {
-    this.#ctx.flow.ok();
+    const { flow, log } = this.#ctx;
+    this.#rejectedInRow = 0;
+    flow.ok();
     if (!this.failing) return;
-    this.failing = false;
-    this.#ctx.log.info("sending works again", { destination: this.#destination, failed_attempts: this.#failures });
+    this.#answered();
+    log.info("sending works again", { destination: this.destination, failed_attempts: this.#failures });
     this.#failures = 0;
     this.#lastLog = -Infinity;
+    flow.judge();
   }
 
-  failed(error: unknown, pauseMs: number): void {
-    const cause = `cannot send to ${this.#destination}: ${errorText(error)}`;
-    this.#ctx.flow.failing(cause);
+  /** An attempt failed; the next comes after `pauseMs`. */
+  failed(error: SendError, pauseMs: number): void {
+    const { flow } = this.#ctx;
+    const cause = `cannot send to ${this.destination}: ${error.message}`;
+    this.#obstacle = { rule: error.isRefusal ? "unauthorized" : "endpoint_down", cause };
     this.failing = true;
     this.#failures += 1;
+    flow.failed(cause);
+    flow.judge();
     for (const listener of [...this.#waiting]) listener();
     this.#logSometimes("sending failed, will try again", {
-      error: errorText(error),
+      error: error.message,
       next_attempt_ms: Math.round(pauseMs),
     });
   }
 
-  /** A drop degrades the flow; it says nothing about whether the backend can be reached. */
-  dropped(reason: string, items: number, why: string): void {
-    this.#ctx.flow.drop("otlp", reason, items);
-    if (!this.failing) this.#ctx.flow.degraded(`dropped ${items} items: ${why}`);
-    this.#ctx.log.error("data was dropped", { reason, items, destination: this.#destination, error: why });
+  /** The backend answered, and will never take these items. */
+  rejected(reason: string, items: number, why: string): void {
+    this.#rejectedInRow += 1;
+    this.#answered();
+    this.#drop(this.#rejected, reason, items, why);
+  }
+
+  /** Items are gone that the backend did not refuse. */
+  lost(reason: string, items: number, why: string): void {
+    this.#drop(this.#lost, reason, items, why);
+  }
+
+  #drop(drops: RecentDrops, reason: string, items: number, why: string): void {
+    const { flow, log, clock } = this.#ctx;
+    flow.drop("otlp", reason, items);
+    flow.failed(why);
+    const shown = drops.add(reason, items, why, clock.now());
+    flow.judge();
+    if (shown === undefined) return;
+    log.error("data was dropped", { reason, items: shown, destination: this.destination, error: why });
+  }
+
+  #answered(): void {
+    this.failing = false;
+    this.#obstacle = undefined;
+  }
+
+  #judgeObstacle(rule: "unauthorized" | "endpoint_down"): Judgement {
+    if (this.#obstacle?.rule !== rule) return undefined;
+    const lost = this.#lost.recent(this.#ctx.clock.now());
+    const too = lost.length === 0 ? "" : `; dropped ${describeDrops(lost, "items")}`;
+    return { state: "failing", cause: this.#obstacle.cause + too };
+  }
+
+  #judgeRejected(): Judgement {
+    const recent = this.#rejected.recent(this.#ctx.clock.now());
+    if (recent.length === 0) return undefined;
+    const cause = `${this.destination} does not take all: dropped ${describeDrops(recent, "items")}: ${recent[0]!.text}`;
+    return { state: this.#rejectedInRow >= MANY_REJECTIONS ? "failing" : "degraded", cause };
+  }
+
+  #judgeLost(): Judgement {
+    const recent = this.#lost.recent(this.#ctx.clock.now());
+    if (recent.length === 0) return undefined;
+    return { state: "degraded", cause: `dropped ${describeDrops(recent, "items")}: ${recent[0]!.text}` };
   }
 
   #logSometimes(message: string, fields: Readonly<Record<string, unknown>>): void {
     const now = this.#ctx.clock.monotonic();
     if (now - this.#lastLog < LOG_INTERVAL_MS) return;
     this.#lastLog = now;
-    this.#ctx.log.warn(message, { destination: this.#destination, failed_attempts: this.#failures, ...fields });
+    this.#ctx.log.warn(message, { destination: this.destination, failed_attempts: this.#failures, ...fields });
   }
 }

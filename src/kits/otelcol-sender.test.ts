@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createLogger } from "#base/log";
+import { createLogger, type LogRecord } from "#base/log";
 import { MetricRegistry } from "#base/metrics";
 import { itemsOf, oracleEncode } from "#formats/otlp-oracle.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
@@ -9,10 +9,11 @@ import type { OtlpBatch } from "#pipeline/batch";
 import { PermanentError, RetryableError } from "#pipeline/errors";
 import { Flow } from "#pipeline/flow";
 import { decodeArguments } from "#pipeline/testing";
+import type { SendRequest } from "./otelcol-delivery.ts";
 import { exporterInstruments, exporterMetrics } from "./otelcol-metrics.ts";
 import { Backoff, SendError } from "./otelcol-retry.ts";
 import { queueSchema, retrySchema } from "./otelcol-schema.ts";
-import { OtlpSender, type SendRequest } from "./otelcol-sender.ts";
+import { OtlpSender, type SenderOptions } from "./otelcol-sender.ts";
 
 const signal = new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -49,22 +50,31 @@ function setUp(queue = "", retry = "", answer?: SendRequest) {
   const { instruments } = registry.register(exporterMetrics);
   const stop = new AbortController();
   const flow = new Flow(() => now);
-  const log = createLogger({ enabled: () => false, write: () => {} });
+  const logged: LogRecord[] = [];
+  const log = createLogger({ enabled: () => true, write: (record) => void logged.push(record) });
   const attempts: { batch: OtlpBatch; succeed: (rejected?: number) => void; fail: (error: unknown) => void }[] = [];
   const wait: SendRequest = (batch, abort) =>
     new Promise((resolve, reject) => {
       attempts.push({ batch, succeed: (rejected = 0) => resolve({ rejected, message: "" }), fail: reject });
       abort.addEventListener("abort", () => reject(abort.reason), { once: true });
     });
+  const settings = (queueText: string): SenderOptions => ({
+    queue: decodeArguments({ name: "sending_queue", args: queueSchema }, queueText),
+    retry: decodeArguments({ name: "retry_on_failure", args: retrySchema }, `randomization_factor = 0\n${retry}`),
+    send: answer ?? wait,
+    destination: "backend",
+  });
   const sender = new OtlpSender(
-    { clock, log, flow, queue: (read) => void flow.addQueue(read), signal: stop.signal },
-    exporterInstruments(instruments, "x"),
     {
-      queue: decodeArguments({ name: "sending_queue", args: queueSchema }, queue),
-      retry: decodeArguments({ name: "retry_on_failure", args: retrySchema }, `randomization_factor = 0\n${retry}`),
-      send: answer ?? wait,
-      destination: "backend",
+      clock,
+      log,
+      flow,
+      queue: (read) => void flow.addQueue(read),
+      rule: (name, judge) => void flow.rule({ name, judge }),
+      signal: stop.signal,
     },
+    exporterInstruments(instruments, "x"),
+    settings(queue),
   );
   const metric = (name: string) =>
     registry
@@ -73,7 +83,7 @@ function setUp(queue = "", retry = "", answer?: SendRequest) {
       .flatMap((family) => family.samples)
       .reduce((sum, sample) => sum + sample.value, 0);
   const dropped = () => Object.fromEntries(flow.dropped.get("otlp") ?? []);
-  return { sender, attempts, sleeps, flow, metric, dropped, stop };
+  return { sender, attempts, sleeps, flow, metric, dropped, stop, settings, logged };
 }
 
 function acknowledgements() {
@@ -93,6 +103,17 @@ test("acknowledges what was delivered, and counts it", async () => {
   assert.deepEqual([metric("otelcol_exporter_queue_size"), metric("otelcol_exporter_queue_capacity")], [0, 3 * 1000]);
   assert.equal(flow.status.state, "ok");
   assert.deepEqual(flow.queue!, { bytes: 0, oldest: undefined });
+});
+
+test("a queue that is bounded in bytes tells how full its fullest part is, and what happens when it is", () => {
+  const { sender, flow } = setUp('queue_size = 1000\nsizer = "bytes"\nblock_on_overflow = true');
+  const { none } = Acknowledgement;
+  sender.consume(logs(3, none), signal);
+  const { bytes, ...bound } = flow.queue!;
+  assert.ok(bytes > 0);
+  assert.deepEqual(bound, { oldest: flow.queue!.oldest, limitBytes: 1000, whenFull: "block" });
+  sender.consume({ ...logs(3, none), kind: "traces" }, signal);
+  assert.equal(flow.queue!.bytes, bytes, "each signal has a queue of its own");
 });
 
 test("repeats what may pass with growing pauses, as long as Retry-After says at least, and gives up in the end", async () => {
@@ -281,6 +302,60 @@ test("a stop does not wait for a backend that takes nothing", async () => {
   await turn();
   sender.close();
   assert.deepEqual([dropped(), acks.safe()], [{ shutdown: 2 }, 1]);
+});
+
+test("refused credentials hold what waits; changed settings are tried at once and lose nothing", async () => {
+  const { sender, attempts, sleeps, dropped, flow, metric, settings } = setUp("num_consumers = 1");
+  const acks = acknowledgements();
+  for (let i = 0; i < 3; i++) sender.consume(logs(1, acks.make()), signal);
+  attempts[0]!.fail(new SendError("unauthorized", "401", { retryable: true, isRefusal: true }));
+  await turn();
+  assert.deepEqual([flow.status.state, flow.status.rule], ["failing", "unauthorized"]);
+  assert.equal(sleeps[0]!.ms, 30_000);
+  for (let i = 1; i <= 20; i++) {
+    sleeps[i - 1]!.wake();
+    await turn();
+    attempts[i]!.fail(new SendError("unauthorized", "401", { retryable: true, isRefusal: true }));
+    await turn();
+  }
+  assert.deepEqual([dropped(), acks.safe()], [{}, 0], "ten minutes later it still waits");
+  sender.configure(settings('sizer = "items"\nnum_consumers = 5\nqueue_size = 7'));
+  await turn();
+  assert.equal(attempts.length, 21 + 3, "what waited and what was behind it");
+  assert.deepEqual([metric("otelcol_exporter_queue_size"), metric("otelcol_exporter_queue_capacity")], [3, 7 * 3]);
+  for (const each of attempts.slice(21)) each.succeed();
+  await turn();
+  assert.deepEqual([dropped(), acks.safe(), flow.status.state], [{}, 3, "ok"]);
+});
+
+test("credentials that nobody mends are given up after an hour", async () => {
+  const { sender, attempts, sleeps, dropped } = setUp();
+  sender.consume(logs(2), signal);
+  for (let i = 0; attempts.length > i; i++) {
+    attempts[i]!.fail(new SendError("unauthorized", "401", { retryable: true, isRefusal: true }));
+    await turn();
+    sleeps[i]?.wake();
+    await turn();
+  }
+  assert.deepEqual([dropped(), sleeps.length], [{ unauthorized: 2 }, 120]);
+});
+
+test("a queue that is nearly full, and drops, are told with how many and why", async () => {
+  const { sender, attempts, flow, logged } = setUp("queue_size = 10\nnum_consumers = 1");
+  for (let i = 0; i < 8; i++) sender.consume(logs(1), signal);
+  flow.judge();
+  assert.deepEqual([flow.status.state, flow.status.rule], ["degraded", "queue_full"]);
+  assert.match(
+    flow.status.cause,
+    /^the queue of logs holds 8 of 10 requests: once it is full, senders wait, and data is dropped/,
+  );
+  attempts[0]!.fail(down);
+  await turn();
+  for (let i = 0; i < 50; i++) void sender.consume(logs(1), signal);
+  await turn();
+  assert.equal(flow.status.rule, "endpoint_down");
+  assert.match(flow.status.cause, /^cannot send to backend: 503; dropped 48 items as queue_full in the last 5 min$/);
+  assert.equal(logged.filter(({ level }) => level === "error").length, 1, "the log is not flooded");
 });
 
 test("pauses stay within their limits", () => {

@@ -1,14 +1,12 @@
-import { errorText } from "#base/log";
-import { joinParts, type OtlpKind } from "#formats/otlp";
-import type { PartialSuccess } from "#formats/otlp-response";
-import { type OtlpChunk, splitRequest } from "#formats/otlp-split";
-import { ProtobufError } from "#formats/protobuf";
+import type { OtlpKind } from "#formats/otlp";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import { PermanentError, RetryableError } from "#pipeline/errors";
+import { fullestQueue, type Judgement } from "#pipeline/flow";
+import { asConsumerError, Delivery, type DeliveryOptions } from "./otelcol-delivery.ts";
 import type { ExporterInstruments } from "./otelcol-metrics.ts";
-import { Backoff, SendError } from "./otelcol-retry.ts";
-import type { QueueArguments, RetryArguments } from "./otelcol-schema.ts";
+import { merge, type Queued, split, type Taken } from "./otelcol-queued.ts";
+import type { QueueArguments } from "./otelcol-schema.ts";
 import { SenderHealth } from "./otelcol-sender-health.ts";
 
 /**
@@ -17,37 +15,16 @@ import { SenderHealth } from "./otelcol-sender-health.ts";
  */
 const MAX_QUEUE_BYTES = 64 << 20;
 
-/** One attempt to deliver. Rejects with a SendError, or with the signal's reason. */
-export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<PartialSuccess>;
-
-export interface SenderOptions {
+export interface SenderOptions extends DeliveryOptions {
   readonly queue: QueueArguments;
-  readonly retry: RetryArguments;
-  readonly send: SendRequest;
   /** For messages: where the data goes. */
   readonly destination: string;
 }
 
-type Context = Pick<ComponentContext, "clock" | "log" | "flow" | "queue" | "signal">;
+type Context = Pick<ComponentContext, "clock" | "log" | "flow" | "queue" | "rule" | "signal">;
 
-/** A batch that was taken over and holds its place in the queue until all of it is finished. */
-interface Taken {
-  readonly batch: OtlpBatch;
-  readonly size: number;
-  /** Epoch milliseconds. */
-  readonly since: number;
-  /** Requests that carry parts of it. */
-  open: number;
-  failure: unknown;
-  /** For `wait_for_result`. */
-  readonly settle: ((failure: unknown) => void) | undefined;
-}
-
-/** A request to be sent: a batch, several, or a piece of one. */
-interface Queued {
-  readonly batch: OtlpBatch;
-  readonly taken: readonly Taken[];
-}
+/** From this part of a queue on the status tells of it. */
+const NEARLY_FULL = 0.8;
 
 /** At a stop, what is left is given up when the backend has taken nothing for this long. */
 const DRAIN_PATIENCE_MS = 10_000;
@@ -63,20 +40,34 @@ const DRAIN_PATIENCE_MS = 10_000;
 export class OtlpSender {
   readonly #ctx: Context;
   readonly #instruments: ExporterInstruments;
+  readonly #health: SenderHealth;
   readonly #queues: Readonly<Record<OtlpKind, KindQueue>>;
+  #options: SenderOptions;
 
   constructor(ctx: Context, instruments: ExporterInstruments, options: SenderOptions) {
     this.#ctx = ctx;
     this.#instruments = instruments;
-    const health = new SenderHealth(ctx, options.destination);
-    const queue = (kind: OtlpKind) => new KindQueue(kind, ctx, instruments, options, health);
+    this.#options = options;
+    this.#health = new SenderHealth(ctx, options.destination);
+    const queue = (kind: OtlpKind) => new KindQueue(kind, ctx, instruments, options, this.#health);
     this.#queues = { traces: queue("traces"), metrics: queue("metrics"), logs: queue("logs") };
     const queues = Object.values(this.#queues);
+    ctx.rule("queue_full", () => queues.map((each) => each.judge()).find((found) => found !== undefined));
     ctx.queue(() => {
-      const oldest = queues.map((each) => each.oldest).filter((each) => each !== undefined);
-      const bytes = queues.reduce((sum, each) => sum + each.bytes, 0);
-      return { bytes, oldest: oldest.length === 0 ? undefined : Math.min(...oldest) };
+      const { sizer, queue_size, block_on_overflow: block } = this.#options.queue;
+      const bound = { limitBytes: Math.min(queue_size, MAX_QUEUE_BYTES), whenFull: block ? "block" : "drop" } as const;
+      // Bounds in other units say nothing about bytes: `otelcol_exporter_queue_size` shows how full those queues are.
+      if (sizer === "bytes") return fullestQueue(queues.map(({ bytes, oldest }) => ({ bytes, oldest, ...bound })));
+      const { oldest } = fullestQueue(queues);
+      return { bytes: queues.reduce((sum, each) => sum + each.bytes, 0), oldest };
     });
+  }
+
+  /** Takes changed settings and keeps what waits; what failed before is tried again at once. */
+  configure(options: SenderOptions): void {
+    this.#options = options;
+    this.#health.destination = options.destination;
+    for (const queue of Object.values(this.#queues)) queue.configure(options);
   }
 
   consume(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
@@ -105,8 +96,9 @@ class KindQueue {
   readonly #kind: OtlpKind;
   readonly #ctx: Context;
   readonly #instruments: ExporterInstruments;
-  readonly #options: SenderOptions;
+  #options: SenderOptions;
   readonly #health: SenderHealth;
+  readonly #delivery: Delivery;
   /** Ready to be sent, from `#first` on. */
   #ready: (Queued | undefined)[] = [];
   #first = 0;
@@ -124,8 +116,6 @@ class KindQueue {
   readonly #idle: (() => void)[] = [];
   #draining = false;
   #closed = false;
-  /** Requests that the backend took. */
-  #deliveries = 0;
 
   constructor(
     kind: OtlpKind,
@@ -139,9 +129,47 @@ class KindQueue {
     this.#instruments = instruments;
     this.#options = options;
     this.#health = health;
-    if (!options.queue.enabled) return;
-    instruments.queueCapacity[kind].set(options.queue.queue_size);
-    instruments.queueSize[kind].read = () => this.#size;
+    this.#delivery = new Delivery(kind, ctx, instruments, health, options);
+    this.#showQueue();
+  }
+
+  configure(options: SenderOptions): void {
+    this.#options = options;
+    this.#size = 0;
+    for (const taken of this.#taken) {
+      taken.size = this.#sizeOf(taken.batch);
+      this.#size += taken.size;
+    }
+    this.#showQueue();
+    if (options.queue.batch === undefined && this.#gathering.length > 0) {
+      clearTimeout(this.#flushTimer);
+      this.#flushTimer = undefined;
+      this.#gatheredSize = 0;
+      for (const queued of this.#gathering.splice(0)) this.#push(queued);
+    }
+    this.#delivery.configure(options);
+    for (let more = this.#active; more < options.queue.num_consumers && this.#hasReady; more++) void this.#work();
+    this.#wake();
+  }
+
+  /** The flow rule about a queue that is nearly full. */
+  judge(): Judgement {
+    const { enabled, queue_size: limit, sizer, block_on_overflow: block, wait_for_result } = this.#options.queue;
+    const isFull = this.#size >= limit * NEARLY_FULL || this.#bytes >= MAX_QUEUE_BYTES * NEARLY_FULL;
+    if (!enabled || !isFull || this.#size === 0 || limit === 1) return undefined;
+    const held = `the queue of ${this.#kind} holds ${this.#size} of ${limit} ${sizer}`;
+    const next =
+      block || wait_for_result
+        ? "once it is full, senders have to wait"
+        : "once it is full, senders wait, and data is dropped while the backend takes none";
+    return { state: "degraded", cause: `${held}: ${next}; see whether the backend is slow, or raise queue_size` };
+  }
+
+  #showQueue(): void {
+    const { enabled, queue_size } = this.#options.queue;
+    if (!enabled) return;
+    this.#instruments.queueCapacity[this.#kind].set(queue_size);
+    this.#instruments.queueSize[this.#kind].read = () => this.#size;
   }
 
   get bytes(): number {
@@ -203,7 +231,7 @@ class KindQueue {
       }
     }
     this.#instruments.enqueueFailed[this.#kind].inc(batch.items);
-    this.#health.dropped("queue_full", batch.items, "the sending queue is full and the backend takes nothing");
+    this.#health.lost("queue_full", batch.items, "the sending queue is full and the backend takes nothing");
     batch.acknowledgement.release();
   }
 
@@ -303,7 +331,7 @@ class KindQueue {
       let failure: unknown;
       try {
         // With wait_for_result the failure is the sender's to count.
-        await this.#deliver(queued.batch, signal, queued.taken[0]!.settle === undefined);
+        await this.#delivery.deliver(queued.batch, signal, queued.taken[0]!.settle === undefined);
       } catch (error) {
         // What the stop cut off stays taken: `close` counts it, and nobody acknowledges it.
         if (signal.aborted) break;
@@ -313,6 +341,10 @@ class KindQueue {
     }
     this.#active -= 1;
     if (this.#active === 0 && this.#gathering.length === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  get #hasReady(): boolean {
+    return this.#ready[this.#first] !== undefined;
   }
 
   #take(): Queued | undefined {
@@ -345,59 +377,12 @@ class KindQueue {
 
   async #deliverNow(batch: OtlpBatch, signal: AbortSignal): Promise<void> {
     try {
-      await this.#deliver(batch, signal, false);
+      await this.#delivery.deliver(batch, signal, false);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw asConsumerError(error);
     }
     batch.acknowledgement.release();
-  }
-
-  /** Sends until it succeeds, is refused for good, or the time for retries is over. Counts what it drops, then rejects. */
-  async #deliver(batch: OtlpBatch, signal: AbortSignal, countDrops = true): Promise<void> {
-    const { retry, send } = this.#options;
-    const { clock } = this.#ctx;
-    const { items } = batch;
-    const backoff = new Backoff(retry, clock.monotonic());
-    for (;;) {
-      let error: unknown;
-      try {
-        this.#delivered(batch, await send(batch, signal));
-        return;
-      } catch (cause) {
-        error = cause;
-      }
-      if (signal.aborted) throw signal.reason;
-      const retryable = error instanceof SendError && error.retryable;
-      const pause =
-        retryable && retry.enabled ? backoff.next(clock.monotonic(), (error as SendError).retryAfterMs) : undefined;
-      if (pause === undefined) {
-        this.#instruments.failed[this.#kind].inc(items);
-        if (retryable) this.#health.failed(error, 0);
-        if (countDrops) {
-          const reason = !(error instanceof SendError)
-            ? "internal_error"
-            : retryable
-              ? "retries_exhausted"
-              : error.reason;
-          this.#health.dropped(reason, items, errorText(error));
-        }
-        throw error;
-      }
-      this.#health.failed(error, pause);
-      await clock.sleep(pause, signal);
-    }
-  }
-
-  #delivered(batch: OtlpBatch, { rejected, message }: PartialSuccess): void {
-    const lost = Math.min(rejected, batch.items);
-    this.#instruments.sent[this.#kind].inc(batch.items - lost);
-    this.#deliveries += 1;
-    this.#health.delivered();
-    if (lost > 0) {
-      this.#instruments.failed[this.#kind].inc(lost);
-      this.#health.dropped("rejected_by_backend", lost, message === "" ? "the backend gave no reason" : message);
-    } else if (message !== "") this.#ctx.log.warn("the backend took the data with a warning", { message });
   }
 
   async drain(deadline: AbortSignal): Promise<void> {
@@ -410,10 +395,10 @@ class KindQueue {
     deadline.addEventListener("abort", end, { once: true });
     if (deadline.aborted) end();
     while (!over.signal.aborted) {
-      const before = this.#deliveries;
+      const before = this.#delivery.count;
       await this.#ctx.clock.sleep(DRAIN_PATIENCE_MS, over.signal).catch(() => {});
       // A backend that takes nothing must not hold up the stop of the agent.
-      if (this.#deliveries === before) break;
+      if (this.#delivery.count === before) break;
     }
     deadline.removeEventListener("abort", end);
   }
@@ -427,45 +412,4 @@ class KindQueue {
     for (const { batch } of this.#taken) items += batch.items;
     return items;
   }
-}
-
-/** The failure of a delivery as consumers tell it to those before them. */
-function asConsumerError(error: unknown): Error {
-  if (!(error instanceof SendError)) return new PermanentError("internal_error", errorText(error), { cause: error });
-  if (!error.retryable) return new PermanentError(error.reason, error.message, { cause: error });
-  const { retryAfterMs } = error;
-  return new RetryableError(
-    error.message,
-    retryAfterMs === undefined ? { cause: error } : { retryAfterMs, cause: error },
-  );
-}
-
-/** Several requests as one. */
-function merge(group: readonly Queued[]): Queued {
-  if (group.length === 1) return group[0]!;
-  const batches = group.map((each) => each.batch);
-  const { clientMetadata } = batches[0]!;
-  const batch: OtlpBatch = {
-    ...batches[0]!,
-    parts: batches.flatMap((each) => each.parts),
-    items: batches.reduce((sum, each) => sum + each.items, 0),
-    bytes: batches.reduce((sum, each) => sum + each.bytes, 0),
-    clientMetadata: batches.every((each) => each.clientMetadata === clientMetadata) ? clientMetadata : undefined,
-  };
-  return { batch, taken: group.flatMap((each) => each.taken) };
-}
-
-/** A request in pieces, the first of at most `first`, the others of at most `rest`. */
-function split(queued: Queued, first: number, rest: number, sizer: "items" | "bytes"): Queued[] {
-  const { batch, taken } = queued;
-  let chunks: OtlpChunk[];
-  try {
-    chunks = splitRequest(batch.kind, joinParts(batch.parts), Math.max(1, first), rest, sizer);
-  } catch (error) {
-    if (!(error instanceof ProtobufError)) throw error;
-    return [queued]; // the backend will say what it thinks of it
-  }
-  if (chunks.length <= 1) return [queued];
-  for (const each of taken) each.open += chunks.length - 1;
-  return chunks.map(({ bytes, items }) => ({ batch: { ...batch, parts: [bytes], items, bytes: bytes.length }, taken }));
 }

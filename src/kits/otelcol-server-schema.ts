@@ -80,7 +80,10 @@ export function httpServerFields(endpoint: string) {
       .doc("Content encodings that are accepted."),
     keep_alives_enabled: s.bool().default(true).doc("Whether connections serve more than one request."),
     idle_timeout: s.duration().default("1m").doc("Time after which an idle connection is closed."),
-    read_timeout: s.duration().default("0s").doc("Time for a whole request to arrive; 0 for the write timeout."),
+    read_timeout: s
+      .duration()
+      .default("0s")
+      .doc("Time for a request's body to arrive, once its headers are there; 0 for as long as `write_timeout`."),
     write_timeout: s.duration().default("30s").doc("Time for a request to be answered; 0 for none."),
     read_header_timeout: s.duration().default("1m").doc("Time for the headers of a request to arrive."),
     tls: s.block(tlsServerSchema).doc("Certificates; without it the server speaks plain text."),

@@ -5,6 +5,8 @@
 import { readFile } from "node:fs/promises";
 import * as tls from "node:tls";
 import { type BodySchema, type Infer, type InferFields, s } from "#lang/schema";
+import { skipsVerification } from "./http-client-schema.ts";
+import { inspectTls, type TlsFacts } from "./tls-facts.ts";
 
 const VERSIONS: ReadonlyMap<string, tls.SecureVersion> = new Map([
   ["1.0", "TLSv1"],
@@ -73,7 +75,7 @@ export const tlsClientSchema = withRules(
     insecure_skip_verify: s.bool().default(false).doc("Accept any certificate of the server."),
     server_name: s.string().default("").doc("Name that the server's certificate must have, instead of the host's."),
   }),
-);
+).suspect(skipsVerification);
 
 export type TlsServerArguments = Infer<typeof tlsServerSchema>;
 export type TlsClientArguments = Infer<typeof tlsClientSchema>;
@@ -106,30 +108,33 @@ function versionOf(name: string): tls.SecureVersion | undefined {
   return VERSIONS.get(name.replace("TLS ", ""));
 }
 
+/** What a `tls` block comes to. */
+export interface LoadedTls<T> {
+  readonly options: T;
+  readonly facts: TlsFacts;
+}
+
 /** Reads the files that a server's block names. Rejects with an error that names the file. */
-export async function loadServerTls(args: TlsServerArguments): Promise<tls.TlsOptions> {
-  const options: tls.TlsOptions = await loadCommon(args);
+export async function loadServerTls(args: TlsServerArguments): Promise<LoadedTls<tls.TlsOptions>> {
+  const { options, facts } = await loadCommon(args);
   if (options.cert === undefined) {
     throw new Error("the tls block of a server needs a certificate: set `cert_file` and `key_file`");
   }
-  if (args.client_ca_file === "") return options;
-  return {
-    ...options,
-    ca: await read(args.client_ca_file, "client_ca_file"),
-    requestCert: true,
-    rejectUnauthorized: true,
-  };
+  if (args.client_ca_file === "") return { options, facts };
+  const ca = await read(args.client_ca_file, "client_ca_file");
+  return { options: { ...options, ca, requestCert: true, rejectUnauthorized: true }, facts };
 }
 
 /** Reads the files that a client's block names. Rejects with an error that names the file. */
-export async function loadClientTls(args: TlsClientArguments): Promise<tls.ConnectionOptions> {
-  const options: tls.ConnectionOptions = await loadCommon(args);
+export async function loadClientTls(args: TlsClientArguments): Promise<LoadedTls<tls.ConnectionOptions>> {
+  const loaded = await loadCommon(args);
+  const options: tls.ConnectionOptions = loaded.options;
   if (args.server_name !== "") options.servername = args.server_name;
   if (args.insecure_skip_verify) options.rejectUnauthorized = false;
-  return options;
+  return { options, facts: loaded.facts };
 }
 
-async function loadCommon(args: TlsArguments): Promise<tls.SecureContextOptions> {
+async function loadCommon(args: TlsArguments): Promise<LoadedTls<tls.SecureContextOptions>> {
   const ca = args.ca_pem !== "" ? args.ca_pem : await readOptional(args.ca_file, "ca_file");
   const cert = args.cert_pem !== "" ? args.cert_pem : await readOptional(args.cert_file, "cert_file");
   const pem = args.key_pem.reveal();
@@ -137,6 +142,8 @@ async function loadCommon(args: TlsArguments): Promise<tls.SecureContextOptions>
   const minVersion = versionOf(args.min_version);
   const maxVersion = versionOf(args.max_version);
   const options: tls.SecureContextOptions = {};
+  // As in Go: whatever is given as an authority is trusted, also a server's own certificate or an intermediate one.
+  if (ca !== undefined) options.allowPartialTrustChain = true;
   if (ca !== undefined) options.ca = args.include_system_ca_certs_pool ? [ca, ...tls.getCACertificates("system")] : ca;
   if (cert !== undefined) options.cert = cert;
   if (key !== undefined) options.key = key;
@@ -146,7 +153,9 @@ async function loadCommon(args: TlsArguments): Promise<tls.SecureContextOptions>
   if (args.curve_preferences.length > 0) {
     options.ecdhCurve = args.curve_preferences.map((name) => CURVES.get(name)!).join(":");
   }
-  return options;
+  const name = (field: string, file: string) => (file === "" ? `${field}_pem` : `${field}_file ${file}`);
+  const names = { ca: name("ca", args.ca_file), cert: name("cert", args.cert_file), key: name("key", args.key_file) };
+  return { options, facts: inspectTls({ ca: ca ?? "", cert: cert ?? "", key: key ?? "", names }) };
 }
 
 /** OpenSSL's names for IANA's; those of TLS 1.3 are always on, as in Go. */

@@ -5,15 +5,19 @@ import type { MetricBatch } from "#pipeline/batch";
 import type { Deadline } from "#pipeline/component";
 import { selectSamples } from "#pipeline/metric-batch";
 import type { SeriesRegistry } from "#pipeline/series";
+import type { NewSeries } from "./new-series.ts";
 import { BodySizeError, HARD_BODY_LIMIT, type Page, type PageBuffers, readPage } from "./scrape-body.ts";
-import { LabelLimitError } from "./scrape-labels.ts";
+import { RequestError, StatusError, scrapeRule } from "./scrape-failure.ts";
 import type { ScrapeMetrics } from "./scrape-metrics.ts";
 import { pageSyntax, type ScrapeProtocol } from "./scrape-protocol.ts";
-import { type BatchColumns, type PageResult, type PageRules, SampleLimitError, ScrapeSeries } from "./scrape-series.ts";
+import { type BatchColumns, type PageResult, type PageRules, ScrapeSeries } from "./scrape-series.ts";
 import type { ScrapeTarget } from "./scrape-target.ts";
 
 /** How far a scrape may be behind its turn and still carry the turn's timestamp. */
 const ALIGN_TOLERANCE_MS = 2;
+
+/** Go's words for a scrape that took too long. */
+export const DEADLINE_EXCEEDED = "context deadline exceeded";
 
 export interface ScrapeResponse {
   readonly status: number;
@@ -67,8 +71,10 @@ export interface ScrapeEnvironment {
   readonly sleepers: Set<() => void>;
   deadline(ms: number): Deadline;
   consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void>;
-  /** Told after each scrape. */
-  scraped(loop: ScrapeLoop): void;
+  /** Told of series that pages after a target's first one add. */
+  readonly newSeries: NewSeries;
+  /** Told when something about a loop changed that rules judge. */
+  changed(): void;
   /** Writes to `scrape_failure_log_file`. */
   logFailure(target: ScrapeTarget, error: Error): void;
 }
@@ -83,9 +89,14 @@ export class ScrapeLoop {
   forcedError: Error | undefined;
   health: TargetHealth = "unknown";
   lastError: Error | undefined;
+  /** Of the last page. */
+  contentType: string | undefined;
   /** Epoch milliseconds; 0 before the first scrape. */
   lastScrape = 0;
   lastDurationMs = 0;
+  /** Samples of the last page that were dropped: of series that were there twice, and of times that cannot be. */
+  duplicates = 0;
+  outOfBounds = 0;
   readonly #environment: ScrapeEnvironment;
   readonly #series: ScrapeSeries;
   #running: AbortController | undefined;
@@ -97,7 +108,8 @@ export class ScrapeLoop {
     this.settings = settings;
     this.#environment = environment;
     const { registry, columns } = environment;
-    this.#series = new ScrapeSeries(registry, columns, target.labels, settings.page, settings.extraMetrics);
+    const { page, extraMetrics } = settings;
+    this.#series = new ScrapeSeries(registry, columns, target.labels, page, extraMetrics, environment.newSeries);
   }
 
   get families(): number {
@@ -172,7 +184,7 @@ export class ScrapeLoop {
         if (page.length > 0) {
           const kind = syntax();
           const length = kind === "protobuf" ? page.size : page.length; // without the newline added to text
-          ({ batch, result } = this.#series.page(page.buffer, length, kind, now, batches));
+          ({ batch, result } = this.#series.page(page.buffer, length, kind, now, batches, this.target.shownUrl));
           error = result.error;
         }
         buffers.give(page.buffer);
@@ -199,7 +211,6 @@ export class ScrapeLoop {
       batches.give(batch);
       this.#series.settle();
       registry.unpin(pin);
-      this.#environment.scraped(this);
     }
   }
 
@@ -240,30 +251,31 @@ export class ScrapeLoop {
       const limit = settings.bodySizeLimit || HARD_BODY_LIMIT;
       const request = { url: target.url, headers, timeoutMs: target.timeoutMs };
       let page: Page | undefined;
-      let contentType: string | undefined;
       await settings.transport(
         request,
         async (response) => {
           const { status, statusText, contentEncoding, body } = response;
-          contentType = response.contentType;
+          this.contentType = response.contentType;
           if (status !== 200) {
             await discard(body);
-            throw new StatusError(`server returned HTTP status ${status} ${statusText}`.trim());
+            throw new StatusError(status, statusText);
           }
           page = await readPage(body, contentEncoding, limit, this.#pageBytes, this.#environment.buffers);
         },
         deadline.signal,
       );
-      return { page: page!, syntax: () => pageSyntax(contentType, settings.fallbackProtocol) };
+      return { page: page!, syntax: () => pageSyntax(this.contentType, settings.fallbackProtocol) };
     } catch (error) {
       if (error instanceof StatusError || error instanceof BodySizeError) throw error;
-      const why = deadline.signal.aborted ? "context deadline exceeded" : errorText(error);
-      throw new Error(`Get ${JSON.stringify(target.shownUrl)}: ${why}`);
+      const isTimeout = deadline.signal.aborted || (error as Error).message === DEADLINE_EXCEEDED;
+      const why = isTimeout ? DEADLINE_EXCEEDED : errorText(error);
+      throw new RequestError(`Get ${JSON.stringify(target.shownUrl)}: ${why}`, isTimeout, error);
     }
   }
 
   #note(now: number, durationMs: number, error: Error | undefined, result: PageResult | undefined): void {
-    const { metrics, log } = this.#environment;
+    const { metrics, log, changed } = this.#environment;
+    const before = [this.health, this.duplicates, this.outOfBounds, this.lastError?.message].join();
     this.health = error === undefined ? "up" : "down";
     this.lastScrape = now;
     this.lastDurationMs = durationMs;
@@ -272,28 +284,35 @@ export class ScrapeLoop {
         log.debug("scrape failed", { target: this.target.shownUrl, error });
       }
       this.#environment.logFailure(this.target, error);
-      if (error instanceof BodySizeError) metrics.exceededBodySize.inc();
-      if (error instanceof SampleLimitError) metrics.exceededSampleLimit.inc();
-      if (error instanceof LabelLimitError) metrics.exceededLabelLimits.inc();
+      const rule = scrapeRule(error);
+      if (rule === "body_size_limit") metrics.exceededBodySize.inc();
+      if (rule === "sample_limit") metrics.exceededSampleLimit.inc();
+      if (rule === "label_limit") metrics.exceededLabelLimits.inc();
+      // What else the page had is not known: it was not read to its end, or not understood.
+      if (rule !== "scrape_failed" && result !== undefined) metrics.drop(rule, result.scraped);
     }
     this.lastError = error;
-    if (result === undefined) return;
-    if (result.duplicates > 0) {
-      metrics.duplicates.inc(result.duplicates);
-      metrics.drop("duplicate_sample", result.duplicates);
-      const message = "Error on ingesting samples with different value but same timestamp";
-      log.warn(message, { target: this.target.shownUrl, num_dropped: result.duplicates });
+    const { duplicates = 0, outOfBounds = 0 } = result ?? {};
+    const fields = (dropped: number) => ({ target: this.target.shownUrl, num_dropped: dropped });
+    if (duplicates > 0) {
+      metrics.duplicates.inc(duplicates);
+      metrics.drop("duplicate_sample", duplicates);
+      if (this.duplicates === 0) {
+        log.warn("Error on ingesting samples with different value but same timestamp", fields(duplicates));
+      }
     }
-    if (result.outOfBounds > 0) {
-      metrics.outOfBounds.inc(result.outOfBounds);
-      metrics.drop("timestamp_out_of_bounds", result.outOfBounds);
-      const message = "Error on ingesting samples that are too old or are too far into the future";
-      log.warn(message, { target: this.target.shownUrl, num_dropped: result.outOfBounds });
+    if (outOfBounds > 0) {
+      metrics.outOfBounds.inc(outOfBounds);
+      metrics.drop("timestamp_out_of_bounds", outOfBounds);
+      if (this.outOfBounds === 0) {
+        log.warn("Error on ingesting samples that are too old or are too far into the future", fields(outOfBounds));
+      }
     }
+    this.duplicates = duplicates;
+    this.outOfBounds = outOfBounds;
+    if (before !== [this.health, duplicates, outOfBounds, error?.message].join()) changed();
   }
 }
-
-class StatusError extends Error {}
 
 async function discard(body: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const _ of body) void _;

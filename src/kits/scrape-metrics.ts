@@ -2,6 +2,7 @@ import { formatPrometheusDuration } from "#base/duration";
 import { type Counter, counter, gauge, histogram, type InstrumentsOf, summary } from "#base/metrics";
 import type { Flow } from "#pipeline/flow";
 import { metricFanoutMetrics } from "./metric-fanout.ts";
+import { newLabelValues } from "./new-series.ts";
 
 const INTERVAL_BUCKETS = [0.01, 0.1, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600] as const;
 
@@ -91,6 +92,7 @@ export const scrapeMetricSpecs = {
     "Total number of metric metadata entries in the cache",
     ["scrape_job"],
   ),
+  newLabelValues,
   ...metricFanoutMetrics,
 };
 

@@ -4,10 +4,14 @@ import type { InstrumentsOf } from "#base/metrics";
 import { ExpositionColumns } from "#formats/exposition";
 import type { MetricBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
-import type { Judgement } from "#pipeline/flow";
+import { NewSeries } from "./new-series.ts";
+import { NoTargets } from "./no-targets.ts";
 import { PageBuffers } from "./scrape-body.ts";
+import { ScrapeDirectory, type ScrapedTarget } from "./scrape-directory.ts";
+import { TargetLimitError } from "./scrape-failure.ts";
 import { type ScrapeEnvironment, ScrapeLoop, type ScrapeSettings } from "./scrape-loop.ts";
 import { type scrapeMetricSpecs, scrapeMetrics } from "./scrape-metrics.ts";
+import { addScrapeRules } from "./scrape-rules.ts";
 import { BatchColumns } from "./scrape-series.ts";
 import { ScrapeTarget, type TargetDefaults } from "./scrape-target.ts";
 
@@ -21,19 +25,27 @@ export interface PoolConfiguration {
 
 type PoolContext = Pick<
   ComponentContext<unknown, typeof scrapeMetricSpecs>,
-  "clock" | "log" | "services" | "signal" | "flow" | "rule" | "run" | "deadline"
+  "id" | "clock" | "log" | "services" | "signal" | "flow" | "rule" | "run" | "every" | "deadline" | "references"
 > & { readonly metrics: InstrumentsOf<typeof scrapeMetricSpecs> };
 
 /** Turns after which the series of a target that is gone become stale, as in Prometheus: it may come back before. */
 const TURNS_BEFORE_END = 2.1;
+/** The first samples may take this long, or the longest that a first scrape may, before that is worth a warning. */
+const PATIENCE_MS = 60_000;
+
+const SHOW_LABELS_MS = 15_000;
 
 /** Scrapes a changing set of targets, each in a loop of its own that lives as long as its target. */
 export class ScrapePool {
   readonly #ctx: PoolContext;
   readonly #environment: ScrapeEnvironment;
+  readonly #directory: ScrapeDirectory;
+  readonly #noTargets: NoTargets;
   readonly #loops = new Map<string, ScrapeLoop>();
   /** Loops of targets that are gone and whose series are not stale yet. */
   readonly #ending = new Map<string, { readonly loop: ScrapeLoop; readonly since: number }>();
+  /** What the directory knows of each loop. */
+  readonly #listed = new Map<ScrapeLoop, ScrapedTarget>();
   /** What the series of a loop depend on; loops are not taken over when it changes. */
   #identity = "";
   #job = "";
@@ -45,6 +57,9 @@ export class ScrapePool {
     logFailure: (target: ScrapeTarget, error: Error) => void,
   ) {
     this.#ctx = ctx;
+    this.#directory = ScrapeDirectory.of(ctx.services.series);
+    this.#noTargets = new NoTargets(ctx);
+    const newSeries = new NewSeries(() => ctx.clock.monotonic());
     ctx.metrics.pools.inc();
     const sleepers = new Set<() => void>();
     ctx.signal.addEventListener("abort", () => {
@@ -62,10 +77,20 @@ export class ScrapePool {
       sleepers,
       deadline: (ms) => ctx.deadline(ms),
       consume,
-      scraped: () => this.#ctx.flow.judge(),
-      logFailure,
+      newSeries,
+      changed: () => ctx.flow.judge(),
+      logFailure: (target, error) => {
+        ctx.flow.failed(`${target.shownUrl}: ${errorText(error)}`);
+        logFailure(target, error);
+      },
     };
-    ctx.rule("targets", () => this.#problem());
+    addScrapeRules(ctx, this.#loops, {
+      invalid_targets: () => (this.#invalid === "" ? undefined : { state: "degraded", cause: this.#invalid }),
+      no_targets: () => this.#noTargets.judge(),
+      duplicate_targets: () => this.#directory.judge(ctx.id),
+      high_cardinality: () => newSeries.judge(),
+    });
+    ctx.every(SHOW_LABELS_MS, () => newSeries.show(ctx.metrics.newLabelValues));
   }
 
   /** The loops of the present targets. */
@@ -104,15 +129,17 @@ export class ScrapePool {
       loop.settings = settings;
       this.#ending.delete(key);
       this.#loops.set(key, loop);
+      this.#list(loop);
       this.#ctx.run(() => loop.run());
     }
+    this.#noTargets.update(configuration.targets.length);
+    // The first scrapes are spread over the interval.
+    this.#ctx.flow.patienceMs = Math.max(PATIENCE_MS, defaults.intervalMs + defaults.timeoutMs);
     metrics.poolTargets.labels(this.#job).set(this.#loops.size);
     const exceeded = targetLimit > 0 && this.#loops.size > targetLimit;
     if (exceeded) metrics.exceededTargetLimit.inc();
     for (const loop of this.#loops.values()) {
-      loop.forcedError = exceeded
-        ? new Error(`target_limit exceeded (number of targets: ${this.#loops.size}, limit: ${targetLimit})`)
-        : undefined;
+      loop.forcedError = exceeded ? new TargetLimitError(this.#loops.size, targetLimit) : undefined;
     }
     metrics.syncLength.labels(this.#job).observe((clock.monotonic() - began) / 1000);
     this.#ctx.flow.judge();
@@ -129,6 +156,8 @@ export class ScrapePool {
   close(): void {
     for (const loop of this.#loops.values()) loop.close();
     for (const { loop } of this.#ending.values()) loop.close();
+    for (const each of this.#listed.values()) this.#directory.remove(each);
+    this.#listed.clear();
     this.#loops.clear();
     this.#ending.clear();
   }
@@ -157,6 +186,7 @@ export class ScrapePool {
 
   #end(key: string, loop: ScrapeLoop): void {
     const { clock } = this.#ctx;
+    this.#unlist(loop);
     const ending = { loop, since: clock.now() };
     this.#ending.set(key, ending);
     this.#ctx.run(async (signal) => {
@@ -173,29 +203,17 @@ export class ScrapePool {
     });
   }
 
-  #problem(): Judgement {
-    let down = 0;
-    let judged = 0;
-    let example: ScrapeLoop | undefined;
-    for (const loop of this.#loops.values()) {
-      if (loop.health === "unknown") continue;
-      judged += 1;
-      if (loop.health === "up") continue;
-      down += 1;
-      example ??= loop;
-    }
-    if (down > 0) {
-      const what =
-        judged === 1
-          ? "the scrape of"
-          : down === judged
-            ? `every scrape of ${judged} targets fails, such as`
-            : `${down} of ${judged} targets fail, such as`;
-      const cause = `${what} ${example!.target.shownUrl}${judged === 1 ? " fails" : ""}: ${example!.lastError!.message}`;
-      return { state: down === judged ? "failing" : "degraded", cause };
-    }
-    if (this.#invalid !== "") return { state: "degraded", cause: this.#invalid };
-    return this.#loops.size > 0 ? undefined : { state: "idle", cause: "`targets` is empty: nothing is scraped" };
+  #list(loop: ScrapeLoop): void {
+    const { url, shownUrl, labels } = loop.target;
+    const listed = { componentId: this.#ctx.id, url: url.href, shownUrl, labels };
+    this.#listed.set(loop, listed);
+    this.#directory.add(listed);
+  }
+
+  #unlist(loop: ScrapeLoop): void {
+    const listed = this.#listed.get(loop);
+    if (listed !== undefined) this.#directory.remove(listed);
+    this.#listed.delete(loop);
   }
 
   #forgetJob(): void {

@@ -38,17 +38,25 @@ export function acceptHeader(protocols: readonly ScrapeProtocol[], escaping: Esc
   return [...parts, `*/*;q=0.${weight}`].join(",");
 }
 
+/** A page of a type that is none of metrics, and no fallback for it. */
+export class PageTypeError extends Error {
+  override readonly name = "PageTypeError";
+  constructor(contentType: string | undefined) {
+    super(
+      contentType
+        ? `received unsupported Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol specified for target`
+        : "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target",
+    );
+  }
+}
+
 /** How to read a page of a content type. Throws, in Prometheus's words, if neither it nor the fallback says. */
 export function pageSyntax(contentType: string | undefined, fallback: ScrapeProtocol | undefined): PageSyntax {
   const media = contentType === undefined ? undefined : mediaType(contentType);
   const syntax = media === undefined ? undefined : SYNTAXES.get(media);
   if (syntax !== undefined) return syntax;
   if (fallback !== undefined) return SYNTAXES.get(mediaType(MEDIA_TYPES[fallback])) ?? "text";
-  throw new Error(
-    contentType
-      ? `received unsupported Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol specified for target`
-      : "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target",
-  );
+  throw new PageTypeError(contentType);
 }
 
 function mediaType(contentType: string): string {

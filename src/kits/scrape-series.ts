@@ -1,10 +1,12 @@
 import { Labels } from "#base/labels";
 import { type ExpositionColumns, ExpositionParser } from "#formats/exposition";
 import { ExpositionError } from "#formats/exposition-error";
+import type { LabelBytes } from "#formats/exposition-labels";
 import { translateProtobuf } from "#formats/exposition-protobuf";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { type Exemplar, type MetricBatch, type NativeHistogram, SAMPLE_STALE } from "#pipeline/batch";
 import type { SeriesRef, SeriesRegistry } from "#pipeline/series";
+import type { NewSeries } from "./new-series.ts";
 import { type LabelRules, ScrapeLabels } from "./scrape-labels.ts";
 import type { PageSyntax } from "./scrape-protocol.ts";
 
@@ -100,6 +102,9 @@ export class ScrapeSeries {
   readonly #labels: ScrapeLabels;
   readonly #rules: PageRules;
   readonly #reports: SeriesRef[];
+  readonly #newSeries: NewSeries;
+  /** Whether there was a page before: all series of the first are new, and no sign of anything. */
+  #hasHadPage = false;
   #reported = false;
   #stale: number[] = [];
   #forgotten: number[] = [];
@@ -110,12 +115,14 @@ export class ScrapeSeries {
     target: Labels,
     rules: PageRules,
     extraMetrics: boolean,
+    newSeries: NewSeries,
   ) {
     this.#registry = registry;
     this.#parser = new ExpositionParser(columns);
     this.#parser.honorTimestamps = rules.honorTimestamps;
     this.#labels = new ScrapeLabels(registry, target, rules.labels);
     this.#rules = rules;
+    this.#newSeries = newSeries;
     const names = extraMetrics ? [...REPORT_NAMES, ...EXTRA_REPORT_NAMES] : REPORT_NAMES;
     this.#reports = names.map((name) => registry.intern(target.merge(Labels.from([["__name__", name]]))));
   }
@@ -128,10 +135,14 @@ export class ScrapeSeries {
     return this.#parser.cache.memoryBytes;
   }
 
-  /** Reads a page into a batch from `batches`; a page that fails gives stale markers for everything. */
-  page(bytes: Buffer, length: number, syntax: PageSyntax, now: number, batches: BatchColumns) {
+  /**
+   * Reads a page into a batch from `batches`; a page that fails gives stale markers for everything. `source` is what
+   * messages about its new series call the target.
+   */
+  page(bytes: Buffer, length: number, syntax: PageSyntax, now: number, batches: BatchColumns, source: string) {
     const parser = this.#parser;
     const { sampleLimit } = this.#rules;
+    this.#newSeries.source = source;
     let error: Error | undefined;
     let histograms: readonly NativeHistogram[] = [];
     try {
@@ -146,7 +157,10 @@ export class ScrapeSeries {
         text.bytes,
         text.length,
         text.syntax,
-        (labels, quoted) => this.#labels.resolve(labels, quoted),
+        (labels, quoted) => {
+          if (this.#hasHadPage && this.#newSeries.begin()) this.#lookAt(labels);
+          return this.#labels.resolve(labels, quoted);
+        },
         limit,
       );
       if (parser.count - parser.duplicates.length > limit) error = new SampleLimitError();
@@ -159,6 +173,7 @@ export class ScrapeSeries {
     if (error !== undefined) {
       return { batch: this.nothing(now, batches), result: { error, scraped, added, duplicates: 0, outOfBounds: 0 } };
     }
+    this.#hasHadPage = true;
     const { timestamp } = parser.columns;
     const tracked =
       !parser.hasTimestamps || this.#rules.trackTimestampsStaleness
@@ -205,6 +220,13 @@ export class ScrapeSeries {
     this.settle();
     this.#parser.clear((ref) => this.#registry.release(ref));
     for (const ref of this.#reports.splice(0)) this.#registry.release(ref);
+  }
+
+  #lookAt(labels: LabelBytes): void {
+    const { text } = labels;
+    for (let i = 0; i < labels.count; i++) {
+      this.#newSeries.label(text, labels.nameStart(i), labels.nameEnd(i), labels.valueStart(i), labels.valueEnd(i));
+    }
   }
 
   /** Fills the batch with the page's samples; returns how many lie too far ahead. */

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { HttpResponse } from "#pipeline/component";
 import { type HttpClient, HttpClientError } from "./http-client.ts";
-import type { ScrapeResponse, ScrapeTransport } from "./scrape-loop.ts";
+import { DEADLINE_EXCEEDED, type ScrapeResponse, type ScrapeTransport } from "./scrape-loop.ts";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -38,8 +38,9 @@ export function scrapeTransport(local: LocalPages, client: HttpClient): ScrapeTr
       await client.request({ method: "GET", url, headers, timeoutMs, readBody }, signal);
     } catch (error) {
       if (failure instanceof Error && !isNetworkFailure(failure)) throw failure; // what `read` says of the page
-      if (error instanceof HttpClientError && error.kind === "timeout") throw new Error("context deadline exceeded");
-      throw error;
+      if (error instanceof HttpClientError && error.kind === "timeout") throw new Error(DEADLINE_EXCEEDED);
+      // Its message says it all; what the network stack called it is no help.
+      throw error instanceof HttpClientError ? new Error(error.message) : error;
     }
   };
 }

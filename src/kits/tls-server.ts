@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { getCiphers, type SecureContextOptions, type SecureVersion, type TLSSocket, type TlsOptions } from "node:tls";
 import type { ClientAuthType, ServerTlsArguments } from "./http-server-schema.ts";
+import { inspectTls, type TlsFacts } from "./tls-facts.ts";
 
 /** What a server needs for TLS, from whatever block it was configured in. Files and texts exclude each other. */
 export interface ServerTls {
@@ -40,20 +41,25 @@ export function serverTlsFrom(args: ServerTlsArguments): ServerTls {
 }
 
 /** The options of a TLS server. Rejects with an error that names the file or cipher at fault. */
-export async function loadServerTls(tls: ServerTls): Promise<TlsOptions> {
-  const context: SecureContextOptions = {
-    cert: tls.certFile === "" ? tls.cert : await read(tls.certFile, "cert_file"),
-    key: tls.keyFile === "" ? tls.key : await read(tls.keyFile, "key_file"),
-    minVersion: tls.minVersion ?? "TLSv1.2",
-  };
+export async function loadServerTls(
+  tls: ServerTls,
+): Promise<{ readonly options: TlsOptions; readonly facts: TlsFacts }> {
+  const cert = tls.certFile === "" ? tls.cert : await read(tls.certFile, "cert_file");
+  const key = tls.keyFile === "" ? tls.key : await read(tls.keyFile, "key_file");
+  const context: SecureContextOptions = { cert, key, minVersion: tls.minVersion ?? "TLSv1.2" };
   if (tls.maxVersion !== undefined) context.maxVersion = tls.maxVersion;
   if (tls.cipherSuites.length > 0) context.ciphers = opensslCiphers(tls.cipherSuites);
   const ca = tls.clientCaFile === "" ? tls.clientCa : await read(tls.clientCaFile, "client_ca_file");
   if (ca.length > 0) context.ca = ca;
+  const name = (field: string, file: string) => (file === "" ? `${field}_pem` : `${field}_file ${file}`);
+  const names = { ca: "client_ca", cert: name("cert", tls.certFile), key: name("key", tls.keyFile) };
   return {
-    ...context,
-    requestCert: tls.clientAuth !== "NoClientCert",
-    rejectUnauthorized: tls.clientAuth === "RequireAndVerifyClientCert",
+    options: {
+      ...context,
+      requestCert: tls.clientAuth !== "NoClientCert",
+      rejectUnauthorized: tls.clientAuth === "RequireAndVerifyClientCert",
+    },
+    facts: inspectTls({ ca: "", cert, key, names }),
   };
 }
 

@@ -45,6 +45,16 @@ export const configCodes = {
     meaning: "The argument, block or function still works, but will not forever.",
     remedy: "Use what the hint names instead.",
   },
+  "config.empty_secret": {
+    title: "Secret from an empty variable",
+    meaning: "A password, token or key is empty because the environment variable that it comes from is not set.",
+    remedy: "Set the variable where the agent is started, such as in its unit file or container.",
+  },
+  "config.suspicious": {
+    title: "Hardly what was meant",
+    meaning: "The configuration is valid, but does something that nobody wants, such as a rule that can never match.",
+    remedy: "Change what the message names, as it says.",
+  },
   "config.no_effect": {
     title: "Argument without effect",
     meaning: "The argument tunes an inside of Alloy that this agent does not have. It is accepted and changes nothing.",

@@ -218,6 +218,38 @@ test("arguments without effect are accepted, with a warning unless they say the 
   assert.deepEqual(decode(schema, 'name = "n"\npace = "60s"').diagnostics, []);
 });
 
+test("what looks wrong is shown as a warning where it is written, once all rules are kept", () => {
+  const rule = s.object({ source: s.string() }).rule("source", (a) => a.source !== "bad", "is bad");
+  const body = s
+    .object({ rule: s.blocks(rule) })
+    .suspect(({ rule: rules }) =>
+      rules.flatMap(({ source }, i) =>
+        source === "odd" ? [{ field: `rule[${i}].source`, message: "is odd", hint: "make it even" }] : [],
+      ),
+    );
+  const { value, diagnostics } = decode(body, 'rule { source = "even" }\nrule { source = "odd" }');
+  assert.equal(value?.rule.length, 2);
+  assert.deepEqual(
+    diagnostics.map(({ severity, code, message, hint, span }) => [severity, code, message, hint, span?.start]),
+    [["warning", "config.suspicious", "`rule[1].source` is odd", "make it even", 52]],
+  );
+  assert.deepEqual(
+    decode(body, 'rule { source = "odd" }\nrule { source = "bad" }').diagnostics.map(({ code }) => code),
+    ["config.rule"],
+  );
+  assert.deepEqual(decode(body.doc("x"), 'rule { source = "odd" }').diagnostics.length, 1);
+});
+
+test("a secret that is empty because a variable is not set names the variable", () => {
+  const body = s.object({ password: s.secret().default("") });
+  const warnings = (text: string) => decode(body, text).diagnostics.map(({ message }) => message);
+  const unset = ['"password" is empty: the environment variable A is not set'];
+  assert.deepEqual(warnings('password = sys.env("A")'), unset);
+  assert.deepEqual(warnings('password = string.trim_space(sys.env("A") + sys.env("B"))'), unset);
+  assert.deepEqual(warnings('password = sys.env("A") + "secret"'), []);
+  assert.deepEqual(warnings('password = ""'), []);
+});
+
 test("stability and deprecation of standard names", () => {
   const body = s.object({ a: s.any().default(null), b: s.any().default(null) });
   const text = 'a = array.group_by([], "k", true)\nb = env("X")';

@@ -1,8 +1,15 @@
-import { type AttributeStatement, type BlockStatement, type Body, blockName, type Span } from "./ast.ts";
+import {
+  type AttributeStatement,
+  type BlockStatement,
+  type Body,
+  blockName,
+  type Expression,
+  type Span,
+} from "./ast.ts";
 import { ConversionError, type ValuePath } from "./convert.ts";
 import { decodeValue, defaultOf } from "./decode-value.ts";
 import { type Diagnostic, DiagnosticError } from "./diagnostic.ts";
-import { evaluateExpression, references, type Scope, valueDiagnostic } from "./evaluate.ts";
+import { environmentVariables, evaluateExpression, references, type Scope, valueDiagnostic } from "./evaluate.ts";
 import type {
   AnyAttribute,
   AnyBody,
@@ -16,6 +23,7 @@ import type {
 } from "./schema.ts";
 import { standardNameDiagnostic } from "./stdlib.ts";
 import { nearest } from "./suggest.ts";
+import { Secret } from "./value.ts";
 
 export { decodeValue, defaultOf } from "./decode-value.ts";
 export { encodeBody, encodeValue, sameArguments, sameValue } from "./encode.ts";
@@ -106,6 +114,7 @@ class BodyDecoder {
     }
     for (const [name, field] of schema.fields) this.#checkPresence(name, field, written, counts.get(name) ?? 0, place);
     if (this.errors === before) this.#checkRules(schema, value, body, place);
+    if (this.errors === before) this.#warn(schema, value, body, place);
     return value;
   }
 
@@ -139,6 +148,7 @@ class BodyDecoder {
     if (!this.#allowed(name, field, span)) return;
     const decoded = this.#value(name, field, statement);
     value[name] = decoded;
+    if (decoded instanceof Secret && decoded.reveal() === "") this.#warnEmpty(name, statement);
     if (field.noEffectReason === undefined || decoded === undefined || decoded === defaultOf(field)) return;
     const message = `"${name}" has no effect: ${field.noEffectReason}`;
     this.#report({ severity: "warning", code: "config.no_effect", message, span, hint: `remove "${name}"` });
@@ -234,6 +244,23 @@ class BodyDecoder {
     return field.isLabelled ? { ...value, label: statement.label?.text ?? "" } : value;
   }
 
+  /** A secret that is empty because an environment variable is: nothing else would say why credentials are refused. */
+  #warnEmpty(name: string, { value }: AttributeStatement): void {
+    const [variable] = environmentVariables(value).filter((each) => this.#isUnset(each));
+    if (variable === undefined) return;
+    const message = `"${name}" is empty: the environment variable ${variable.name} is not set`;
+    const hint = `set ${variable.name} where the agent is started`;
+    this.#report({ severity: "warning", code: "config.empty_secret", message, span: value.span, hint });
+  }
+
+  #isUnset({ call }: { readonly call: Expression }): boolean {
+    try {
+      return evaluateExpression(call, this.#scope) === "";
+    } catch {
+      return false;
+    }
+  }
+
   #mapBlock(field: MapBlock<unknown>, statement: BlockStatement): ReadonlyMap<string, unknown> {
     const items = new Map<string, unknown>();
     for (const each of statement.body) {
@@ -291,6 +318,15 @@ class BodyDecoder {
       if (rule.check(value)) continue;
       const message = typeof rule.message === "function" ? rule.message(value) : rule.message;
       this.#error("config.rule", `\`${rule.field}\` ${message}`, spanOfField(rule.field, body) ?? place.header);
+    }
+  }
+
+  #warn(schema: AnyBody, value: unknown, body: Body, place: Place): void {
+    for (const { field, message, hint } of schema.suspicions.flatMap((find) => find(value))) {
+      const span = spanOfField(field, body) ?? place.header;
+      const text = `\`${field}\` ${message}`;
+      const more = { code: "config.suspicious", message: text, hint, ...(span === undefined ? {} : { span }) };
+      this.#report({ severity: "warning", ...more });
     }
   }
 
@@ -368,12 +404,25 @@ function blockNames(schema: AnyBody): string[] {
   );
 }
 
-/** The value of an attribute or the header of a block, by a dotted path; the innermost of it that is written. */
+/**
+ * The value of an attribute or the header of a block, by a dotted path such as `endpoint[1].tls_config.ca_file`; the
+ * innermost of it that is written.
+ */
 function spanOfField(path: string, body: Body): Span | undefined {
   let statements = body;
   let span: Span | undefined;
   let rest = path;
   while (rest !== "") {
+    const numbered = /^([^[]+)\[(\d+)\]\.?/.exec(rest);
+    if (numbered !== null) {
+      const blocks = statements.filter((each) => each.kind === "block" && blockName(each) === numbered[1]);
+      const block = blocks[Number(numbered[2])] as BlockStatement | undefined;
+      if (block === undefined) return span;
+      span = headerOf(block);
+      rest = rest.slice(numbered[0].length);
+      statements = block.body;
+      continue;
+    }
     const found = statements.find((each) => {
       const name = each.kind === "block" ? blockName(each) : each.name.name;
       return rest === name || rest.startsWith(`${name}.`) || (each.kind === "block" && name.startsWith(`${rest}.`));

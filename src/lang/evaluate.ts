@@ -214,6 +214,25 @@ export function references(expression: Expression): readonly Reference[] {
   return found;
 }
 
+/** The environment variables that an expression asks for by literal names, with the calls that do: `sys.env("X")`. */
+export function environmentVariables(
+  expression: Expression,
+): readonly { readonly name: string; readonly call: CallExpression }[] {
+  const found: { name: string; call: CallExpression }[] = [];
+  const visit = (part: Expression): void => {
+    if (part.kind === "call") {
+      const path = accessPath(part.value)?.join(".");
+      const [first] = part.args;
+      if ((path === "sys.env" || path === "env") && first?.kind === "literal" && first.type === "string") {
+        found.push({ name: stringLiteralValue(first.raw), call: part });
+      }
+    }
+    for (const inner of partsOf(part)) visit(inner);
+  };
+  visit(expression);
+  return found;
+}
+
 /** All references of a body, in order, those in nested blocks included. */
 export function referencesOf(body: Body): readonly Reference[] {
   const found: Reference[] = [];
@@ -228,39 +247,31 @@ export function referencesOf(body: Body): readonly Reference[] {
 }
 
 function collect(expression: Expression, into: Reference[]): void {
+  const path = accessPath(expression);
+  if (path !== undefined) into.push({ path, span: expression.span });
+  else for (const part of partsOf(expression)) collect(part, into);
+}
+
+function partsOf(expression: Expression): readonly Expression[] {
   switch (expression.kind) {
     case "literal":
-      return;
-    case "array":
-      for (const element of expression.elements) collect(element, into);
-      return;
-    case "object":
-      for (const field of expression.fields) collect(field.value, into);
-      return;
     case "identifier":
-    case "access": {
-      const path = accessPath(expression);
-      if (path !== undefined) into.push({ path, span: expression.span });
-      else if (expression.kind === "access") collect(expression.value, into);
-      return;
-    }
-    case "index":
-      collect(expression.value, into);
-      collect(expression.index, into);
-      return;
-    case "call":
-      collect(expression.value, into);
-      for (const arg of expression.args) collect(arg, into);
-      return;
+      return [];
+    case "array":
+      return expression.elements;
+    case "object":
+      return expression.fields.map((field) => field.value);
+    case "access":
     case "unary":
-      collect(expression.value, into);
-      return;
+      return [expression.value];
+    case "index":
+      return [expression.value, expression.index];
+    case "call":
+      return [expression.value, ...expression.args];
     case "paren":
-      collect(expression.inner, into);
-      return;
+      return [expression.inner];
     case "binary":
-      collect(expression.left, into);
-      collect(expression.right, into);
+      return [expression.left, expression.right];
   }
 }
 

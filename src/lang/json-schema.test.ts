@@ -12,6 +12,7 @@ const schema = s.object({
   interval: s.duration().default("30s"),
   password: s.secret().optional(),
   extra: s.any().default(null),
+  handler: s.capsule<object>("auth.Handler").optional(),
   cache: s.record({ size: s.int() }).optional(),
   gone: s.string().default("").unsupported("not here"),
   tls: s.block(tls).required(),
@@ -39,6 +40,7 @@ test("a body becomes an object with its attributes and blocks", () => {
     count: { type: "integer", default: 3, minimum: 1, maximum: 5 },
     password: { type: "string", writeOnly: true },
     extra: {},
+    handler: { type: "string", title: "auth.Handler" },
     cache: {
       type: "object",
       properties: { size: { type: "integer" } },

@@ -7,7 +7,7 @@ const DURATION =
 
 /**
  * A JSON schema (draft 2020-12) of a body, for editors and forms: attributes and blocks are properties, repeated blocks
- * arrays. Values that only expressions can give, such as capsules, are text: the expression.
+ * arrays. Values that only expressions can give, such as capsules, are text: the expression; the title names the capsule.
  */
 export function toJsonSchema(body: AnyBody, title?: string): JsonSchema {
   const definitions = new Map<ReadonlyMap<string, Field>, string>();
@@ -139,6 +139,10 @@ function typeSchema({ type }: AnyAttribute): JsonSchema {
         additionalProperties: false,
       };
     }
+    case "consumer":
+      return { type: "string", title: type.name };
+    case "capsule":
+      return { type: "string", title: type.capsule };
     default:
       return { type: "string" };
   }

@@ -379,6 +379,15 @@ export interface Rule<T> {
   check(args: T): boolean;
 }
 
+/** Something that is allowed and hardly ever meant. `message` completes "`field` …". */
+export interface Suspicion {
+  /** As of a rule; the second of several blocks is `rule[1]`. */
+  readonly field: string;
+  readonly message: string;
+  readonly hint: string;
+}
+type Suspect<T> = (args: T) => readonly Suspicion[];
+
 /** What the body of a component or block holds. `T` is what it decodes to: an object with exactly these keys. */
 export class BodySchema<T> {
   declare readonly typeOf: T;
@@ -388,17 +397,20 @@ export class BodySchema<T> {
   readonly documentation: string;
   readonly unsupportedReason: string | undefined;
   readonly isExperimental: boolean;
+  /** Each says what looks wrong in arguments that keep all rules. */
+  readonly suspicions: readonly Suspect<T>[];
 
   constructor(
     fields: ReadonlyMap<string, Field>,
     rules: readonly Rule<T>[] = [],
-    more: { documentation?: string; unsupportedReason?: string | undefined; isExperimental?: boolean } = {},
+    more: Partial<Pick<BodySchema<T>, "documentation" | "unsupportedReason" | "isExperimental" | "suspicions">> = {},
   ) {
     this.fields = fields;
     this.rules = rules;
     this.documentation = more.documentation ?? "";
     this.unsupportedReason = more.unsupportedReason;
     this.isExperimental = more.isExperimental ?? false;
+    this.suspicions = more.suspicions ?? [];
   }
 
   /** Adds a rule that spans fields: `check` is true when all is well; `message` completes "`field` …" otherwise. */
@@ -410,18 +422,18 @@ export class BodySchema<T> {
     return new BodySchema(this.fields, [...this.rules, { field, check, message }], this);
   }
   doc(text: string): BodySchema<T> {
-    return new BodySchema(this.fields, this.rules, { ...this.#more, documentation: text });
+    return new BodySchema(this.fields, this.rules, { ...this, documentation: text });
   }
   experimental(): BodySchema<T> {
-    return new BodySchema(this.fields, this.rules, { ...this.#more, isExperimental: true });
+    return new BodySchema(this.fields, this.rules, { ...this, isExperimental: true });
   }
   unsupported(reason: string): BodySchema<T> {
-    return new BodySchema(this.fields, this.rules, { ...this.#more, unsupportedReason: reason });
+    return new BodySchema(this.fields, this.rules, { ...this, unsupportedReason: reason });
   }
 
-  get #more() {
-    const { documentation, unsupportedReason, isExperimental } = this;
-    return { documentation, unsupportedReason, isExperimental };
+  /** Has what `find` gives shown as warnings when a configuration is loaded. */
+  suspect(find: Suspect<T>): BodySchema<T> {
+    return new BodySchema(this.fields, this.rules, { ...this, suspicions: [...this.suspicions, find] });
   }
 }
 

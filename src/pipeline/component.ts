@@ -7,6 +7,7 @@ import type { Consumer } from "./consumer.ts";
 import type { Fanout } from "./fanout.ts";
 import type { Flow, FlowQueue, Judgement } from "./flow.ts";
 import type { SeriesRegistry } from "./series.ts";
+import type { Tap } from "./tap.ts";
 
 export type Stability = "experimental" | "public-preview" | "generally-available";
 
@@ -89,6 +90,8 @@ export interface ComponentContext<E = unknown, M extends MetricSpecs = MetricSpe
   /** Those labels, flat, for metrics whose names only the configuration says. */
   readonly metricLabels: readonly string[];
   readonly flow: Flow;
+  /** For components that can show the way of single items through them (`tap.tracing`); edges are shown without their help. */
+  readonly tap: Tap;
   /** Disposed of in reverse when the component has stopped. */
   readonly stack: AsyncDisposableStack;
   /** A folder of the component's own under `--storage.path`; not made until somebody makes it. */
@@ -118,6 +121,8 @@ export interface ComponentContext<E = unknown, M extends MetricSpecs = MetricSpe
   rule(name: string, judge: () => Judgement): void;
   /** Shows what waits in the component's queue. */
   queue(read: () => FlowQueue): void;
+  /** What an argument's expression refers to, such as `discovery.dns.web`: for messages about values that are missing. */
+  references(argument: string): readonly string[];
   /** A signal that is aborted after `ms` or with the component; dispose of it as soon as the work is done. */
   deadline(ms: number): Deadline;
   /** Reports lifecycle health as Alloy does: unhealthy while `problem` is given. Flow problems belong to `flow`. */

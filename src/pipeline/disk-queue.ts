@@ -146,6 +146,11 @@ export class DiskQueue {
     return this.#status;
   }
 
+  /** Largest size of all segments. */
+  get maxBytes(): number {
+    return this.#maxBytes;
+  }
+
   /** Size of all segments. */
   get diskBytes(): number {
     return this.#segments.reduce((sum, { size }) => sum + size, 0);

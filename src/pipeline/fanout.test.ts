@@ -77,6 +77,17 @@ function consumer(
   return self;
 }
 
+test("edges are counted from zero, keep their counts as long as they are there, and go", () => {
+  const { fanout, flow } = setUp([consumer("a"), consumer("b")]);
+  const edges = () => [...flow.sent].map(([id, { items }]) => `${id} ${items}`);
+  assert.deepEqual(edges(), ["a 0", "b 0"]);
+  void fanout.consume(logs(), new AbortController().signal);
+  fanout.set([consumer("b"), consumer("c")]);
+  assert.deepEqual(edges(), ["b 2", "c 0"]);
+  fanout.close();
+  assert.deepEqual(edges(), []);
+});
+
 const full = (retryAfterMs?: number) => () => {
   throw new RetryableError("the queue is full", retryAfterMs === undefined ? {} : { retryAfterMs });
 };

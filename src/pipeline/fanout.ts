@@ -19,19 +19,28 @@ export class Fanout<S extends Signal> {
   readonly #flow: Flow;
   readonly #tap: Tap;
   readonly #clock: Clock;
-  #consumers: readonly Consumer<S>[];
+  #consumers: readonly Consumer<S>[] = [];
 
   constructor(signal: S, consumers: readonly Consumer<S>[], flow: Flow, tap: Tap, clock: Clock) {
     this.#signal = signal;
     this.#flow = flow;
     this.#tap = tap;
     this.#clock = clock;
-    this.#consumers = [...consumers];
+    this.set(consumers);
   }
 
   /** Replaces the consumers. A batch that waits for a consumer goes to the new one of the same component. */
   set(consumers: readonly Consumer<S>[]): void {
+    const before = this.#consumers;
     this.#consumers = [...consumers];
+    // Edges count from zero as soon as they are there, and those that stay keep their counts.
+    for (const { componentId } of consumers) this.#flow.connect(componentId, this.#signal);
+    for (const { componentId } of before) this.#flow.disconnect(componentId);
+  }
+
+  /** Takes its edges out of the accounts, at the end of the component. */
+  close(): void {
+    for (const { componentId } of this.#consumers) this.#flow.disconnect(componentId);
   }
 
   get consumers(): readonly Consumer<S>[] {

@@ -148,6 +148,19 @@ test("what comes while a component stops is refused for the moment, not lost", a
   await made.dispose();
 });
 
+test("what nobody confirmed to a life that ended is forgotten, but not by one that never began", async () => {
+  const { create, flow } = host((ctx) => void ctx.flow.acknowledgement(1, 10, () => {}));
+  const running = create();
+  running.activate();
+  const discarded = create();
+  await discarded.stop(AbortSignal.abort());
+  await discarded.dispose();
+  assert.equal(flow.unacknowledged.items, 2);
+  await running.stop(AbortSignal.abort());
+  await running.dispose();
+  assert.equal(flow.unacknowledged.items, 0);
+});
+
 test("data still passes while the component drains", async () => {
   let taken = 0;
   let drain = () => {};

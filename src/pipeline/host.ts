@@ -2,6 +2,7 @@ import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
 import type { InstrumentsOf, MetricSpecs } from "#base/metrics";
 import type { Batch, Signal } from "./batch.ts";
+import { judgeBlocked } from "./blocked-rule.ts";
 import type { ComponentContext, ComponentDefinition, ComponentInstance, Deadline, Services } from "./component.ts";
 import type { Consumer } from "./consumer.ts";
 import { RetryableError } from "./errors.ts";
@@ -28,6 +29,8 @@ export interface HostOptions<E> {
   readonly services: Services;
   /** Constant labels of the component's own metrics, flat. */
   readonly metricLabels: readonly string[];
+  /** What an argument's expression refers to; nothing is known of it where there is no text. */
+  readonly references?: (argument: string) => readonly string[];
   readonly events: HostEvents<E>;
 }
 
@@ -47,6 +50,7 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
   readonly #tasks = new Set<Promise<void>>();
   #active = false;
   #accepting = true;
+  #handsOn = false;
 
   /** Calls the definition's `start`. Throws what it throws, after releasing what it had taken. */
   constructor(definition: ComponentDefinition<A, E, M>, args: A, options: HostOptions<E>) {
@@ -101,6 +105,7 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
     } catch (error) {
       this.#options.log.error("clean-up failed", { error });
     }
+    if (this.#active) this.#options.flow.forgetUnacknowledged();
   }
 
   #context(metrics: InstrumentsOf<M>): ComponentContext<E, M> {
@@ -115,16 +120,25 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
       metrics,
       metricLabels,
       flow,
+      tap,
       stack: this.#stack,
       dataPath,
       services,
-      fanout: (kind, consumers) => new Fanout(kind, consumers, flow, tap, clock),
+      fanout: (kind, consumers) => {
+        const fanout = new Fanout(kind, consumers, flow, tap, clock);
+        this.#stack.defer(() => fanout.close());
+        if (!this.#handsOn)
+          this.#stack.defer(flow.rule({ name: "blocked", judge: () => judgeBlocked(flow, clock.now()) }));
+        this.#handsOn = true;
+        return fanout;
+      },
       receiver: (kind, consume, options) => this.#receiver(kind, consume, options?.mutates ?? true),
       export: (values) => events.exported(values),
       run: (task) => this.#begin(() => this.#run(task)),
       every: (intervalMs, task) => this.#begin(() => this.#run((until) => this.#every(intervalMs, task, until))),
       rule: (name, judge) => this.#stack.defer(flow.rule({ name, judge })),
       queue: (read) => this.#stack.defer(flow.addQueue(read)),
+      references: (argument) => this.#options.references?.(argument) ?? [],
       deadline: (ms) => deadline(ms, signal),
       health: (problem) => events.health(problem),
     };
@@ -136,6 +150,7 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
     mutates: boolean,
   ): Consumer<S> {
     const { flow, tap, clock, id } = this.#options;
+    const received = flow.receiving(kind);
     return {
       signal: kind,
       componentId: id,
@@ -143,7 +158,7 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
       consume: (batch, signal) => {
         // The sender tries again, and by then the component has a successor or is out of the sender's forward_to.
         if (!this.#accepting) throw new RetryableError(`${id} is stopping or restarting`);
-        flow.received.add(batch, clock.now());
+        received.add(batch, clock.now());
         if (tap.active) tap.show("in", "", batch);
         return consume(batch, signal);
       },

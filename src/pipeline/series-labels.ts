@@ -52,6 +52,26 @@ export function decodeLabels(bytes: Buffer, start: number, end: number): Labels 
   return Labels.fromSorted(flat);
 }
 
+/** Visits the labels in `bytes[start, end)` as ranges; nothing is checked. */
+export function forEachLabel(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  visit: (nameStart: number, nameEnd: number, valueStart: number, valueEnd: number) => void,
+): void {
+  let at = start;
+  while (at < end) {
+    at = skipVarint(bytes, at + 1);
+    const nameLength = readVarint(bytes, at + 1);
+    const nameStart = skipVarint(bytes, at + 1);
+    at = nameStart + nameLength;
+    const valueLength = readVarint(bytes, at + 1);
+    const valueStart = skipVarint(bytes, at + 1);
+    at = valueStart + valueLength;
+    visit(nameStart, nameStart + nameLength, valueStart, at);
+  }
+}
+
 /** Bytes of `value` (0 … 2³¹ − 1) as a varint. */
 export function varintLength(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5;

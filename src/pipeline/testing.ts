@@ -27,6 +27,8 @@ export interface StartOptions {
   /** Values that the configuration text may refer to by name. */
   readonly scope?: ReadonlyMap<string, Value> | Readonly<Record<string, Value>>;
   readonly services?: Partial<Services>;
+  /** What expressions refer to, by argument. */
+  readonly references?: Readonly<Record<string, readonly string[]>>;
   /** Leaves background tasks waiting until `activate()`. */
   readonly inactive?: boolean;
 }
@@ -81,6 +83,7 @@ export async function startComponent<A, E, M extends MetricSpecs>(
     dataPath: options.dataPath ?? "/nonexistent/no-data-path-given",
     services,
     metricLabels: ["component_id", id, "component_path", "/"],
+    references: (argument) => options.references?.[argument] ?? [],
     events: {
       exported: (values) => {
         encodeBody(definition.exports!, values); // exports that the language cannot show fail the test

@@ -116,6 +116,11 @@ export class DeclareNode extends BlockNode {
 export class ConfigNode extends BlockNode {
   #applied: unknown;
 
+  /** The arguments in force, as decoded. */
+  get args(): unknown {
+    return this.#applied;
+  }
+
   async prepare(block: BlockStatement, scope: Scope): Promise<Change> {
     const name = blockName(block);
     const args = this.decode(CONFIG_BLOCKS.get(name)! as BodySchema<unknown>, block, scope);

@@ -3,13 +3,16 @@ import type { MetricSpecs } from "#base/metrics";
 import type { BlockStatement } from "#lang/ast";
 import { decodeBody, encodeBody, sameArguments } from "#lang/decode";
 import { type Diagnostic, DiagnosticError } from "#lang/diagnostic";
-import type { Scope } from "#lang/evaluate";
+import { references, type Scope } from "#lang/evaluate";
+import { locationOf } from "#lang/render";
+import { isStandardName } from "#lang/stdlib";
 import type { Value } from "#lang/value";
 import type { ComponentDefinition } from "#pipeline/component";
 import { Flow } from "#pipeline/flow";
 import { ComponentHost } from "#pipeline/host";
 import { Tap } from "#pipeline/tap";
 import type { Environment } from "./environment.ts";
+import { FlowLog } from "./flow-log.ts";
 import { type Health, worstHealth } from "./health.ts";
 import { type Change, type GraphNode, NO_CHANGE, nodeId } from "./node.ts";
 
@@ -27,6 +30,8 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   readonly id: string;
   readonly definition: ComponentDefinition<A, E, M>;
   readonly flow: Flow;
+  /** What the log says about the flow; the agent's monitor has it say what is due. */
+  readonly flowLog: FlowLog;
   readonly tap = new Tap();
   readonly #environment: Environment;
   readonly #log: Logger;
@@ -40,6 +45,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   #restarts = 0;
   #startedAt = 0;
   #restartTimer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
   #block: BlockStatement;
   #warnings: ReadonlySet<string> = new Set();
 
@@ -59,8 +65,9 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     const { clock } = environment;
     this.flow = new Flow(
       () => clock.now(),
-      (status, previous) => logFlow(this.#log, status, previous),
+      (status, previous) => this.flowLog.changed(status, previous),
     );
+    this.flowLog = new FlowLog(this.flow, this.#log, () => clock.now());
     this.#evaluation = this.#health("unknown", "component created");
     this.#run = this.#health("unknown", "component created");
   }
@@ -119,9 +126,12 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
 
   /** Logs each warning once, since arguments are evaluated again whenever an export changes that they refer to. */
   #warn(diagnostics: readonly Diagnostic[]): void {
-    const messages = diagnostics.filter((each) => each.severity === "warning").map((each) => each.message);
-    for (const message of messages) if (!this.#warnings.has(message)) this.#log.warn(message);
-    this.#warnings = new Set(messages);
+    const warnings = diagnostics.filter((each) => each.severity === "warning");
+    for (const { message, span, hint } of warnings) {
+      if (this.#warnings.has(message)) continue;
+      this.#log.warn(message, { ...(span && { at: locationOf(span) }), ...(hint !== undefined && { hint }) });
+    }
+    this.#warnings = new Set(warnings.map(({ message }) => message));
   }
 
   #prepareUpdate(host: ComponentHost<A, E, M>, block: BlockStatement, next: A): Change {
@@ -204,6 +214,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
       dataPath: this.#environment.dataPath(this.id),
       services,
       metricLabels: ["component_id", this.localId, "component_path", this.#environment.path],
+      references: (argument) => referredNodes(this.#block, argument),
       events: {
         exported: (values) => onExport(encodeBody(this.definition.exports!, values)),
         failed: (error) => {
@@ -219,9 +230,12 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   }
 
   #activate(host: ComponentHost<A, E, M>): void {
+    if (this.#environment.inert) return;
     this.#startedAt = this.#environment.clock.monotonic();
     this.#problem = undefined;
     this.#run = this.#health("healthy", "started component");
+    this.flow.restarted();
+    this.flowLog.started();
     host.activate();
   }
 
@@ -245,7 +259,8 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
 
   /** `failed` is the host that was there when the pause began, if any: a reload may have put another in its place. */
   async #restart(failed: ComponentHost<A, E, M> | undefined): Promise<void> {
-    if (this.#host !== failed || this.#args === undefined) return;
+    // Its turn may come after the end of the agent, or of the block, which it waited for.
+    if (this.#stopped || this.#host !== failed || this.#args === undefined) return;
     await failed?.stop(AbortSignal.timeout(RESTART_DEADLINE_MS));
     await failed?.dispose();
     this.#host = undefined;
@@ -258,6 +273,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   }
 
   async stop(deadline: AbortSignal): Promise<void> {
+    this.#stopped = true;
     if (this.#restartTimer !== undefined) clearTimeout(this.#restartTimer);
     this.#restartTimer = undefined;
     await this.#host?.stop(deadline);
@@ -272,6 +288,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
 
   #setExports(value: Value | undefined): void {
     this.#exports = value;
+    if (value !== undefined) this.tap.showExports(value);
     this.#onExports();
   }
 
@@ -291,10 +308,10 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   }
 }
 
-/** The first failure of a kind and the recovery are logged; what lies between is counted by the flow itself. */
-function logFlow(log: Logger, status: Flow["status"], previous: Flow["status"]): void {
-  const bad = status.state === "failing" || status.state === "degraded";
-  if (bad) log.warn(`data flow ${status.state}`, { cause: status.cause });
-  else if (status.state === "ok" && previous.state !== "idle")
-    log.info("data flow recovered", { after: previous.cause });
+/** The blocks that an argument's expression refers to, without the names of their exports. */
+function referredNodes(block: BlockStatement, argument: string): readonly string[] {
+  const found = block.body.find((each) => each.kind === "attribute" && each.name.name === argument);
+  if (found?.kind !== "attribute") return [];
+  const named = references(found.value).filter(({ path }) => path.length > 1 && !isStandardName(path[0]!));
+  return [...new Set(named.map(({ path }) => path.slice(0, -1).join(".")))];
 }

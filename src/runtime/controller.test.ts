@@ -156,6 +156,18 @@ async function eventually(check: () => boolean): Promise<void> {
   throw new Error("did not come about within 3 s");
 }
 
+test("new exports are shown to whoever watches them, as long as somebody does", async (t) => {
+  const { controller, load } = makeController(t);
+  await load('test.value "a" {\n  input = 1\n}\n');
+  const seen: Value[] = [];
+  const stop = controller.component("test.value.a")!.tap.watchExports((exports) => void seen.push(exports));
+  await load('test.value "a" {\n  input = 2\n}\n');
+  assert.deepEqual(seen, [new Map([["value", 2]])]);
+  stop();
+  await load('test.value "a" {\n  input = 3\n}\n');
+  assert.equal(seen.length, 1);
+});
+
 test("blocks are evaluated in the order of their references and run when all are built", async (t) => {
   const { load, exportedValue } = makeController(t);
   const report = await load(`

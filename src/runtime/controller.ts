@@ -31,6 +31,8 @@ export interface ControllerOptions {
   readonly storagePath: string;
   readonly standardScope: Scope;
   readonly communityComponents: boolean;
+  /** Builds and wires everything and lets nothing begin, for those who only want to look at a configuration. */
+  readonly inert?: boolean;
 }
 
 /** From here on an evaluation counts as slow: `slowComponentThreshold` of Alloy's controller. */
@@ -94,6 +96,7 @@ export class Controller {
     const shared = {
       ...options,
       tracer: options.tracer ?? noTracer,
+      inert: options.inert ?? false,
       serialize: <T>(work: () => Promise<T>) => this.#serialize(work),
       reevaluateSoon: (module: Reevaluated) => this.#reevaluateSoon(module),
       observeEvaluation: (componentId: string, ms: number) => {

@@ -42,6 +42,11 @@ export class Environment {
     return this.#shared.blocks;
   }
 
+  /** Whether components are built and never begin to work. */
+  get inert(): boolean {
+    return this.#shared.inert;
+  }
+
   child(name: string): Environment {
     return new Environment(this.#shared, this.path === "/" ? `/${name}` : `${this.path}/${name}`, this.services);
   }
@@ -80,6 +85,7 @@ export interface SharedEnvironment {
   readonly registry: ComponentRegistry;
   readonly storagePath: string;
   readonly communityComponents: boolean;
+  readonly inert: boolean;
   readonly standardScope: Scope;
   readonly blocks: ReadonlyMap<string, BlockHandler>;
   readonly tracer: Tracer;

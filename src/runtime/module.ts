@@ -80,6 +80,10 @@ export class Module {
   get entries(): readonly { readonly planned: PlannedBlock; readonly node: GraphNode }[] {
     return this.#entries;
   }
+  /** What expressions in the module see; undefined before the first load. */
+  get scope(): Scope | undefined {
+    return this.#scope;
+  }
   get declarations(): Declarations | undefined {
     return this.#declarations;
   }

@@ -30,24 +30,31 @@ export class ModuleScope implements Scope {
     const variable = this.#variables.get(name);
     if (variable !== undefined) return variable;
     const prefix = `${name}.`;
-    let tree: Value | undefined;
+    // Maps that were made here, and may be changed; all others belong to somebody.
+    const own = new Set<Value>();
+    const ownMap = (value: Value | undefined): Map<string, Value> => {
+      if (value instanceof Map && own.has(value)) return value;
+      const copy = new Map<string, Value>(value instanceof Map ? value : []);
+      own.add(copy);
+      return copy;
+    };
+    let tree: Map<string, Value> | undefined;
     for (const [id, node] of this.#nodes()) {
       if (!id.startsWith(prefix)) continue;
       const pending = this.#pending.get(id);
       const exports = pending === undefined ? node.exports : pending.exports;
       // Blocks of the scope around that begin with the same name stay visible beside the module's own.
-      tree ??= this.parent?.lookup(name) ?? new Map<string, Value>();
-      tree = inserted(tree, id.split(".").slice(1), exports ?? new Map());
+      tree = ownMap(tree ?? this.parent?.lookup(name));
+      const path = id.split(".").slice(1);
+      const last = path.pop()!;
+      let place = tree;
+      for (const part of path) {
+        const inner = ownMap(place.get(part));
+        place.set(part, inner);
+        place = inner;
+      }
+      place.set(last, exports ?? new Map());
     }
     return tree;
   }
-}
-
-/** A copy of `tree` with `value` at `path`; what lies beside the path is shared. */
-function inserted(tree: Value | undefined, path: readonly string[], value: Value): Value {
-  const [first, ...rest] = path;
-  if (first === undefined) return value;
-  const copy = new Map<string, Value>(tree instanceof Map ? tree : []);
-  copy.set(first, inserted(copy.get(first), rest, value));
-  return copy;
 }

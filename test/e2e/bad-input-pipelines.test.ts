@@ -321,8 +321,9 @@ for (const status of [400, 413]) {
     }
     sink.answer = () => ({ status: 204 });
     await agent.until(() => lines.distinct > 10 && scrapes.size > 2, "what follows is sent");
+    // That something was dropped stays to be seen for some minutes.
     for (const id of WRITERS)
-      await agent.until(async () => (await agent.component(id)).flow.state === "ok", `${id} recovers`);
+      await agent.until(async () => (await agent.component(id)).flow.state !== "failing", `${id} recovers`);
     assert.equal(await agent.stop(), 0);
   });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { startAgent, temporaryFolder } from "../kit/agent.ts";
+import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
@@ -161,8 +161,13 @@ otelcol.exporter.otlphttp "x" {
   const inner = await agent.json<{ localID: string }[]>("/api/v0/web/modules/sender.s/components");
   for (const path of ["/metrics", "/-/healthy", "/debug/pprof/cmdline", "/api/v0/web/components", "/api/v0/web/status"])
     await ask(path);
-  for (const { localID } of components) await ask(`/api/v0/web/components/${localID}`);
-  for (const { localID } of inner) await ask(`/api/v0/web/components/sender.s/${localID}`);
+  const ids = [...components.map((each) => each.localID), ...inner.map((each) => `sender.s/${each.localID}`)];
+  for (const id of ids) {
+    await ask(`/api/v0/web/components/${id}`);
+    await ask(`/api/v0/web/explain/${id}`);
+  }
+  await ask("/api/v0/web/pipeline");
+  await ask("/api/v0/web/pipeline?module=sender.s");
   await ask("/api/v0/web/modules/sender.s/components");
   await ask("/api/v0/component/prometheus.exporter.self.me/metrics");
 
@@ -174,6 +179,15 @@ otelcol.exporter.otlphttp "x" {
   await ask("/-/reload", { method: "POST" });
   agent.write(config.replace(`url          = "http://user:${MARK}-url@`, `url          = "ht tp://user:${MARK}-url@`));
   await ask("/-/reload?bad-url", { method: "POST" });
+  await ask("/api/v0/web/status?failed-reload");
+  // The difference to the text before, with the secrets of both.
+  agent.write(config.replaceAll(MARK, `${MARK}-new`).replace('level = "debug"', 'level = "info"'));
+  await ask("/-/reload?changed", { method: "POST" });
+  await ask("/api/v0/web/status?changed");
+  for (const format of ["mermaid", "dot", "json"]) {
+    const { stdout, stderr } = await runInvar(["graph", `--format=${format}`, agent.configPath]);
+    shown.set(`graph ${format}`, stdout + stderr);
+  }
 
   await agent.stop(5_000);
   shown.set("log", agent.log);
@@ -183,5 +197,13 @@ otelcol.exporter.otlphttp "x" {
   }
   assert.deepEqual(leaks, []);
   assert.match(shown.get("/api/v0/web/components/loki.write.bearer")!, /\(secret\)/);
+  assert.match(
+    shown.get("/api/v0/web/explain/loki.write.bearer")!,
+    /"path":"endpoint\[0\]\.bearer_token","value":"\(secret\)"/,
+  );
+  assert.match(shown.get("/api/v0/web/status?failed-reload")!, /"failedReload":\{"time":/);
+  assert.match(shown.get("/api/v0/web/status?changed")!, /- {2}level = \\"debug\\"\\n\+ {2}level = \\"info\\"/);
+  assert.match(shown.get("/api/v0/web/status?changed")!, /"failedReload":null/);
+  assert.match(shown.get("graph mermaid")!, /^flowchart LR\n/);
   assert.match(shown.get("bundle: alloy-support-bundle/sources/config.alloy")!, /\(secret\)/);
 });

@@ -12,7 +12,7 @@ import { freePort, sleep } from "./process.ts";
 const MAIN = fileURLToPath(new URL("../../src/app/main.ts", import.meta.url));
 
 /** What starts the program under test: this checkout, or the words of `INVAR_COMMAND`, such as a release's binary. */
-function programWords(): string[] {
+export function programWords(): string[] {
   const given = process.env.INVAR_COMMAND;
   return given === undefined ? [process.execPath, MAIN] : given.split(" ");
 }
@@ -80,8 +80,9 @@ export interface ComponentStatus {
   readonly flow: {
     readonly state: string;
     readonly cause: string;
+    readonly rule: string;
     readonly received: { readonly items: number };
-    readonly sent: readonly { readonly to: string; readonly items: number }[];
+    readonly sent: readonly { readonly to: string; readonly items: number; readonly waiting: number }[];
     readonly dropped: readonly { readonly signal: string; readonly reason: string; readonly items: number }[];
     readonly queue: { readonly bytes: number } | null;
   };
@@ -237,6 +238,29 @@ export class TestAgent {
     const found = (await this.status()).find((each) => each.id === id);
     if (found === undefined) throw new Error(`there is no component ${id}`);
     return found;
+  }
+
+  /** Waits until a component's flow status is what a rule (none if empty) says, and gives it. */
+  async untilRule(id: string, rule: string, state: string, timeoutMs = 20_000): Promise<ComponentStatus["flow"]> {
+    let flow: ComponentStatus["flow"] | undefined;
+    await this.until(
+      async () => {
+        ({ flow } = await this.component(id));
+        return flow.rule === rule && flow.state === state;
+      },
+      `${id} is ${state} by the rule "${rule}"`,
+      timeoutMs,
+    ).catch((error) => {
+      throw new Error(`${id} is ${flow?.state} by the rule "${flow?.rule}": ${flow?.cause}`, { cause: error });
+    });
+    return flow!;
+  }
+
+  /** Lines of its log about a component with this message. */
+  logged(id: string, message: string): readonly string[] {
+    return this.log
+      .split("\n")
+      .filter((line) => line.includes(`msg="${message}"`) && line.includes(`component_id=${id} `));
   }
 
   /** Items that a component dropped for a reason so far. */

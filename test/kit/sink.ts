@@ -34,6 +34,7 @@ export class SequenceCounter {
 export interface SinkAnswer {
   readonly status: number;
   readonly headers?: Record<string, string>;
+  readonly body?: string;
 }
 
 export interface SinkCounts {
@@ -56,14 +57,14 @@ export class Sink {
     this.#server = createServer(async (request, response) => {
       try {
         this.arrivals.push(performance.now());
-        const { status, headers } = await this.answer();
+        const { status, headers, body: text } = await this.answer();
         const body = await readBody(request);
         if (status < 300) {
           this.counts.requests += 1;
           this.counts.bytes += body.length;
           onBody(request.url ?? "/", unpack(body, request.headers["content-encoding"]), this.counts);
         }
-        response.writeHead(status, headers).end();
+        response.writeHead(status, headers).end(text);
       } catch (error) {
         response.writeHead(500).end(String(error));
       }

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { type StatusJson, setPaused, usePolled, webPath } from "./agent.ts";
 import { Problem } from "./parts/empty.tsx";
 import { STATES, State } from "./parts/state.tsx";
-import { go, Link, usePlace } from "./router.tsx";
+import { addressOf, go, Link, usePlace } from "./router.tsx";
 import { ComponentView } from "./views/component/component-view.tsx";
 import { GraphView } from "./views/graph/graph-view.tsx";
 import { LiveView } from "./views/live/live-view.tsx";
@@ -38,7 +38,7 @@ function Page() {
   }, [section, id]);
   return (
     <>
-      <a class="skip" href="#content">
+      <a class="skip" href={`${addressOf(path, Object.fromEntries(query))}#content`}>
         Skip to the content
       </a>
       <Header section={section === "component" ? "components" : section} status={status} />

@@ -33,6 +33,7 @@ export function bytesText(value: number): string {
 
 /** `850 µs`, `12.5 ms`, `3.2 s`, `4 min`. */
 export function durationText(ms: number): string {
+  if (ms === 0) return "0 s";
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
   if (ms < 1000) return `${rounded(ms)} ms`;
   if (ms < 60_000) return `${rounded(ms / 1000)} s`;

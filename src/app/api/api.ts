@@ -3,13 +3,14 @@ import { expositionContentType, negotiateExposition, writeExposition } from "#fo
 import { DiagnosticError } from "#lang/diagnostic";
 import { renderDiagnostics } from "#lang/render";
 import type { HttpHandler, HttpRequest, HttpResponse } from "#pipeline/component";
-import { ComponentNode } from "#runtime/component-node";
 import type { Agent } from "../agent.ts";
 import { cpuProfile, heapProfile } from "../profiling/profiler.ts";
-import { findComponent, flowJson, healthJson, listComponents } from "./components.ts";
-import { liveDebugging } from "./live-debugging.ts";
-import { hideSecrets, withoutUserInfo } from "./redact.ts";
+import { findComponent } from "./components.ts";
+import { healthy, ready } from "./probes.ts";
+import { hideSecrets } from "./redact.ts";
+import { decode, text } from "./responses.ts";
 import { supportBundle } from "./support-bundle.ts";
+import { webApi } from "./web-api.ts";
 
 const COMPONENT_PREFIX = "/api/v0/component/";
 const MAX_PROFILE_SECONDS = 300;
@@ -35,8 +36,8 @@ export function createApi(agent: Agent): HttpHandler {
   async function route(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     const { path } = request;
     if (path === "/metrics") return metrics(agent, request);
-    if (path === "/-/ready") return agent.ready ? text(200, "Alloy is ready.\n") : text(503, "Alloy is not ready.\n");
-    if (path === "/-/healthy") return healthy(agent);
+    if (path === "/-/ready") return ready(agent, request);
+    if (path === "/-/healthy") return healthy(agent, request);
     if (path === "/-/reload") return reload(agent, request);
     if (path === "/-/support") return support(agent, request, signal);
     if (path.startsWith("/debug/pprof")) return profiles(agent, request, signal);
@@ -58,12 +59,6 @@ function metrics(agent: Agent, request: HttpRequest): HttpResponse {
   const format = negotiateExposition(request.headers.get("accept"));
   const body = writeExposition(agent.metrics.collect(), format);
   return { status: 200, headers: { "Content-Type": expositionContentType(format) }, body };
-}
-
-function healthy(agent: Agent): HttpResponse {
-  const sick = agent.controller.root.nodes.filter((node) => node.health.state === "unhealthy");
-  if (sick.length === 0) return text(200, "All Alloy components are healthy.\n");
-  return text(500, `unhealthy components: ${sick.map((node) => node.localId).join(", ")}\n`);
 }
 
 async function reload(agent: Agent, request: HttpRequest): Promise<HttpResponse> {
@@ -106,7 +101,7 @@ async function support(agent: Agent, request: HttpRequest, signal: AbortSignal):
       recentLogs: agent.logOutput.recent,
       components: () =>
         [...agent.controller.nodes()].map(({ node, module }) =>
-          findComponent(agent.controller, module.environment.idOf(node.localId)),
+          findComponent(agent.controller, module.environment.idOf(node.localId), agent.monitor),
         ),
       metrics: () => writeExposition(agent.metrics.collect(), "text"),
       cpuProfile: () => cpuProfile(ms, sleep),
@@ -167,101 +162,4 @@ async function componentHandler(agent: Agent, request: HttpRequest, signal: Abor
     );
   }
   return text(404, `failed to find component "${parts.join("/")}"\n`);
-}
-
-async function webApi(agent: Agent, path: string, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-  const { controller } = agent;
-  if (path === "/components") return json(listComponents(controller, ""));
-  if (path === "/peers") return json([]);
-  if (path.startsWith("/remotecfg/")) return text(500, "remote configuration is not supported yet\n");
-  const module = /^\/modules\/(.+)\/components$/.exec(path);
-  if (module !== null) {
-    const listed = listComponents(controller, decode(module[1]!));
-    return listed === undefined ? text(404, "module not found\n") : json(listed);
-  }
-  if (path.startsWith("/components/")) {
-    const found = findComponent(controller, decode(path.slice("/components/".length)));
-    return found === undefined ? text(404, "component not found\n") : json(found);
-  }
-  if (path.startsWith("/debug/")) return debugStream(agent, decode(path.slice("/debug/".length)), request, signal);
-  if (path === "/graph" || path.startsWith("/graph/"))
-    return graphStream(agent, decode(path.slice("/graph/".length)), request, signal);
-  if (path === "/status") return json(statusOf(agent));
-  return text(404, "404 page not found\n");
-}
-
-function debugStream(agent: Agent, id: string, request: HttpRequest, signal: AbortSignal): HttpResponse {
-  const probability = Number(request.query.get("sampleProb") ?? 1);
-  if (!(probability >= 0 && probability <= 1)) return text(400, "sampleProb must be between 0 and 1\n");
-  if (!agent.liveDebugging) {
-    return text(500, "live debugging is disabled: write livedebugging { enabled = true } into the configuration\n");
-  }
-  const component = agent.controller.component(id);
-  if (component === undefined) return text(500, `component "${id}" does not exist or cannot be watched\n`);
-  return {
-    status: 200,
-    headers: { "Content-Type": "text/plain" },
-    body: "",
-    stream: liveDebugging(component.tap, probability, signal),
-  };
-}
-
-/** Rates along the edges, once per window. */
-function graphStream(agent: Agent, moduleId: string, request: HttpRequest, signal: AbortSignal): HttpResponse {
-  const seconds = Number(request.query.get("window") ?? 5);
-  if (!Number.isInteger(seconds) || seconds < 1 || seconds > 60) return text(400, "window must be 1 to 60 seconds\n");
-  async function* stream(): AsyncIterable<string> {
-    let before = edges(agent, moduleId);
-    while (!signal.aborted) {
-      await agent.clock.sleep(seconds * 1000, signal);
-      const now = edges(agent, moduleId);
-      const rates = [...now].map(([key, edge]) => ({
-        componentID: edge.from,
-        targetComponentIDs: [edge.to],
-        type: edge.signal,
-        rate: (edge.items - (before.get(key)?.items ?? 0)) / seconds,
-      }));
-      before = now;
-      yield `${JSON.stringify(rates)}|;|`;
-    }
-  }
-  return { status: 200, headers: { "Content-Type": "text/plain" }, body: "", stream: stream() };
-}
-
-function edges(agent: Agent, moduleId: string) {
-  const all = new Map<string, { from: string; to: string; signal: string; items: number }>();
-  for (const { node, module } of agent.controller.nodes()) {
-    if (!(node instanceof ComponentNode) || module.environment.moduleId !== moduleId) continue;
-    for (const [to, counts] of node.flow.sent) {
-      all.set(`${node.localId}>${to}`, { from: node.localId, to, signal: counts.signal ?? "", items: counts.items });
-    }
-  }
-  return all;
-}
-
-/** Not in Alloy: every component with its flow, for scripts and the terminal. */
-function statusOf(agent: Agent) {
-  const components = [];
-  for (const { node } of agent.controller.nodes()) {
-    if (node instanceof ComponentNode)
-      components.push({ id: node.id, health: healthJson(node.health), flow: flowJson(node) });
-  }
-  return { ready: agent.ready, version: agent.options.version, lastReload: agent.lastReload, components };
-}
-
-/** Messages and targets may quote URLs with passwords in them, so these are hidden in every answer. */
-function json(value: unknown): HttpResponse {
-  return { status: 200, headers: { "Content-Type": "application/json" }, body: withoutUserInfo(JSON.stringify(value)) };
-}
-
-function text(status: number, body: string): HttpResponse {
-  return { status, headers: { "Content-Type": "text/plain; charset=utf-8" }, body };
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }

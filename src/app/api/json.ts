@@ -40,6 +40,9 @@ export interface CountsJson {
 export interface EdgeJson extends CountsJson {
   /** The id of the consumer's component. */
   readonly to: string;
+  /** Over the last half minute or so. */
+  readonly itemsPerSecond: number;
+  readonly bytesPerSecond: number;
   readonly dropped: number;
   /** Items handed over and not accepted yet, and since when some have been waiting. */
   readonly waiting: number;
@@ -92,6 +95,8 @@ export interface ComponentStatusJson {
   readonly moduleId: string;
   readonly health: HealthJson;
   readonly flow: FlowJson;
+  /** What is wrong with the wiring: nothing feeds it, nothing reads it, it forwards to nothing. */
+  readonly wiring: string;
 }
 
 /** `GET status`. */
@@ -318,4 +323,44 @@ export interface TraceJson {
     readonly after: EntryStateJson | null;
   }[];
   readonly outcome: "passed" | "dropped" | "kept";
+}
+
+/** `POST pipe?component=ID`: what a copy of a component makes of what is fed to it. */
+export interface PipeJson {
+  readonly component: string;
+  readonly signal: "logs" | "metrics";
+  /** Entries or samples that were fed, … */
+  readonly received: number;
+  /** … and that came out. */
+  readonly sent: number;
+  /** Items by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** What came out of a component that takes logs; with `trace=true` the ways of all entries, dropped ones included. */
+  readonly entries: readonly PipeEntryJson[];
+  /** The same for a component that takes metrics. */
+  readonly samples: readonly PipeSampleJson[];
+}
+
+export interface PipeEntryJson {
+  /** The entry as it came in, or as a stage put it together; null without `trace=true`. */
+  readonly before: EntryStateJson | null;
+  /** One for each stage; a single one, named after the component, for components without stages. */
+  readonly steps: TraceJson["steps"];
+  readonly outcome: TraceJson["outcome"];
+  /** The entry as it came out; null for what was dropped or kept. */
+  readonly after: EntryStateJson | null;
+}
+
+export interface PipeSampleJson {
+  readonly before: PipedSampleJson | null;
+  readonly outcome: TraceJson["outcome"];
+  readonly reason: string;
+  readonly after: PipedSampleJson | null;
+}
+
+export interface PipedSampleJson {
+  readonly timestamp: string;
+  readonly labels: Pairs;
+  /** A number as text, since JSON knows no NaN; `stale` for a stale marker. */
+  readonly value: string;
 }

@@ -1,70 +1,77 @@
-import type { Batch } from "#pipeline/batch";
-import { SAMPLE_STALE } from "#pipeline/batch";
-import type { Tap } from "#pipeline/tap";
+import { Labels } from "#base/labels";
+import type { HttpRequest, HttpResponse } from "#pipeline/component";
+import type { Agent } from "../agent.ts";
+import { tooMany } from "../live/live.ts";
+import { Selection } from "../live/selection.ts";
+import type { LiveEvent, LiveItem, Pairs } from "./json.ts";
+import { text } from "./responses.ts";
 
 /** What ends each piece of a streamed answer of Alloy's web API. */
-export const STREAM_SEPARATOR = "|;|";
-/** Pieces wait at most this long before they are sent. */
-const FLUSH_MS = 1_000;
-/** Pieces that wait; more are left out, so that a slow reader costs no memory. */
-const WAITING_PIECES = 1_000;
-/** Entries of one batch that are shown. */
-const SHOWN_PER_BATCH = 20;
+const STREAM_SEPARATOR = "|;|";
+/** Alloy sets no limit but the size of its buffer, which is as large as this each second. */
+const RATE = 1_000;
 
-/** What passes a component, as text pieces until `signal` is aborted; each item with the given probability. */
-export async function* liveDebugging(tap: Tap, probability: number, signal: AbortSignal): AsyncIterable<string> {
-  let waiting: string[] = [];
-  const unwatch = tap.watch((direction, peer, batch) => {
-    const arrow = direction === "in" ? "[IN]" : `[OUT] ${peer}`;
-    for (const text of renderBatch(batch, probability)) {
-      if (waiting.length < WAITING_PIECES) waiting.push(`${arrow}: ${text}`);
-    }
-  });
-  try {
-    while (!signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, FLUSH_MS);
-        signal.addEventListener("abort", done, { once: true });
-      });
-      const pieces = waiting;
-      waiting = [];
-      if (pieces.length > 0) yield pieces.map((piece) => piece + STREAM_SEPARATOR).join("");
-    }
-  } finally {
-    unwatch();
+/**
+ * Answers Alloy's `GET …/web/debug/ID?sampleProb=`: what passes one component, as texts for people. Statuses and framing
+ * are Alloy's; log entries and samples read as there, and OTLP is shown item by item.
+ */
+export function debugStream(agent: Agent, id: string, request: HttpRequest, signal: AbortSignal): HttpResponse {
+  const probability = Number(request.query.get("sampleProb") ?? 1);
+  if (!(probability >= 0 && probability <= 1)) return text(400, "sampleProb must be between 0 and 1\n");
+  if (!agent.liveDebugging) {
+    return text(500, "live debugging is disabled: write livedebugging { enabled = true } into the configuration\n");
+  }
+  const component = agent.controller.component(id);
+  if (component === undefined) return text(500, `component "${id}" does not exist or cannot be watched\n`);
+  if (agent.live.isFull) return tooMany();
+  const asked = {
+    selection: new Selection(agent.controller, [id], []),
+    direction: "both" as const,
+    filter: undefined,
+    sample: probability,
+    rate: RATE,
+    limit: Number.POSITIVE_INFINITY,
+    trace: false,
+  };
+  return {
+    status: 200,
+    headers: { "Content-Type": "text/plain" },
+    body: "",
+    stream: agent.live.stream(asked, pieceOf, signal),
+  };
+}
+
+/** An event as Alloy's page shows it; undefined for those that Alloy does not have. */
+export function pieceOf(event: LiveEvent): string | undefined {
+  if (event.event !== "item") return undefined;
+  const { direction, peer, item } = event;
+  const arrow = item.type === "exports" ? "" : direction === "in" ? "[IN]: " : `[OUT] ${peer}: `;
+  return arrow + itemText(item) + STREAM_SEPARATOR;
+}
+
+function itemText(item: LiveItem): string {
+  switch (item.type) {
+    case "log":
+      return `timestamp: ${item.timestamp}, entry: ${item.line}, labels: ${labelsText(item.labels)}, structured_metadata: ${JSON.stringify(item.metadata)}`;
+    case "sample":
+      return `sample: ts=${Date.parse(item.timestamp)}, labels=${labelsText(item.labels)}, value=${item.value}`;
+    case "span":
+      return `span: ${item.name}, kind: ${item.kind}, status: ${item.status}, start: ${item.timestamp}, duration: ${item.durationMs}ms, trace: ${item.traceId}, span: ${item.spanId}, parent: ${item.parentId}, ${around(item)}`;
+    case "datapoint":
+      return `${item.kind}: ${item.name}, timestamp: ${item.timestamp}, value: ${item.value}, ${around(item)}`;
+    case "logrecord":
+      return `log record: ${item.body}, timestamp: ${item.timestamp}, severity: ${item.severity}, trace: ${item.traceId}, span: ${item.spanId}, ${around(item)}`;
+    case "profile":
+      return `profile: ${labelsText(item.labels)}, ${item.bytes} bytes`;
+    case "exports":
+      return `exports: ${JSON.stringify(item.exports)}`;
   }
 }
 
-/** A few items of a batch, one text each. Copies what it shows, since batches are lent. */
-export function renderBatch(batch: Batch, probability: number, random = Math.random): string[] {
-  const shown: string[] = [];
-  const pick = () => shown.length < SHOWN_PER_BATCH && (probability >= 1 || random() < probability);
-  switch (batch.signal) {
-    case "logs":
-      for (let i = 0; i < batch.count && shown.length < SHOWN_PER_BATCH; i++) {
-        if (!pick()) continue;
-        const line = Buffer.from(batch.data.subarray(batch.start[i], batch.end[i])).toString("utf8");
-        const time = new Date(batch.ms[i]!).toISOString();
-        shown.push(`entry: ${line}, labels: ${batch.streams[batch.stream[i]!]}, timestamp: ${time}`);
-      }
-      break;
-    case "metrics":
-      for (let i = 0; i < batch.count && shown.length < SHOWN_PER_BATCH; i++) {
-        if (!pick()) continue;
-        const value = batch.flags[i]! & SAMPLE_STALE ? "stale" : String(batch.value[i]);
-        shown.push(`sample: ts=${batch.timestamp[i]}, labels=${batch.registry.labels(batch.ref[i]!)}, value=${value}`);
-      }
-      break;
-    case "otlp":
-      if (pick()) shown.push(`${batch.kind}: ${batch.items} items, ${batch.bytes} bytes`);
-      break;
-    case "profiles":
-      for (const each of batch.profiles) if (pick()) shown.push(`profile: ${each.labels}, ${each.pprof.length} bytes`);
-  }
-  return shown;
+function around(item: { readonly attributes: Pairs; readonly resource: Pairs; readonly scope: string }): string {
+  return `attributes: ${labelsText(item.attributes)}, resource: ${labelsText(item.resource)}, scope: ${item.scope}`;
+}
+
+function labelsText(pairs: Pairs): string {
+  return Labels.from(Object.entries(pairs)).toString();
 }

@@ -5,7 +5,7 @@ import { parseFile } from "#lang/parser";
 import { renderDiagnostics } from "#lang/render";
 import type { Value } from "#lang/value";
 import { alloyJsonBody } from "./alloy-json.ts";
-import { hideNamed, hideSecrets, isSecretName, redactFile } from "./redact.ts";
+import { hideNamed, hideSecrets, isRedacted, isSecretName, redactFile, redactSpan } from "./redact.ts";
 
 const redact = (text: string) => redactFile({ name: "a.alloy", text });
 
@@ -26,6 +26,13 @@ loki.write "out" {
   const shown = redact(text);
   assert.doesNotMatch(shown, /hunter2/);
   assert.equal(shown, text.replace("user:hunter2", "(secret)").replaceAll('"hunter2"', '"(secret)"'));
+});
+
+test("what follows a secret of several lines stays on its line", () => {
+  const text = 'a.b "c" {\n  key_pem = `one\ntwo\nthree`\n  port    = 1\n}\n';
+  const shown = redact(text).split("\n");
+  assert.equal(shown.indexOf("  port    = 1"), text.split("\n").indexOf("  port    = 1"));
+  assert.doesNotMatch(shown.join("\n"), /one|two|three/);
 });
 
 test("secrets are found in every kind of expression", () => {
@@ -116,4 +123,22 @@ test("values under secret names are hidden, others only lose passwords in URLs",
   assert.doesNotMatch(JSON.stringify(shown), /hunter2/);
   assert.match(JSON.stringify(shown), /visible.*/);
   assert.match(JSON.stringify(shown), /http:\/\/\(secret\)@b\//);
+});
+
+test("a part of a block: what is hidden in it, and nothing of the rest", () => {
+  const { file } = parseFile({
+    name: "a",
+    text: 'x "y" {\n  password = "one"\n  plain    = "two"\n  token    = f("three", 4)\n}\n',
+  });
+  const block = file.body[0]!;
+  assert.ok(block.kind === "block");
+  const parts = block.body.map((each) => {
+    assert.ok(each.kind === "attribute");
+    return [redactSpan(each.value.span, [block]), isRedacted(each.value.span, [block])];
+  });
+  assert.deepEqual(parts, [
+    ['"(secret)"', true],
+    ['"two"', false],
+    ['f("(secret)", 4)', true],
+  ]);
 });

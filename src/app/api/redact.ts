@@ -35,7 +35,8 @@ const SECRET_NAMES = new Set([
 const SECRET_WORDS =
   /(?:password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key|authorization|salt)$/i;
 
-const USER_INFO = /\/\/[^/@\s"`:]*:[^/@\s"`]*@/g;
+/** Up to the last @: a password that should have been escaped may hold slashes and more. */
+const USER_INFO = /\/\/[^/@\s"`:]*:[^\s"`]*@/g;
 
 export function isSecretName(name: string): boolean {
   return SECRET_NAMES.has(name) || SECRET_WORDS.test(name);
@@ -48,16 +49,25 @@ export function redactFile(source: { readonly name: string; readonly text: strin
   return redactSpan({ source: file.source, start: 0, end: file.source.text.length }, file.body);
 }
 
-/** The text of a span that holds the statements of `body`. */
+/** The text of a span that holds the statements of `body`, or is a part of them. Lines stay on their numbers. */
 export function redactSpan(span: Span, body: Body): string {
   const { text } = span.source;
   let out = "";
   let at = span.start;
-  for (const { start, end } of body.flatMap((statement) => hiddenIn(statement))) {
-    out += `${withoutUserInfo(text.slice(at, start))}"(secret)"`;
+  for (const { start, end } of hiddenInside(span, body)) {
+    out += `${withoutUserInfo(text.slice(at, start))}"(secret)"${text.slice(start, end).replace(/[^\n]/g, "")}`;
     at = end;
   }
   return out + withoutUserInfo(text.slice(at, span.end));
+}
+
+/** Whether something of a span, which is a part of `body`, is hidden by its name. */
+export function isRedacted(span: Span, body: Body): boolean {
+  return hiddenInside(span, body).length > 0;
+}
+
+function hiddenInside(span: Span, body: Body): readonly Span[] {
+  return body.flatMap(hiddenIn).filter(({ start, end }) => start >= span.start && end <= span.end);
 }
 
 /** `scheme://user:password@host` without user and password. */

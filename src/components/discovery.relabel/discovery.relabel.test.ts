@@ -24,7 +24,25 @@ test("exports the targets that the rules keep, again after each change", async (
   assert.equal(component.flow.status.state, "ok");
   await component.update(config('[{ __address__ = "c:1" }]'));
   assert.deepEqual(component.exports.output, []);
-  assert.match(component.flow.status.cause, /the rules drop all of 1 targets/);
+  assert.equal(component.flow.status.rule, "all_targets_dropped");
+  assert.equal(component.flow.status.cause, "the rules drop all of 1 targets; rule 1 drops the last of them");
+});
+
+test("without targets the status says who should have given some", async () => {
+  const references = { targets: ["discovery.dns.web"] };
+  await using component = await startComponent(relabel, config("[]"), { references });
+  const { state, rule, cause } = component.flow.status;
+  assert.deepEqual([state, rule], ["idle", "no_targets"]);
+  assert.match(cause, /^`targets` is empty.*: discovery\.dns\.web gives none/);
+});
+
+test("a rule that looks at a label of samples degrades the flow until it is gone", async () => {
+  const byName = 'rule {\n  source_labels = ["__name__"]\n  regex = "go_.*"\n  action = "drop"\n}';
+  await using component = await startComponent(relabel, `targets = [{ __address__ = "a:1" }]\n${byName}`);
+  assert.deepEqual([component.flow.status.state, component.flow.status.rule], ["degraded", "misplaced_label"]);
+  assert.match(component.flow.status.cause, /^rule 1 uses __name__, .*; move the rule to a prometheus\.relabel/);
+  await component.update('targets = [{ __address__ = "a:1" }]');
+  assert.equal(component.flow.status.state, "ok");
 });
 
 test("labels of targets may have any name in UTF-8, as in Alloy", async () => {

@@ -69,7 +69,7 @@ export default defineComponent({
         const server = new HttpServer({ address: host, port, guard: refuseBrowsers, log: ctx.log });
         addReceiverRoutes(server, stores, now, {
           received(kind, items, bytes, refused) {
-            const { received } = ctx.flow;
+            const received = ctx.flow.receiving(kind);
             received.batches += 1;
             received.items += items;
             received.bytes += bytes;

@@ -1,4 +1,4 @@
-import type { Filter } from "./filter.ts";
+import { type Filter, searchable } from "#base/filter";
 
 export interface StoredLine {
   /** Ascending in order of arrival. */
@@ -61,7 +61,7 @@ export class LogStore {
     let matched = 0;
     for (let i = this.#lines.length - 1; i >= this.#first; i--) {
       const stored = this.#lines[i]!;
-      if (!filter.empty && !filter.matches([...stored.labels, ...stored.metadata], stored.line)) continue;
+      if (!filter.empty && !filter.matches(searchable([...stored.labels, ...stored.metadata], stored.line))) continue;
       matched += 1;
       if (lines.length < limit) lines.push(stored);
     }

@@ -1,5 +1,6 @@
 import type { OtlpKind } from "#formats/otlp";
 import { decodeRequest, type OtlpObject, type OtlpValue } from "#formats/otlp-decode";
+import { anyText, attributePairs, list, nanos, object, text } from "#formats/otlp-text";
 import type { Stores } from "./stores.ts";
 
 const KINDS = ["", "internal", "server", "client", "producer", "consumer"];
@@ -16,7 +17,7 @@ export function storeOtlp(
   let items = 0;
   let refused = 0;
   for (const group of list(request[`resource${suffix}`])) {
-    const resource = attributesOf(object(group.resource).attributes);
+    const resource = attributePairs(object(group.resource).attributes);
     const service = attribute(resource, "service.name") || "unknown_service";
     for (const scope of list(group[`scope${suffix}`])) {
       if (kind === "traces") {
@@ -54,7 +55,7 @@ function storeSpan(span: OtlpObject, service: string, stores: Stores, now: numbe
     durationMs: Math.max(0, Number(nanos(span.endTimeUnixNano) - nanos(span.startTimeUnixNano)) / 1e6),
     failed: Number(status.code ?? 0) === 2,
     message: text(status.message),
-    attributes: attributesOf(span.attributes),
+    attributes: attributePairs(span.attributes),
   });
 }
 
@@ -63,7 +64,7 @@ function storeLog(entry: OtlpObject, service: string, resource: readonly string[
   const labels = ["service_name", service];
   const severity = text(entry.severityText);
   if (severity !== "") labels.push("level", severity.toLowerCase());
-  const metadata = attributesOf(entry.attributes);
+  const metadata = attributePairs(entry.attributes);
   for (let i = 0; i < resource.length; i += 2) {
     if (resource[i] !== "service.name") metadata.push(resource[i]!, resource[i + 1]!);
   }
@@ -76,7 +77,7 @@ function storeMetric(metric: OtlpObject, service: string, stores: Stores, now: n
   let items = 0;
   let refused = 0;
   const add = (suffix: string, point: OtlpObject, value: number) => {
-    const labels = attributesOf(point.attributes);
+    const labels = attributePairs(point.attributes);
     labels.push("service_name", service);
     const time = millis(point.timeUnixNano) || now;
     if (!stores.series.add(now, name + suffix, sorted(labels), time, value)) refused += 1;
@@ -104,38 +105,11 @@ function sorted(flat: readonly string[]): string[] {
   return pairs.sort(([a], [b]) => (a < b ? -1 : 1)).flat();
 }
 
-function attributesOf(value: OtlpValue | undefined): string[] {
-  return list(value).flatMap((pair) => [text(pair.key), anyText(pair.value)]);
-}
-
 function attribute(flat: readonly string[], name: string): string {
   const at = flat.findIndex((each, i) => i % 2 === 0 && each === name);
   return at < 0 ? "" : flat[at + 1]!;
 }
 
-/** An AnyValue as people read it. */
-function anyText(value: OtlpValue | undefined): string {
-  const any = object(value);
-  const simple = any.stringValue ?? any.boolValue ?? any.intValue ?? any.doubleValue ?? any.bytesValue;
-  if (simple !== undefined) return String(simple);
-  if (any.arrayValue !== undefined) return `[${list(object(any.arrayValue).values).map(anyText).join(", ")}]`;
-  if (any.kvlistValue === undefined) return "";
-  const pairs = list(object(any.kvlistValue).values).map((pair) => `${text(pair.key)}=${anyText(pair.value)}`);
-  return `{${pairs.join(", ")}}`;
-}
-
-function nanos(value: OtlpValue | undefined): bigint {
-  return typeof value === "string" ? BigInt(value) : 0n;
-}
 function millis(value: OtlpValue | undefined): number {
   return Number(nanos(value)) / 1e6;
-}
-function text(value: OtlpValue | undefined): string {
-  return typeof value === "string" ? value : "";
-}
-function object(value: OtlpValue | undefined): OtlpObject {
-  return typeof value === "object" && !Array.isArray(value) ? value : {};
-}
-function list(value: OtlpValue | undefined): readonly OtlpObject[] {
-  return Array.isArray(value) ? value.map(object) : [];
 }

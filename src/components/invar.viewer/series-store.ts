@@ -1,4 +1,4 @@
-import type { Filter } from "./filter.ts";
+import { type Filter, searchable } from "#base/filter";
 
 export interface StoredSeries {
   readonly name: string;
@@ -84,7 +84,9 @@ export class SeriesStore {
 
   /** The first series that match, by name, and how many there are in all. */
   find(filter: Filter, limit: number): { readonly series: readonly StoredSeries[]; readonly matched: number } {
-    const found = [...this.#series.values()].filter(({ name, labels }) => filter.empty || filter.matches(labels, name));
+    const found = [...this.#series.values()].filter(
+      ({ name, labels }) => filter.empty || filter.matches(searchable(labels, name)),
+    );
     found.sort((a, b) => (a.key < b.key ? -1 : 1));
     return { series: found.slice(0, limit), matched: found.length };
   }

@@ -1,4 +1,4 @@
-import type { Filter } from "./filter.ts";
+import { type Filter, searchable } from "#base/filter";
 
 export interface StoredSpan {
   readonly id: string;
@@ -103,7 +103,7 @@ export class TraceStore {
 }
 
 function matches(filter: Filter, traceId: string, { name, service, attributes }: StoredSpan): boolean {
-  return filter.matches(["service", service, "trace_id", traceId, ...attributes], name);
+  return filter.matches(searchable(["service", service, "trace_id", traceId, ...attributes], name));
 }
 
 function summarise({ id, spans }: StoredTrace): TraceSummary {

@@ -1,5 +1,5 @@
+import { type Filter, FilterError, parseFilter } from "#base/filter";
 import type { HttpHandler, HttpResponse } from "#pipeline/component";
-import { parseFilter } from "./filter.ts";
 import { pointsOf } from "./series-store.ts";
 import type { Stores } from "./stores.ts";
 
@@ -20,7 +20,13 @@ export function createView({ stores, now, retentionMs, maxBytes, urls, problem }
   return ({ method, path, query }) => {
     if (method !== "GET" && method !== "HEAD") return plain(405, "method not allowed");
     stores.expire(now() - retentionMs());
-    const filter = parseFilter(query.get("filter") ?? "");
+    let filter: Filter;
+    try {
+      filter = parseFilter(query.get("filter") ?? "");
+    } catch (error) {
+      if (error instanceof FilterError) return plain(400, error.message);
+      throw error;
+    }
     const asked = Number(query.get("limit") ?? 200);
     const limit = Math.min(MAX_LIMIT, Math.max(1, Number.isFinite(asked) ? Math.floor(asked) : 200));
     switch (path) {

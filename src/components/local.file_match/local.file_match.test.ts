@@ -61,36 +61,76 @@ test("leaves out old files, and says so", async () => {
   assert.equal(match.flow.status.cause, `0 files for "${place.path}/*": 1 older than \`ignore_older_than\``);
 });
 
-test("says why there is no file, and warns once", async () => {
+test("says why there is no file, with the rule that found it", async () => {
   await using place = await folder();
   await writeFile(join(place.path, "file"), "");
+  await mkdir(join(place.path, "empty"));
+  await mkdir(join(place.path, "x.log"));
   await symlink("loop", join(place.path, "loop"));
-  const cases: [entry: string, state: string, cause: RegExp][] = [
+  const cases: [entry: string, state: string, rule: string, cause: RegExp][] = [
     [
       `{ __path__ = "${place.path}/app/x/*.log" }`,
       "idle",
-      /directory .*\/app\/x does not exist \(deepest existing: .*file-match-[^/]*\)\. In a container\?/,
+      "no_files",
+      /directory .*\/app\/x does not exist \(deepest existing: .*file-match-[^/]*\)\. In a container\? Mount it$/,
     ],
-    [`{ __path__ = "${place.path}/*.log" }`, "idle", /the directory exists, no name in it matches/],
-    [`{ __path__ = "${place.path}/file/*.log" }`, "idle", /file is not a directory/],
-    [`{ __path__ = "${place.path}/loop/*.log" }`, "degraded", /too many symbolic links/],
-    [`{ __path__ = "${place.path}/[" }`, "degraded", /syntax error in pattern: .*not closed by \]/],
-    [`{ job = "x" }`, "degraded", /has no __path__/],
-    ["", "idle", /`path_targets` is empty/],
+    [`{ __path__ = "${place.path}/*.txt" }`, "idle", "no_files", /is there, but nothing in it matches \(4 names\)$/],
+    [`{ __path__ = "${place.path}/empty/*.txt" }`, "idle", "no_files", /empty is there and empty$/],
+    [`{ __path__ = "${place.path}/*.log" }`, "idle", "no_files", /: 1 directory$/],
+    [
+      `{ __path__ = "${place.path}/f*", __path_exclude__ = "/**" }`,
+      "idle",
+      "no_files",
+      /1 excluded by __path_exclude__/,
+    ],
+    [`{ __path__ = "${place.path}/file/*.log" }`, "idle", "no_files", /file is not a directory/],
+    [`{ __path__ = "${place.path}/loop/*.log" }`, "failing", "unreadable_files", /too many symbolic links/],
+    [`{ __path__ = "${place.path}/[" }`, "failing", "bad_pattern", /syntax error in pattern: .*not closed by \]/],
+    [
+      `{ job = "x" }`,
+      "failing",
+      "missing_path",
+      /the target \{job="x"\} has no __path__.*set it to a file or a pattern/,
+    ],
+    [
+      `{ __meta_kubernetes_pod_uid = "1", __meta_kubernetes_pod_annotation_x = "secret" }`,
+      "failing",
+      "missing_path",
+      /\{… 2 more labels\} has no __path__.* discovery components give none, .*discovery\.relabel: rule \{.*\/var\/log\/pods/,
+    ],
+    [
+      `{ __path__ = "${place.path}/file" }, { job = "x" }`,
+      "degraded",
+      "missing_path",
+      /the target \{job="x"\} has no __path__/,
+    ],
+    ["", "idle", "no_targets", /`path_targets` is empty/],
   ];
-  for (const [entry, state, cause] of cases) {
+  for (const [entry, state, rule, cause] of cases) {
     await using match = await start(entry);
     await eventually(
       () => cause.test(match.flow.status.cause),
       () => match.flow.status.cause,
     );
-    assert.equal(match.flow.status.state, state, entry);
-    if (entry === "") continue;
-    await eventually(
-      () => match.logs.some((record) => record.level === "warn"),
-      () => "no warning",
-    );
-    assert.equal(match.logs.filter((record) => record.level === "warn").length, 1);
+    assert.deepEqual([match.flow.status.state, match.flow.status.rule], [state, rule], entry);
+  }
+});
+
+test("warns once of a pattern without files, also of one among others, and counts what patterns match", async () => {
+  await using place = await folder();
+  for (const name of ["a.log", "b.log", "c.log"]) await writeFile(join(place.path, name), "");
+  await mkdir(join(place.path, "d.log"));
+  await utimes(join(place.path, "c.log"), 1000, 1000);
+  const entries = `{ __path__ = "${place.path}/*.log", __path_exclude__ = "/**/b.log" }, { __path__ = "/no/such/x" }`;
+  await using match = await start(entries, 'ignore_older_than = "1h"');
+  const warnings = () => match.logs.filter((record) => record.level === "warn").map((record) => record.message);
+  await eventually(() => warnings().length > 0, warnings);
+  await new Promise((resolve) => setTimeout(resolve, 100)); // ten rounds
+  assert.deepEqual(warnings(), ["a pattern matches no file"]);
+  assert.equal(match.flow.status.state, "ok");
+  assert.equal(match.metric("local_file_match_patterns_without_files"), 1);
+  for (const outcome of ["file", "excluded", "too_old", "directory"]) {
+    assert.equal(match.metric("local_file_match_paths", { outcome }), 1, outcome);
   }
 });
 

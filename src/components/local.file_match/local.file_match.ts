@@ -1,10 +1,16 @@
 import type { Labels } from "#base/labels";
-import { explainNoFiles, type MatchReport, matchTarget, PATH_LABEL } from "#kits/tail/targets";
+import { gauge } from "#base/metrics";
+import { explainNoFiles, isEmpty, judgeMatches, MATCH_RULES } from "#kits/tail/match-status";
+import { type MatchReport, matchTarget, PATH_LABEL } from "#kits/tail/targets";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
-/** Empty rounds after which the log says so. */
+/** Empty rounds after which the log says so, … */
 const WARN_AFTER_ROUNDS = 2;
+/** … but not before this time, in which a start may still be going on. */
+const LEAST_PATIENCE_MS = 10_000;
+/** Of many patterns without files so many are named in the log, each once. */
+const MAX_WARNINGS = 10;
 
 export default defineComponent({
   name: "local.file_match",
@@ -24,14 +30,26 @@ export default defineComponent({
     })
     .rule("sync_period", (args) => args.sync_period > 0, "must be greater than 0"),
   exports: s.object({ targets: s.targets().doc("A target for each file found, `__path__` being the file.") }),
+  metrics: {
+    paths: gauge("local_file_match_paths", "What the patterns match, by what became of it.", ["outcome"]),
+    empty: gauge("local_file_match_patterns_without_files", "Patterns that match no file."),
+  },
 
   start(ctx, args) {
     let current = args;
     let wake = () => {};
-    let emptyRounds = 0;
-    let lastFailure: string | undefined;
     let matched: readonly Labels[] = [];
+    let findings: ReturnType<typeof judgeMatches> = new Map();
+    /** Rounds in which a target was without files, by the target. */
+    let emptyRounds = new Map<string, number>();
+    let warnings = 0;
+    let hadFiles = false;
+    ctx.flow.patienceMs = patience(args.sync_period);
     ctx.export({ targets: matched });
+    for (const rule of MATCH_RULES) ctx.rule(rule, () => findings.get(rule));
+    ctx.rule("no_targets", () =>
+      current.path_targets.length > 0 ? undefined : { state: "idle", cause: "`path_targets` is empty" },
+    );
 
     ctx.run(async (signal) => {
       while (!signal.aborted) {
@@ -61,26 +79,55 @@ export default defineComponent({
     }
 
     function report(reports: readonly MatchReport[]) {
-      const failure = reports.flatMap((each) => each.failures)[0];
-      if (failure !== undefined && failure !== lastFailure) ctx.log.error("error getting paths", { error: failure });
-      lastFailure = failure;
-      if (reports.length === 0) return ctx.flow.idle("`path_targets` is empty");
-      const without = reports.filter((each) => each.files.length === 0);
-      emptyRounds = without.length > 0 ? emptyRounds + 1 : 0;
-      if (without.length === 0) return failure === undefined ? ctx.flow.ok() : ctx.flow.degraded(failure);
-      const cause = explainNoFiles(without[0]!);
-      if (emptyRounds === WARN_AFTER_ROUNDS) ctx.log.warn("a pattern matches no file", { cause });
-      if (failure !== undefined) ctx.flow.degraded(cause);
-      else if (without.length === reports.length) ctx.flow.idle(cause);
-      else ctx.flow.ok();
+      findings = judgeMatches(reports);
+      count(reports);
+      warn(reports);
+      if (reports.some((each) => each.files.length > 0)) ctx.flow.ok();
+      else ctx.flow.judge();
+    }
+
+    function count(reports: readonly MatchReport[]) {
+      const sum = (of: (report: MatchReport) => number) => reports.reduce((total, each) => total + of(each), 0);
+      const { paths, empty } = ctx.metrics;
+      paths.labels("file").set(sum(({ files }) => files.length));
+      paths.labels("excluded").set(sum(({ excluded }) => excluded));
+      paths.labels("directory").set(sum(({ directories }) => directories));
+      paths.labels("too_old").set(sum(({ tooOld }) => tooOld.length));
+      paths.labels("unreadable").set(sum(({ unreadable }) => unreadable.length));
+      empty.set(sum(({ files }) => (files.length === 0 ? 1 : 0)));
+    }
+
+    /**
+     * That there is nothing from the start on, the agent says of any flow. Here it is about patterns that no longer match,
+     * and about an empty one among others, which is no fault, but somebody may wonder.
+     */
+    function warn(reports: readonly MatchReport[]) {
+      hadFiles ||= !reports.every(isEmpty);
+      if (!hadFiles) return;
+      const before = emptyRounds;
+      emptyRounds = new Map();
+      for (const each of reports.filter(isEmpty)) {
+        const key = each.target.toString();
+        const rounds = (before.get(key) ?? 0) + 1;
+        emptyRounds.set(key, rounds);
+        if (rounds !== WARN_AFTER_ROUNDS || warnings >= MAX_WARNINGS) continue;
+        warnings += 1;
+        ctx.log.warn("a pattern matches no file", { cause: explainNoFiles(each) });
+      }
     }
 
     return {
       update(next) {
         current = next;
-        emptyRounds = 0;
+        ctx.flow.patienceMs = patience(next.sync_period);
+        emptyRounds = new Map();
+        warnings = 0;
         wake();
       },
     };
   },
 });
+
+function patience(syncPeriodMs: number): number {
+  return Math.max(LEAST_PATIENCE_MS, WARN_AFTER_ROUNDS * syncPeriodMs);
+}

@@ -130,7 +130,12 @@ export class Entry {
     this.#from = new Int32Array(count);
     this.#to = new Int32Array(count);
     this.#numbers = new Float64Array(count);
-    if (this.slots.keepsAll) this.extra = new Map();
+    this.keepAll(this.slots.keepsAll);
+  }
+
+  /** Whether values without a slot are kept from now on. Those that are there are forgotten. */
+  keepAll(keeps: boolean): void {
+    this.extra = keeps ? new Map() : undefined;
   }
 
   /** Starts an entry: nothing extracted. */
@@ -285,6 +290,23 @@ export class Entry {
     if (this.extra !== undefined) yield* this.extra;
   }
 
+  /** The same, and each value stays in the form it has: looking at an entry must not change what becomes of it. */
+  *peek(): Generator<readonly [name: string, value: FieldValue]> {
+    const { data } = this.store;
+    for (let slot = 0; slot < this.kinds.length; slot++) {
+      const kind = this.kinds[slot];
+      if (kind === VALUE_ABSENT) continue;
+      const name = this.slots.names[slot]!;
+      const from = this.#from[slot]!;
+      const to = this.#to[slot]!;
+      // As text, a range would lose bytes that are no UTF-8 when a stage makes it the line.
+      if (kind === VALUE_RANGE) yield [name, data.utf8Slice(from, to)];
+      else if (kind === VALUE_ESCAPED) yield [name, decodeEscaped(data, from, to)];
+      else yield [name, this.value(slot)!];
+    }
+    if (this.extra !== undefined) yield* this.extra;
+  }
+
   #number(slot: number): number {
     const from = this.#from[slot]!;
     const to = this.#to[slot]!;
@@ -328,23 +350,33 @@ export interface HeldEntry {
   readonly acknowledgements: readonly Acknowledgement[];
 }
 
-/** Keeps an entry's context; takes a reference of its batch's acknowledgement. The line is the caller's to copy. */
+/** Keeps the context of an entry that ends here, and its references. The line is the caller's to copy. */
 export function holdEntry(entry: Entry): HeldEntry {
-  return {
-    labels: entry.labels,
-    ms: entry.ms,
-    ns: entry.ns,
-    metadata: entry.metadata,
-    extracted: [...entry.extracted()],
-    acknowledgements: heldReferences(entry),
-  };
+  return contextOf(entry, takeReferences(entry));
 }
 
-/** The references that an entry's line needs when it outlives its batch. */
-export function heldReferences(entry: Entry): readonly Acknowledgement[] {
+/** The context of an entry that goes on, for another one, with references of its own. */
+export function copyEntry(entry: Entry): HeldEntry {
+  for (const each of entry.held ?? []) each.retain();
+  return contextOf(entry, ownReferences(entry));
+}
+
+/** The references that the line of an entry which ends here needs to outlive its batch. */
+export function takeReferences(entry: Entry): readonly Acknowledgement[] {
+  const references = ownReferences(entry);
+  entry.held = undefined;
+  return references;
+}
+
+function ownReferences(entry: Entry): readonly Acknowledgement[] {
   const own = entry.acknowledgement;
   own?.retain();
   return [...(own === undefined ? [] : [own]), ...(entry.held ?? [])];
+}
+
+function contextOf(entry: Entry, acknowledgements: readonly Acknowledgement[]): HeldEntry {
+  const { labels, ms, ns, metadata } = entry;
+  return { labels, ms, ns, metadata, extracted: [...entry.extracted()], acknowledgements };
 }
 
 /** Puts a kept entry back onto its way. */

@@ -4,6 +4,7 @@ import { defineComponent } from "#pipeline/component";
 import { Pipeline } from "./pipeline.ts";
 import { PROCESS_METRICS, type StageEnvironment } from "./stage.ts";
 import { stageField } from "./stages.ts";
+import { Tracer } from "./trace.ts";
 
 /** How often entries that stages keep are looked after, such as the last block of `stage.multiline`. */
 const FLUSH_INTERVAL_MS = 250;
@@ -42,8 +43,11 @@ export default defineComponent({
       random: Math.random,
     };
     const out = ctx.fanout("logs", args.forward_to);
+    const tracer = new Tracer(ctx.tap);
+    const tracing = () => (ctx.tap.tracing ? tracer : undefined);
     let pipeline = new Pipeline(args.stage, environment);
     ctx.stack.defer(() => pipeline.close());
+    ctx.rule("lines_not_parsed", () => pipeline.judge());
 
     /** Hands on what stages gave back outside of a batch. */
     async function handOn(batch: LogBatch | undefined, signal: AbortSignal): Promise<void> {
@@ -52,7 +56,7 @@ export default defineComponent({
 
     function consume(batch: LogBatch, signal: AbortSignal): void | Promise<void> {
       const current = pipeline;
-      const processed = current.apply(batch);
+      const processed = current.apply(batch, tracing());
       const delayMs = current.takeDelay();
       if (processed.count === 0) {
         processed.acknowledgement.release();
@@ -69,7 +73,7 @@ export default defineComponent({
 
     ctx.export({ receiver: ctx.receiver("logs", consume) });
     ctx.every(FLUSH_INTERVAL_MS, async (signal) => {
-      if (pipeline.keepsEntries) await handOn(pipeline.flush(false), signal);
+      if (pipeline.keepsEntries) await handOn(pipeline.flush(false, tracing()), signal);
     });
 
     return {
@@ -77,12 +81,12 @@ export default defineComponent({
         const fresh = new Pipeline(next.stage, environment); // may throw: the old pipeline keeps running
         const old = pipeline;
         pipeline = fresh;
-        await handOn(old.flush(true), ctx.signal);
+        await handOn(old.flush(true, tracing()), ctx.signal);
         old.close();
         out.set(next.forward_to);
       },
       async drain(deadline) {
-        await handOn(pipeline.flush(true), deadline);
+        await handOn(pipeline.flush(true, tracing()), deadline);
       },
     };
   },

@@ -1,13 +1,20 @@
 import type { Labels } from "#base/labels";
+import type { Acknowledgement } from "#pipeline/acknowledgement";
 import type { LogBatch } from "#pipeline/batch";
+import type { Judgement } from "#pipeline/flow";
 import { Entry, LineStore, SlotTable } from "./entry.ts";
 import { TextInterner } from "./interner.ts";
+import { type CountedChain, MatchRatios } from "./match-ratio.ts";
 import { BatchSink, TimerSink } from "./sink.ts";
 import { type Stage, type StageContext, type StageEnvironment, StageError, Tally } from "./stage.ts";
 import { buildStage, type StageConfig } from "./stages.ts";
+import type { StageDetails, TracedChain, Tracer } from "./trace.ts";
 
 const NOTHING = new Uint8Array(0);
-const REPORT_INTERVAL_MS = 60_000;
+/** That some lines cannot be read is said this often; that hardly any can is the flow status's business. */
+const REPORT_INTERVAL_MS = 10 * 60_000;
+/** Under this reason lines are dropped that a stage cannot read. */
+const MALFORMED = "json_malformed";
 
 /**
  * The stages of one loki.process, with the semantics of Alloy's internal/component/loki/process/stages: every entry goes
@@ -22,17 +29,22 @@ export class Pipeline {
   readonly #store = new LineStore();
   readonly #entries: Entry[] = [];
   readonly #tallies: Tally[] = [];
+  readonly #ratios: MatchRatios;
   readonly #chain: Chain;
   readonly #entry: Entry;
   readonly #batchSink: BatchSink;
   readonly #seeder: LabelSeeder;
   readonly #interner = new TextInterner();
   #sink: { push(entry: Entry): void };
+  /** References that dropped entries held. */
+  readonly #ended: Acknowledgement[] = [];
+  #tracer: Tracer | undefined;
   #delayMs = 0;
 
   /** Throws StageError for what the schema could not judge. */
   constructor(configs: readonly StageConfig[], environment: StageEnvironment) {
     this.#environment = environment;
+    this.#ratios = new MatchRatios(environment.clock, environment.metrics.stageLines);
     this.#batchSink = new BatchSink(this.#store);
     this.#sink = this.#batchSink;
     this.#entry = this.#newEntry();
@@ -49,9 +61,11 @@ export class Pipeline {
   /**
    * Runs a batch through the stages. The batch's columns are changed; what is returned is a batch over them with its own
    * acknowledgement, which takes the place of the given one. `count` may be 0: then the caller releases.
+   * With a tracer the same comes out, and the tracer shows how.
    */
-  apply(input: LogBatch): LogBatch {
+  apply(input: LogBatch, tracer?: Tracer): LogBatch {
     const batch: LogBatch = { ...input };
+    this.#trace(tracer);
     const entry = this.#entry;
     const sink = this.#batchSink;
     this.#sink = sink;
@@ -67,10 +81,11 @@ export class Pipeline {
       entry.metadata = metadata === undefined ? undefined : batch.metadata![i];
       entry.acknowledgement = acknowledgement;
       this.#seeder.seed(entry);
-      if (this.#chain.run(entry, 0)) sink.push(entry);
+      if (tracer === undefined ? this.#chain.run(entry, 0) : tracer.enter(entry, this.#chain)) sink.push(entry);
     }
-    for (const tally of this.#tallies) tally.flush();
+    this.#count();
     const output = sink.finish();
+    this.#release();
     this.#store.reset(NOTHING); // the data are the batch's now
     return output;
   }
@@ -88,17 +103,42 @@ export class Pipeline {
   }
 
   /** What stages kept for long enough (or all that they can give), as a batch of its own. */
-  flush(all: boolean): LogBatch | undefined {
+  flush(all: boolean, tracer?: Tracer): LogBatch | undefined {
     const sink = new TimerSink();
+    this.#trace(tracer);
     this.#store.reset(NOTHING);
     this.#sink = sink;
     this.#chain.flush(all);
-    for (const tally of this.#tallies) tally.flush();
+    this.#count();
+    this.#release();
     return sink.finish();
+  }
+
+  /** What the status has to say of stages that can hardly read a line. */
+  judge(): Judgement {
+    return this.#ratios.judge();
   }
 
   close(): void {
     this.#chain.close();
+  }
+
+  #count(): void {
+    this.#ratios.take();
+    for (const tally of this.#tallies) tally.flush();
+  }
+
+  /** Traces from now on, or not. A trace shows all extracted values, also those that no stage looks at. */
+  #trace(tracer: Tracer | undefined): void {
+    if ((this.#tracer === undefined) !== (tracer === undefined) && !this.#slots.keepsAll) {
+      for (const entry of this.#entries) entry.keepAll(tracer !== undefined);
+    }
+    this.#tracer = tracer;
+  }
+
+  /** Dropped entries that hold references of earlier batches let go of them. */
+  #release(): void {
+    for (const each of this.#ended.splice(0)) each.release();
   }
 
   #newEntry(): Entry {
@@ -108,16 +148,31 @@ export class Pipeline {
   }
 
   #build(configs: readonly StageConfig[], prefix: string, end: (entry: Entry) => void): Chain {
-    const chain = new Chain(end);
+    const chain = new Chain(end, this.#ended);
     for (const [index, config] of configs.entries()) {
       const path = `${prefix}${index}.${config.kind}`;
+      const drops: Tally[] = [];
+      const notes: Tally[] = [];
       const context: StageContext = {
         ...this.#environment,
         slots: this.#slots,
         path,
-        drop: (reason) => this.#dropTally(reason),
-        unmatched: (what) => this.#unmatchedTally(path, what),
-        emit: (entry) => chain.continue(entry, index + 1),
+        drop: (reason, because) => {
+          const tally = added(drops, this.#dropTally(reason, because));
+          if (reason === MALFORMED)
+            this.#ratios.watch(chain, index, path, "are not JSON objects and are dropped", tally);
+          return tally;
+        },
+        unmatched: (what, because) => {
+          const tally = added(notes, this.#unmatchedTally(path, what, because));
+          this.#ratios.watch(chain, index, path, what, tally);
+          return tally;
+        },
+        note: (text) => added(notes, new Tally(text)),
+        emit: (entry) => {
+          if (this.#tracer === undefined) chain.continue(entry, index + 1);
+          else this.#tracer.emit(entry, chain, index);
+        },
         spare: () => this.#newEntry(),
         delay: (ms) => {
           this.#delayMs = Math.max(this.#delayMs, ms);
@@ -130,14 +185,14 @@ export class Pipeline {
           run: (entry) => {
             // As in Alloy, the labels as they are now become extracted values again.
             this.#seeder.seed(entry);
-            return sub.run(entry, 0);
+            return this.#tracer === undefined ? sub.run(entry, 0) : this.#tracer.inside(entry, sub, path);
           },
           flush: (all) => sub.flush(all),
           close: () => sub.close(),
         };
       };
       try {
-        chain.stages.push(buildStage(config, context, nested));
+        chain.add(buildStage(config, context, nested), { path, drops, notes });
       } catch (cause) {
         if (cause instanceof StageError) throw new StageError(`stage ${path}: ${cause.message}`, { cause });
         throw cause;
@@ -146,27 +201,30 @@ export class Pipeline {
     return chain;
   }
 
-  #dropTally(reason: string): Tally {
+  #dropTally(reason: string, because: string): Tally {
     const { metrics, dropped } = this.#environment;
-    const tally = new Tally(metrics.dropped.labels(reason), (count) => dropped(reason, count));
-    this.#tallies.push(tally);
-    return tally;
+    const text = `${reason}: ${because}`;
+    return added(this.#tallies, new Tally(text, metrics.dropped.labels(reason), (count) => dropped(reason, count)));
   }
 
-  #unmatchedTally(path: string, what: string): Tally {
+  #unmatchedTally(path: string, what: string, because: string): Tally {
     const { metrics, log, clock } = this.#environment;
     let reported = Number.NEGATIVE_INFINITY;
     let since = 0;
-    const tally = new Tally(metrics.unmatched.labels(path), (count) => {
+    const tally = new Tally(`no match: ${because}`, metrics.unmatched.labels(path), (count) => {
       since += count;
       if (clock.monotonic() - reported < REPORT_INTERVAL_MS) return;
       reported = clock.monotonic();
-      log.warn(`lines ${what} and were passed on unchanged`, { stage: path, lines: since });
+      log.info(`lines ${what} and were passed on unchanged`, { stage: path, lines: since });
       since = 0;
     });
-    this.#tallies.push(tally);
-    return tally;
+    return added(this.#tallies, tally);
   }
+}
+
+function added(tallies: Tally[], tally: Tally): Tally {
+  tallies.push(tally);
+  return tally;
 }
 
 /** The stages inside a `stage.match`. */
@@ -177,23 +235,55 @@ export interface NestedStages {
   close(): void;
 }
 
-class Chain {
+class Chain implements TracedChain, CountedChain {
   readonly stages: Stage[] = [];
-  readonly #end: (entry: Entry) => void;
+  readonly details: StageDetails[] = [];
+  runs = 0;
+  /** One more than there are stages: the last stage may emit entries too. */
+  readonly resumed: number[] = [0];
+  readonly ended: number[] = [];
+  readonly end: (entry: Entry) => void;
+  readonly #ended: Acknowledgement[];
 
-  constructor(end: (entry: Entry) => void) {
-    this.#end = end;
+  constructor(end: (entry: Entry) => void, ended: Acknowledgement[]) {
+    this.end = end;
+    this.#ended = ended;
+  }
+
+  add(stage: Stage, details: StageDetails): void {
+    this.stages.push(stage);
+    this.details.push(details);
+    this.resumed.push(0);
+    this.ended.push(0);
   }
 
   /** Runs the stages from `from` on; true if the entry got through. */
   run(entry: Entry, from: number): boolean {
     const { stages } = this;
-    for (let i = from; i < stages.length; i++) if (!stages[i]!.process(entry)) return false;
+    this.entered(from);
+    for (let i = from; i < stages.length; i++) {
+      if (stages[i]!.process(entry)) continue;
+      this.left(entry, i);
+      return false;
+    }
     return true;
   }
 
+  entered(from: number): void {
+    if (from === 0) this.runs += 1;
+    else this.resumed[from]! += 1;
+  }
+
+  /** What still has references when it ends is dropped, not kept. */
+  left(entry: Entry, index: number): void {
+    this.ended[index]! += 1;
+    if (entry.held === undefined) return;
+    this.#ended.push(...entry.held);
+    entry.held = undefined;
+  }
+
   continue(entry: Entry, from: number): void {
-    if (this.run(entry, from)) this.#end(entry);
+    if (this.run(entry, from)) this.end(entry);
   }
 
   get keepsEntries(): boolean {
@@ -219,7 +309,7 @@ class LabelSeeder {
   }
 
   seed(entry: Entry): void {
-    if (this.#slots.names.length === 0 && !this.#slots.keepsAll) return;
+    if (this.#slots.names.length === 0 && entry.extra === undefined) return;
     const { labels } = entry;
     if (labels !== this.#labels) this.#learn(labels);
     for (let i = 0; i < this.#seeded.length; i++) entry.setText(this.#seeded[i]!, this.#values[i]!);

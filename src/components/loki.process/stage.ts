@@ -11,6 +11,12 @@ export interface Stage {
   flush?(all: boolean): void;
   /** Releases what outlives the pipeline otherwise, such as metrics. */
   close?(): void;
+  /** For traces: why an entry ends here that was not dropped. */
+  readonly kept?: string;
+  /** For traces: what the entries are that the stage emits. */
+  readonly sent?: string;
+  /** For traces: what there is to say of an entry that has just passed, beyond what tallies and the change itself tell. */
+  explain?(entry: Entry): string | undefined;
 }
 
 /** Alloy's metrics of loki.process, and one of our own for lines that a stage could not read. */
@@ -43,6 +49,9 @@ export const PROCESS_METRICS = {
     "Lines that a stage could not parse and passed on unchanged; the stage is named by its place and kind.",
     ["stage"],
   ),
+  stageLines: counter("loki_process_stage_lines_total", "Lines that came to a stage that may fail to parse them.", [
+    "stage",
+  ]),
 } as const;
 
 /** What stages need of the component around them. */
@@ -64,10 +73,12 @@ export interface StageContext extends StageEnvironment {
   readonly slots: SlotTable;
   /** The stage's place and kind, such as `2.json` or `3.match.0.regex`. */
   readonly path: string;
-  /** A counter of dropped lines under a reason. */
-  drop(reason: string): Tally;
-  /** Counts lines that this stage could not read; `what` completes "lines …". */
-  unmatched(what: string): Tally;
+  /** A counter of dropped lines under a reason; `because` says what is true of each of them, for traces. */
+  drop(reason: string, because: string): Tally;
+  /** Counts lines that this stage could not read; `what` completes "lines …", `because` says the same of one line. */
+  unmatched(what: string, because: string): Tally;
+  /** Counts nothing that anybody sees: a trace of an entry for which it was added to has the text. */
+  note(text: string): Tally;
   /** Sends an entry on to the stages behind this one. */
   emit(entry: Entry): void;
   /** Another entry object, for `emit`. */
@@ -78,20 +89,27 @@ export interface StageContext extends StageEnvironment {
 
 /** A count that is handed over once a batch, since counters by label are too slow for each entry. */
 export class Tally {
-  readonly #counter: Counter;
+  /** What it means for an entry to be counted here, for traces. */
+  readonly text: string;
+  readonly #counter: Counter | undefined;
   readonly #report: ((count: number) => void) | undefined;
   #count = 0;
 
-  constructor(counter: Counter, report?: (count: number) => void) {
+  constructor(text: string, counter?: Counter, report?: (count: number) => void) {
+    this.text = text;
     this.#counter = counter;
     this.#report = report;
+  }
+  /** What was added since the last flush. */
+  get count(): number {
+    return this.#count;
   }
   add(): void {
     this.#count += 1;
   }
   flush(): void {
     if (this.#count === 0) return;
-    this.#counter.inc(this.#count);
+    this.#counter?.inc(this.#count);
     this.#report?.(this.#count);
     this.#count = 0;
   }

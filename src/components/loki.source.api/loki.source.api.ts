@@ -1,17 +1,16 @@
-import { Labels } from "#base/labels";
 import { counter, DEFAULT_BUCKETS, gauge, histogram } from "#base/metrics";
 import { LabelTextCache } from "#formats/loki-push-labels";
 import { HttpError, HttpServer, type ServedRequest, type ServedResponse, serverOptionsFrom } from "#kits/http-server";
 import { httpServerFields } from "#kits/http-server-schema";
-import { RelabelRules } from "#kits/relabel";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
-import { type Infer, s } from "#lang/schema";
+import { s } from "#lang/schema";
 import { Secret } from "#lang/value";
 import type { LogBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import { readContent, readLines, readPush } from "./push-body.ts";
+import { Settings } from "./settings.ts";
+import { ApiStatus } from "./status.ts";
 
-const TENANT_LABEL = "__tenant_id__";
 const SIZES = [1, 2.5, 5, 10, 25, 50, 100, 250].map((mib) => mib * 1024 * 1024);
 
 const schema = s.object({
@@ -72,6 +71,7 @@ export default defineComponent({
     const labelTexts = new LabelTextCache();
     let settings = new Settings(args);
     let address = "";
+    const status = new ApiStatus(ctx, () => address);
     /** Bytes of requests in memory; beyond two of the largest, clients are asked to come again. */
     let held = 0;
 
@@ -102,8 +102,7 @@ export default defineComponent({
     async function push(request: ServedRequest, signal: AbortSignal): Promise<ServedResponse> {
       const { batch, problem, rejected } = await readPush(request, settings.maxBytes, labelTexts);
       const tenant = request.headers.get("x-scope-orgid") ?? "";
-      const dropped = settings.prepare(batch, tenant, ctx.clock.now());
-      if (dropped > 0) ctx.flow.drop("logs", "relabel_rules", dropped);
+      for (const [reason, entries] of settings.prepare(batch, tenant, ctx.clock.now())) status.dropped(reason, entries);
       await forward(batch, signal);
       if (problem === undefined) return NO_CONTENT;
       // As in Alloy: what could be read was forwarded, and the client is told about the rest.
@@ -113,7 +112,9 @@ export default defineComponent({
 
     async function raw(request: ServedRequest, signal: AbortSignal): Promise<ServedResponse> {
       const body = await readContent(request, settings.maxBytes);
-      await forward(readLines(body, settings.labels, Math.floor(ctx.clock.now())), signal);
+      const batch = readLines(body, settings.labels, Math.floor(ctx.clock.now()));
+      if (settings.labels.size === 0) status.unlabelled(batch.count);
+      await forward(batch, signal);
       return NO_CONTENT;
     }
 
@@ -129,17 +130,17 @@ export default defineComponent({
         inflight.labels(request.method, route).inc();
         received.labels(request.method, route).observe(size);
         const began = ctx.clock.monotonic();
-        let status = 500;
+        let code = 500;
         let bytes = 0;
         try {
           const response = await handler(request, signal);
-          status = response.status;
+          code = response.status;
           bytes = (response.body as string).length;
           return response;
         } catch (error) {
           if (error instanceof HttpError) {
-            status = error.status;
-            ctx.log.warn("refused a request", { route, status, error: error.message });
+            code = error.status;
+            status.refused(route, code, error.message);
           }
           throw error;
         } finally {
@@ -147,7 +148,7 @@ export default defineComponent({
           inflight.labels(request.method, route).dec();
           answered.labels(request.method, route).observe(bytes);
           const seconds = (ctx.clock.monotonic() - began) / 1000;
-          duration.labels(request.method, route, String(status), "false").observe(seconds);
+          duration.labels(request.method, route, String(code), "false").observe(seconds);
         }
       };
     };
@@ -201,63 +202,4 @@ class Busy extends Error {}
 /** Prometheus-style route names of dskit's server: `loki_api_v1_push`. */
 function routeName(path: string): string {
   return path.slice(1).replaceAll("/", "_");
-}
-
-const MAX_KNOWN = 10_000;
-
-/** What the arguments say about entries. */
-class Settings {
-  readonly labels: Labels;
-  readonly maxBytes: number;
-  /** How long a client waits for acceptance, below the time after which the server cuts the connection. */
-  readonly patienceMs: number;
-  readonly #rules: RelabelRules;
-  readonly #useIncomingTime: boolean;
-  readonly #known = new Map<Labels, Map<string, Labels | undefined>>();
-
-  constructor(args: Infer<typeof schema>) {
-    this.labels = Labels.from(args.labels);
-    this.maxBytes = args.max_send_message_size > 0 ? args.max_send_message_size : 100 * 1024 * 1024;
-    this.patienceMs = args.http.server_write_timeout > 0 ? args.http.server_write_timeout * 0.8 : 24_000;
-    this.#rules = new RelabelRules(args.relabel_rules ?? []);
-    this.#useIncomingTime = args.use_incoming_timestamp;
-  }
-
-  /** Sets labels and times in place; gives the number of entries that the rules dropped. */
-  prepare(batch: LogBatch, tenant: string, now: number): number {
-    const streams = batch.streams.map((labels) => this.#stream(labels, tenant));
-    batch.streams = streams.map((labels) => labels ?? Labels.empty);
-    const before = batch.count;
-    let kept = 0;
-    const ms = Math.floor(now);
-    for (let i = 0; i < before; i++) {
-      if (streams[batch.stream[i]!] === undefined) continue;
-      batch.start[kept] = batch.start[i]!;
-      batch.end[kept] = batch.end[i]!;
-      batch.stream[kept] = batch.stream[i]!;
-      if (batch.metadata !== undefined) batch.metadata[kept] = batch.metadata[i];
-      // Times of arrival differ, so that Loki keeps the order.
-      batch.ms[kept] = this.#useIncomingTime ? batch.ms[i]! : ms + Math.floor(kept / 1_000_000);
-      batch.ns[kept] = this.#useIncomingTime ? batch.ns[i]! : kept % 1_000_000;
-      kept += 1;
-    }
-    batch.count = kept;
-    return before - kept;
-  }
-
-  #stream(labels: Labels, tenant: string): Labels | undefined {
-    let byTenant = this.#known.get(labels);
-    if (byTenant === undefined) {
-      if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-      this.#known.set(labels, (byTenant = new Map()));
-    }
-    if (byTenant.has(tenant)) return byTenant.get(tenant);
-    const merged = labels.merge(this.labels);
-    // Without rules nothing is dropped but entries without labels.
-    const relabelled = this.#rules.size === 0 ? (merged.size === 0 ? undefined : merged) : this.#rules.apply(merged);
-    let result = relabelled?.filter((name) => !name.startsWith("__"));
-    if (result !== undefined && tenant !== "") result = result.with(TENANT_LABEL, tenant);
-    if (byTenant.size < 1_000) byTenant.set(tenant, result);
-    return result;
-  }
 }

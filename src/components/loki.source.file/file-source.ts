@@ -1,10 +1,10 @@
-import type { Labels } from "#base/labels";
 import { CompressedFiles } from "#kits/tail/compressed";
 import { type FileEncoding, fileEncoding } from "#kits/tail/encoding";
+import { judgeMatches, judgePaths } from "#kits/tail/match-status";
 import { Positions } from "#kits/tail/positions";
 import type { TailTarget } from "#kits/tail/tail-environment";
 import { Tailer } from "#kits/tail/tailer";
-import { explainNoFiles, matchTarget, PATH_LABEL, publicLabels } from "#kits/tail/targets";
+import { type MatchReport, matchTarget, PATH_LABEL, publicLabels } from "#kits/tail/targets";
 import type { LogBatch } from "#pipeline/batch";
 import type { Fanout } from "#pipeline/fanout";
 import type { Arguments, Context } from "./arguments.ts";
@@ -33,8 +33,9 @@ export class FileSource {
     this.#ctx = ctx;
     this.#arguments = initial;
     this.#encoding = fileEncoding(initial.encoding);
-    this.#out = ctx.fanout("logs", initial.forward_to);
+    // Its rules go first: they say of a consumer that takes nothing what it means for the files.
     this.status = new FileStatus(ctx);
+    this.#out = ctx.fanout("logs", initial.forward_to);
     this.#positions = new Positions({
       directory: ctx.dataPath,
       legacyFile: initial.legacy_positions_file,
@@ -70,10 +71,15 @@ export class FileSource {
     try {
       while (!signal.aborted && !this.#stopReading.signal.aborted) {
         this.#restart = new AbortController();
+        this.#ctx.flow.forgetUnacknowledged(); // of the follower before: this one reads it again
         const follower = this.#createFollower();
         this.#follower = follower;
         using _ = forward([signal, this.#stopReading.signal], this.#restart);
-        await Promise.all([follower.run(this.#restart.signal), this.#resolve(follower, this.#restart.signal)]);
+        try {
+          await Promise.all([follower.run(this.#restart.signal), this.#resolve(follower, this.#restart.signal)]);
+        } finally {
+          this.#restart.abort(); // if one of them failed, the other must not go on for ever
+        }
       }
       if (!signal.aborted) await aborted(signal); // drained: confirmations still come
     } finally {
@@ -100,7 +106,7 @@ export class FileSource {
   }
 
   #createFollower(): Tailer | CompressedFiles {
-    const { clock, log } = this.#ctx;
+    const { clock, log, flow: accounts } = this.#ctx;
     const { decompression, file_watch, tail_from_end, on_positions_file_error, legacy_positions_file } =
       this.#arguments;
     const consume = (batch: LogBatch, signal: AbortSignal) => {
@@ -108,7 +114,7 @@ export class FileSource {
       signal.throwIfAborted();
       return this.#out.consume(batch, signal);
     };
-    const common = { clock, log, positions: this.#positions, encoding: this.#encoding, consume };
+    const common = { clock, log, accounts, positions: this.#positions, encoding: this.#encoding, consume };
     if (decompression?.enabled) {
       return new CompressedFiles({
         ...common,
@@ -144,31 +150,28 @@ export class FileSource {
 
   async #targets(follower: Tailer | CompressedFiles): Promise<TailTarget[]> {
     const { targets, file_match } = this.#arguments;
+    const { status } = this;
     const files: TailTarget[] = [];
-    const problems: string[] = [];
-    for (const target of targets) {
-      const labels = publicLabels(target);
-      const path = target.get(PATH_LABEL) ?? "";
-      if (file_match.enabled) {
-        const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now());
-        for (const file of report.files) files.push({ path: file.path, labels });
-        // Age keeps files from being taken up, it does not end those that are followed.
-        for (const old of report.tooOld) if (follower.follows({ path: old, labels })) files.push({ path: old, labels });
-        problems.push(...report.failures);
-        if (report.files.length === 0 && report.failures.length === 0) problems.push(explainNoFiles(report));
-      } else if (path === "") {
-        problems.push(missingPath(target));
-      } else {
-        files.push({ path, labels });
+    if (!file_match.enabled) {
+      for (const target of targets) {
+        const path = target.get(PATH_LABEL) ?? "";
+        if (path !== "") files.push({ path, labels: publicLabels(target) });
       }
+      status.targets(targets, judgePaths(targets));
+      return files;
     }
-    this.status.resolved(targets.length, files.length, problems);
+    const reports: MatchReport[] = [];
+    for (const target of targets) {
+      const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now());
+      const labels = publicLabels(target);
+      for (const { path } of report.files) files.push({ path, labels });
+      // Age keeps files from being taken up, it does not end those that are followed.
+      for (const old of report.tooOld) if (follower.follows({ path: old, labels })) files.push({ path: old, labels });
+      reports.push(report);
+    }
+    status.targets(targets, judgeMatches(reports));
     return files;
   }
-}
-
-function missingPath(target: Labels): string {
-  return `the target ${target} has no ${PATH_LABEL}, so there is no file to read: set it to the file's path`;
 }
 
 /** Aborts `to` with any of `from`, until it is disposed of. */

@@ -189,6 +189,30 @@ test("changed targets and arguments take effect without a restart", async () => 
   assert.deepEqual(lines(), ["a", "b\u00fc"]);
 });
 
+test("what is read and not safe yet is counted, once, also when other arguments have it read again", async () => {
+  await using place = await scratch();
+  const path = place.path("a.log");
+  await writeFile(path, "one\n");
+  const { source, recorder } = await startSource(place, targets(target(path)));
+  await using _ = source;
+  const held: { release(): void }[] = [];
+  await recorder.waitFor(1);
+  recorder.gate = ({ acknowledgement }) => {
+    acknowledgement.retain();
+    held.push(acknowledgement);
+  };
+  await appendFile(path, "two\n");
+  await recorder.waitFor(2);
+  const counts = () => [source.flow.unacknowledged.items, source.flow.unacknowledged.bytes];
+  await eventually(() => source.flow.unacknowledged.items === 1);
+  assert.deepEqual(counts(), [1, 4]);
+  await source.update(`forward_to = [out]\n${targets(target(path))}\nencoding = "latin1"`);
+  await recorder.waitFor(3);
+  assert.deepEqual(counts(), [1, 4]);
+  held.pop()!.release();
+  assert.deepEqual(counts(), [0, 0]);
+});
+
 test("says which permission is missing, and reads once it is given", async () => {
   await using place = await scratch();
   const path = place.path("a.log");
@@ -253,27 +277,47 @@ test("keeps reading while positions cannot be saved, says so, and recovers", asy
     if (mounted) await run("umount", [place.data]);
   }
 });
-
-test("says what is wrong with targets", async () => {
+test("says what is wrong with targets, with the rule that found it", async () => {
   await using place = await scratch();
-  const cases: [config: string, state: string, cause: RegExp][] = [
-    ["targets = []", "idle", /`targets` is empty/],
-    ['targets = [{ job = "x" }]', "failing", /has no __path__, so there is no file to read/],
-    [targets(target(place.path("none/a.log"))), "idle", /there is no directory .*none \(deepest existing/],
-    [targets(target(place.logs)), "failing", /is a directory; use a pattern/],
+  for (const name of ["a.log", "b.log", "c.log"]) await writeFile(place.path(name), "1\n");
+  const patterns = (...entries: string[]) => `${targets(...entries)}\nfile_match {\n enabled = true\n}`;
+  const meta = '__meta_docker_container_id = "1", __meta_docker_network_name = "x"';
+  const cases: [config: string, state: string, rule: string, cause: RegExp][] = [
+    ["targets = []", "idle", "no_targets", /`targets` is empty/],
+    ['targets = [{ job = "x" }]', "failing", "missing_path", /\{job="x"\} has no __path__, .*set it to a file/],
     [
-      `${targets(target(place.path("*.log")))}\nfile_match {\n enabled = true\n}`,
-      "idle",
-      /0 files for ".*\*\.log": the directory exists, no name in it matches/,
+      targets(`{ ${meta} }`, target(place.path("a.log"))),
+      "degraded",
+      "missing_path",
+      /has no __path__.*discovery components give none.*__meta_docker_container_id.*-json\.log/,
     ],
+    [targets(target(place.path("none/a.log"))), "idle", "no_files", /there is no directory .*none \(deepest existing/],
+    [targets(target(place.logs)), "failing", "unreadable_files", /is a directory; use a pattern/],
+    [targets(target(place.logs), target(place.path("a.log"))), "degraded", "unreadable_files", /is a directory/],
+    [
+      patterns(target(place.path("*.txt"))),
+      "idle",
+      "no_files",
+      /0 files for ".*\*\.txt": directory .* nothing in it matches \(3 names\)/,
+    ],
+    [patterns(target(place.path("["))), "failing", "bad_pattern", /syntax error in pattern/],
+    [patterns('{ job = "x" }'), "failing", "missing_path", /has no __path__/],
+    [
+      targets(target(place.path("a.log"), `, ${meta}`)),
+      "degraded",
+      "labels_not_kept",
+      /no label but filename: no rule keeps any __meta_ label .*\(__meta_docker_container_id, __meta_docker_network_name\)\. Add rules to discovery\.relabel .*target_label = "container_id"/,
+    ],
+    [targets(target(place.path("b.log"), `, job = "x", ${meta}`)), "ok", "", /^$/],
+    [targets(target(place.path("c.log"))), "ok", "", /^$/],
   ];
-  for (const [config, state, cause] of cases) {
-    const { source } = await startSource(place, config);
+  for (const [config, state, rule, cause] of cases) {
+    const { source, recorder } = await startSource(place, config);
     await using _ = source;
-    await eventually(
-      () => cause.test(source.flow.status.cause),
-      () => source.flow.status.cause,
-    );
-    assert.equal(source.flow.status.state, state, config);
+    if (state === "ok") await recorder.waitFor(1);
+    const { flow } = source;
+    const found = () => [flow.status.state, flow.status.rule, flow.status.cause];
+    await eventually(() => flow.status.rule === rule && flow.status.state === state, found);
+    assert.match(flow.status.cause, cause);
   }
 });

@@ -1,7 +1,13 @@
+import { roughByteSize } from "#base/bytesize";
+import { roughDuration } from "#base/duration";
+import type { Labels } from "#base/labels";
 import type { Counter } from "#base/metrics";
+import { MATCH_RULES, type MatchRule } from "#kits/tail/match-status";
 import type { TailState } from "#kits/tail/tail-environment";
-import type { Judgement } from "#pipeline/flow";
+import type { Flow, Judgement } from "#pipeline/flow";
 import type { Context } from "./arguments.ts";
+import { judgeKeptLabels } from "./kept-labels.ts";
+import { LagWatch } from "./lag-watch.ts";
 
 /** What the status needs to know of a followed file. */
 export interface FollowedFile {
@@ -13,47 +19,52 @@ export interface FollowedFile {
   readonly lagBytes: number;
   readonly size?: number;
   readonly current?: { readonly size: number } | undefined;
+  /** Since when the oldest unread bytes have been there (epoch ms). */
+  readonly oldestUnread?: number | undefined;
+  observe?(now: number): Promise<void>;
 }
 
 /** Without a line for this long, the flow status says that nothing comes. */
 const QUIET_AFTER_MS = 5 * 60_000;
-/** A pattern that matches nothing is warned about after so many looks at it. */
-const WARN_AFTER_LOOKS = 2;
+/** Without a file for this long the log says so. */
+const NO_FILES_AFTER_MS = 20_000;
+/** Lost bytes stay in the status for this long. */
+const LOSS_SHOWN_MS = 10 * 60_000;
+
+/** In the order in which they win over others that are as bad. */
+const RULES = [...MATCH_RULES, "no_targets", "positions", "bytes_lost", "labels_not_kept", "behind", "quiet"] as const;
+type Rule = (typeof RULES)[number];
 
 /** Self metrics and flow status of one loki.source.file. */
 export class FileStatus {
   readonly #ctx: Context;
   readonly #known = new Map<string, { lines: number; counter: Counter }>();
   readonly #begin: number;
+  readonly #lag = new LagWatch();
   positionsProblem: string | undefined;
-  #targetCount = 0;
-  #fileCount = 0;
-  #resolveProblems: readonly string[] = [];
-  #problemLooks = 0;
-  #found: Judgement;
-  #lossCause: string | undefined;
+  #targets: readonly Labels[] = [];
+  #matches: ReadonlyMap<MatchRule, Judgement> = new Map();
+  #found: ReadonlyMap<Rule, Judgement> = new Map();
+  #nothingSince: number | undefined;
+  #loss: { readonly path: string; readonly bytes: number; readonly reason: string; readonly time: number } | undefined;
 
   constructor(ctx: Context) {
     this.#ctx = ctx;
     this.#begin = ctx.clock.now();
-    ctx.rule("files", () => this.#found);
+    for (const rule of RULES) ctx.rule(rule, () => this.#found.get(rule));
   }
 
-  /** Told after each resolution of the targets. */
-  resolved(targets: number, files: number, problems: readonly string[]): void {
-    this.#targetCount = targets;
-    this.#fileCount = files;
-    this.#resolveProblems = problems;
-    this.#problemLooks = problems.length === 0 ? 0 : this.#problemLooks + 1;
-    if (this.#problemLooks === WARN_AFTER_LOOKS || (problems.length > 0 && files === 0 && this.#problemLooks === 1)) {
-      this.#ctx.log.warn("targets without files", { cause: problems[0], more: problems.length - 1 });
-    }
+  /** Told after each look at the targets, with what the rules about their paths found. */
+  targets(targets: readonly Labels[], matches: ReadonlyMap<MatchRule, Judgement>): void {
+    this.#targets = targets;
+    this.#matches = matches;
   }
 
   lost(path: string, bytes: number, reason: string): void {
     if (bytes === 0) return;
     this.#ctx.metrics.lostBytes.labels(path, reason).inc(bytes);
-    this.#lossCause = `${bytes} bytes of ${path} were ${reason} before they were read: the file is rotated faster than lines are delivered`;
+    const before = this.#recentLoss()?.bytes ?? 0;
+    this.#loss = { path, reason, bytes: before + bytes, time: this.#ctx.clock.now() };
     this.#ctx.log.warn("a file was cut before it was read to its end", { path, bytes });
   }
 
@@ -62,20 +73,12 @@ export class FileStatus {
   }
 
   /** Brings metrics and flow status up to date. */
-  update(files: Iterable<FollowedFile>): void {
-    const { metrics, flow } = this.#ctx;
-    const present = new Set<string>();
-    const problems: string[] = [];
-    let active = 0;
-    let missing = 0;
-    for (const file of files) {
+  async update(files: Iterable<FollowedFile>): Promise<void> {
+    const { metrics, flow, clock } = this.#ctx;
+    const present = [...files];
+    await Promise.all(present.map((file) => file.observe?.(clock.now())));
+    for (const file of present) {
       const { path } = file.target;
-      present.add(path);
-      if (file.state === "running") active += 1;
-      if (file.problem !== undefined) {
-        if (file.state === "waiting") missing += 1;
-        problems.push(file.problem);
-      }
       metrics.readBytes.labels(path).set(file.readOffset);
       metrics.totalBytes.labels(path).set(file.current?.size ?? file.size ?? 0);
       metrics.lagBytes.labels(path).set(file.lagBytes);
@@ -84,36 +87,95 @@ export class FileStatus {
       if (file.lines > known.lines) known.counter.inc(file.lines - known.lines);
       known.lines = file.lines;
     }
-    metrics.filesActive.set(active);
+    metrics.filesActive.set(present.filter((file) => file.state === "running").length);
+    this.#forgetAllBut(new Set(present.map((file) => file.target.path)));
+    this.#lag.take(present, clock.now());
+    metrics.oldestUnread.set(this.#lag.oldestMs / 1_000);
+    this.#judge(present);
+    flow.judge();
+  }
+
+  #forgetAllBut(present: ReadonlySet<string>): void {
+    const { readBytes, totalBytes, lagBytes, readLines } = this.#ctx.metrics;
     for (const path of [...this.#known.keys()].filter((each) => !present.has(each))) {
       this.#known.delete(path);
-      for (const each of [metrics.readBytes, metrics.totalBytes, metrics.lagBytes, metrics.readLines])
-        each.remove(path);
+      for (const each of [readBytes, totalBytes, lagBytes, readLines]) each.remove(path);
     }
-    this.#found = this.#problem(present.size, problems, missing) ?? this.#silence(present.size, problems, missing);
-    flow.judge();
-    this.#lossCause = undefined;
   }
 
-  #silence(files: number, problems: readonly string[], missing: number): Judgement {
-    const { clock, flow } = this.#ctx;
-    if (this.#targetCount === 0) return { state: "idle", cause: "`targets` is empty" };
-    if (files === 0) return { state: "idle", cause: this.#resolveProblems[0] ?? "the targets stand for no file" };
-    if (missing === files) return { state: "idle", cause: problems[0]! };
-    if (clock.now() - Math.max(flow.lastSuccess, this.#begin) <= QUIET_AFTER_MS) return undefined;
-    const cause = `no new line in any of ${files} files for 5 minutes: are these the files that are written to?`;
-    return { state: "idle", cause };
+  #judge(files: readonly FollowedFile[]): void {
+    const { flow, clock } = this.#ctx;
+    const found = new Map<Rule, Judgement>(this.#matches);
+    this.#found = found;
+    if (this.#targets.length === 0) {
+      found.set("no_targets", { state: "idle", cause: "`targets` is empty: what it refers to has found nothing" });
+    }
+    judgeFiles(files, found);
+    if (this.positionsProblem !== undefined) {
+      found.set("positions", { state: "degraded", cause: this.positionsProblem });
+    }
+    const loss = this.#recentLoss();
+    if (loss !== undefined) found.set("bytes_lost", { state: "degraded", cause: explainLoss(loss) });
+    this.#warnOfNothing(found.get("no_files"));
+    found.set("labels_not_kept", judgeKeptLabels(this.#targets));
+    found.set("behind", this.#lag.judge(blockedBy(flow, clock.now())));
+    const read = files.filter((file) => file.state === "running").length;
+    // Files that are there and quiet are nothing to be warned of soon after a start.
+    flow.patienceMs = read > 0 ? QUIET_AFTER_MS : NO_FILES_AFTER_MS;
+    const quietMs = clock.now() - Math.max(flow.lastSuccess, this.#begin);
+    if (read > 0 && (quietMs > QUIET_AFTER_MS || flow.lastSuccess < this.#begin))
+      found.set("quiet", quiet(read, quietMs));
   }
 
-  #problem(files: number, problems: readonly string[], missing: number): Judgement {
-    const all = [...problems, ...this.#resolveProblems];
-    const cause = all[0];
-    if (this.positionsProblem !== undefined) return { state: "degraded", cause: this.positionsProblem };
-    if (this.#lossCause !== undefined) return { state: "degraded", cause: this.#lossCause };
-    if (cause === undefined || (files > 0 && missing === files && this.#resolveProblems.length === 0)) return undefined;
-    if (files === 0 && this.#resolveProblems.every((each) => each.startsWith("0 files for"))) return undefined;
-    const more = all.length > 1 ? ` (and ${all.length - 1} more)` : "";
-    const nothingWorks = problems.length + (this.#fileCount === 0 ? 1 : 0) >= Math.max(files, 1);
-    return { state: nothingWorks ? "failing" : "degraded", cause: cause + more };
+  /** That there are no files from the start on, the agent says of any flow; here it is about those that are gone. */
+  #warnOfNothing(nothing: Judgement): void {
+    const { clock, flow, log } = this.#ctx;
+    if (nothing === undefined) this.#nothingSince = undefined;
+    else if (this.#nothingSince === undefined) this.#nothingSince = clock.monotonic();
+    else if (clock.monotonic() - this.#nothingSince >= NO_FILES_AFTER_MS) {
+      if (flow.lastSuccess >= this.#begin) log.warn("no file is left to read", { cause: nothing.cause });
+      this.#nothingSince = Infinity; // once
+    }
   }
+
+  #recentLoss() {
+    const loss = this.#loss;
+    return loss !== undefined && this.#ctx.clock.now() - loss.time < LOSS_SHOWN_MS ? loss : undefined;
+  }
+}
+
+function quiet(files: number, ms: number): Judgement {
+  const cause = `no new line in ${files} ${files === 1 ? "file" : "files"} for ${roughDuration(ms)}: are these the files that are written to?`;
+  return { state: "idle", cause };
+}
+
+/** What opening and reading the files came to. */
+function judgeFiles(files: readonly FollowedFile[], found: Map<Rule, Judgement>): void {
+  const failed = files.filter((file) => file.problem !== undefined && file.state !== "waiting");
+  const missing = files.filter((file) => file.problem !== undefined && file.state === "waiting");
+  const cause = ([first, ...others]: readonly FollowedFile[]) =>
+    first!.problem! + (others.length > 0 ? ` (and ${others.length} more)` : "");
+  if (failed.length > 0) {
+    const isUseful = failed.length + missing.length < files.length;
+    found.set("unreadable_files", { state: isUseful ? "degraded" : "failing", cause: cause(failed) });
+  }
+  if (files.length > 0 && missing.length === files.length) {
+    found.set("no_files", { state: "idle", cause: cause(missing) });
+  }
+}
+
+function explainLoss({ path, bytes, reason }: { path: string; bytes: number; reason: string }): string {
+  return (
+    `${roughByteSize(bytes)} were ${reason} in the last 10 minutes before they were read, the last of ${path}: files are ` +
+    "cut faster than lines are delivered; rotate them by renaming (logrotate: create, not copytruncate), or see what " +
+    "holds the lines up"
+  );
+}
+
+/** Who takes nothing of what this component hands on, in words. */
+function blockedBy(flow: Flow, now: number): string {
+  const waiting = [...flow.sent].filter(([, edge]) => edge.waiting > 0 && now - edge.waitingSince >= 5_000);
+  return waiting
+    .map(([to, edge]) => `${to} has taken nothing for ${roughDuration(now - edge.waitingSince)}`)
+    .join(", ");
 }

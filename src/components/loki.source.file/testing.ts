@@ -60,12 +60,12 @@ export async function startSource(place: Scratch, config: string, options: { out
   return { source, recorder, lines: () => recorder.items.map((each) => each.line) };
 }
 
-/** Resolves once `check` holds; rejects with what it last said after five seconds. */
+/** Resolves once `check` holds; rejects with what it last said after fifteen seconds. */
 export async function eventually(
   check: () => boolean | Promise<boolean>,
   what: () => unknown = () => "",
 ): Promise<void> {
-  const end = performance.now() + 5_000;
+  const end = performance.now() + 15_000;
   while (!(await check())) {
     if (performance.now() > end) throw new Error(`it did not come about: ${String(await what())}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -2,7 +2,7 @@ import { HttpClient } from "#kits/http-client";
 import type { ComponentContext } from "#pipeline/component";
 import { type EndpointArguments, endpointNames, type WriteArguments } from "./arguments.ts";
 import type { PushTransport } from "./delivery.ts";
-import { Endpoint, type EndpointOptions } from "./endpoint.ts";
+import { Endpoint, type EndpointListener, type EndpointOptions } from "./endpoint.ts";
 import type { StreamTable } from "./streams.ts";
 import type { WRITE_METRICS } from "./write-metrics.ts";
 
@@ -16,15 +16,10 @@ export function createEndpoint(
   args: EndpointArguments,
   options: EndpointOptions,
   streams: StreamTable,
-  report: () => void,
+  status: EndpointListener,
 ): Endpoint {
-  return new Endpoint(options, httpTransport(ctx, args), streams, {
-    clock: ctx.clock,
-    log: ctx.log,
-    metrics: ctx.metrics,
-    dropped: (reason, entries) => ctx.flow.drop("logs", reason, entries),
-    changed: report,
-  });
+  const { clock, log, metrics } = ctx;
+  return new Endpoint(options, httpTransport(ctx, args), streams, { clock, log, metrics, status });
 }
 
 /** Of every `endpoint` block, in order. */
@@ -78,6 +73,7 @@ export function httpTransport(ctx: WriteContext, args: EndpointArguments): PushT
       return {
         status: response.status,
         retryAfter: response.headers.get("retry-after"),
+        date: response.headers.get("date"),
         text: response.body.toString("utf8"),
       };
     },

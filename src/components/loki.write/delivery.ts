@@ -1,8 +1,10 @@
 import type { Clock } from "#base/clock";
-import { errorText, type Logger } from "#base/log";
+import { roughDuration } from "#base/duration";
+import type { Logger } from "#base/log";
 import { splitPush } from "#formats/loki-push";
 import { compress, uncompress } from "#formats/snappy";
-import { HttpClientError } from "#kits/http-client";
+import { ClockSkew } from "#kits/clock-skew";
+import { type Answer, judgeAnswer, judgeFailure, type ProblemKind, type Verdict } from "./answers.ts";
 import { type AlloyReason, type DropReason, MAX_REQUEST_BYTES, type WriteMetrics } from "./write-metrics.ts";
 
 /** A finished push request. */
@@ -19,7 +21,7 @@ export interface PushTransport {
     chunks: readonly Uint8Array[],
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<{ readonly status: number; readonly retryAfter: string | undefined; readonly text: string }>;
+  ): Promise<Answer & { readonly date: string | undefined }>;
   close(): Promise<void>;
 }
 
@@ -36,9 +38,10 @@ export interface DeliveryOptions {
 
 export interface DeliveryEvents {
   delivered(): void;
-  /** Something is wrong now; the text says what and what to do. */
-  problem(text: string): void;
-  dropped(reason: DropReason, entries: number): void;
+  /** The endpoint takes nothing now; the text says why, what to do, and what becomes of the entries. */
+  problem(kind: ProblemKind, text: string): void;
+  /** `rejected`: the endpoint does not want these entries. Otherwise it took nothing for too long. */
+  dropped(reason: DropReason, entries: number, rejected: boolean, text: string): void;
 }
 
 /**
@@ -48,17 +51,6 @@ export interface DeliveryEvents {
 export const REFUSED_GRACE_MS = 10 * 60_000;
 const FIRST_REFUSED_PAUSE_MS = 10_000;
 const LAST_REFUSED_PAUSE_MS = 60_000;
-/** A server may ask for a longer pause than `max_backoff_period`, up to this. */
-const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
-const SHOWN_TEXT = 300;
-
-interface Verdict {
-  readonly kind: "delivered" | "retry" | "refused" | "drop" | "split";
-  readonly reason: DropReason;
-  readonly problem: string;
-  readonly status: number;
-  readonly retryAfterMs: number | undefined;
-}
 
 /** Sends requests until they are delivered or may be dropped, by Alloy's rules (common/loki/client/shards.go) and finer ones. */
 export class Delivery {
@@ -69,6 +61,7 @@ export class Delivery {
   readonly #log: Logger;
   readonly #metrics: WriteMetrics;
   readonly #events: DeliveryEvents;
+  #skew: ClockSkew;
 
   constructor(
     options: DeliveryOptions,
@@ -78,6 +71,7 @@ export class Delivery {
   ) {
     this.#options = options;
     this.#transport = transport;
+    this.#skew = new ClockSkew(options.host);
     this.#clock = environment.clock;
     this.#log = environment.log;
     this.#metrics = environment.metrics;
@@ -86,10 +80,16 @@ export class Delivery {
 
   /** Takes changed options and another way to send; requests that wait for their next attempt are tried again at once. */
   configure(options: DeliveryOptions, transport: PushTransport): void {
+    if (options.host !== this.#options.host) this.#skew = new ClockSkew(options.host);
     this.#options = options;
     this.#transport = transport;
     this.#reconfigured.abort();
     this.#reconfigured = new AbortController();
+  }
+
+  /** What is wrong with the clocks, by the endpoint's answers. */
+  get clockProblem(): string | undefined {
+    return this.#skew.problem;
   }
 
   /** Resolves once the request is delivered or dropped and counted; rejects only when `signal` is aborted. */
@@ -100,7 +100,7 @@ export class Delivery {
     let attempts = 0;
     let backoffMs = this.#options.minBackoffMs;
     let refusedPauseMs = FIRST_REFUSED_PAUSE_MS;
-    let refusedSince: number | undefined;
+    let refusedSince: { readonly monotonic: number; readonly epoch: number } | undefined;
     for (;;) {
       const reconfigured = this.#reconfigured.signal;
       const verdict = await this.#attempt(body, signal);
@@ -117,7 +117,7 @@ export class Delivery {
         refusedSince = undefined;
         continue;
       }
-      this.#events.problem(verdict.problem);
+      this.#log.debug("could not send entries", { entries: body.entries, tenant, error: verdict.text });
       if (verdict.kind === "drop") return this.#drop(body, bytes, verdict);
       if (verdict.kind === "split") {
         const halves = split(body);
@@ -127,13 +127,18 @@ export class Delivery {
       }
       let pauseMs: number;
       if (verdict.kind === "refused") {
-        refusedSince ??= this.#clock.monotonic();
-        if (this.#clock.monotonic() - refusedSince >= REFUSED_GRACE_MS) return this.#drop(body, bytes, verdict);
+        refusedSince ??= { monotonic: this.#clock.monotonic(), epoch: this.#clock.now() };
+        if (this.#clock.monotonic() - refusedSince.monotonic >= REFUSED_GRACE_MS) {
+          return this.#drop(body, bytes, verdict);
+        }
+        const until = new Date(refusedSince.epoch + REFUSED_GRACE_MS).toISOString().replace(/\.\d+/, "");
+        this.#problem(verdict, `entries are kept and sent again until ${until}, then dropped`);
         pauseMs = refusedPauseMs;
         refusedPauseMs = Math.min(refusedPauseMs * 2, LAST_REFUSED_PAUSE_MS);
       } else {
         attempts += 1;
         if (maxRetries > 0 && attempts >= maxRetries) return this.#drop(body, bytes, verdict);
+        this.#problem(verdict, this.#patience());
         // As in dskit: somewhere between the step and twice the step.
         pauseMs = Math.min(backoffMs * (1 + Math.random()), this.#options.maxBackoffMs);
         backoffMs = Math.min(backoffMs * 2, this.#options.maxBackoffMs);
@@ -160,16 +165,19 @@ export class Delivery {
   }
 
   async #attempt(body: PushBody, signal: AbortSignal): Promise<Verdict> {
-    const { host } = this.#options;
+    const { host, retryRateLimited } = this.#options;
     const began = this.#clock.monotonic();
+    const sent = this.#clock.now();
     let status = -1;
     try {
       const answer = await this.#transport.post(body.chunks, this.#headers(body.tenant), signal);
+      const now = this.#clock.now();
       status = answer.status;
-      return this.#judge(answer.status, answer.text, answer.retryAfter);
+      this.#skew.observe(answer.date, sent, now);
+      return judgeAnswer(host, answer, now, retryRateLimited);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      return this.#judgeFailure(error);
+      return judgeFailure(host, error);
     } finally {
       const seconds = (this.#clock.monotonic() - began) / 1000;
       this.#metrics.requestDuration.labels(String(status), host, body.tenant).observe(seconds);
@@ -185,113 +193,28 @@ export class Delivery {
     return headers;
   }
 
-  #judgeFailure(error: unknown): Verdict {
-    const { host } = this.#options;
-    const kind = error instanceof HttpClientError ? error.kind : "connection";
-    const failure = `cannot send to ${host}: ${errorText(error)}`;
-    switch (kind) {
-      case "timeout":
-        return verdict("retry", "timeout", `${failure}; check that it is up, or raise remote_timeout`, -1);
-      case "authentication":
-        return verdict("refused", "unauthorized", `${failure}; check the endpoint's credentials`, -1);
-      case "configuration":
-      case "redirect":
-        return verdict("refused", "not_found", `${failure}; check the url`, -1);
-      default:
-        return verdict("retry", "unreachable", `${failure}; check the url, the network and the TLS settings`, -1);
-    }
+  #problem({ problem, text }: Verdict, then: string): void {
+    if (problem !== undefined) this.#events.problem(problem, `${text}; ${then}`);
   }
 
-  #judge(status: number, text: string, retryAfter: string | undefined): Verdict {
-    const { host } = this.#options;
-    if (status >= 200 && status < 300) return verdict("delivered", "bad_request", "", status);
-    const said = text.trim().split("\n", 1)[0]!.slice(0, SHOWN_TEXT);
-    const answer = `${host} answered ${status}${said === "" ? "" : `: ${said}`}`;
-    const pause = retryAfterMs(retryAfter, this.#clock.now());
-    switch (status) {
-      case 401:
-      case 403:
-      case 407: {
-        const remedy =
-          "check the endpoint's credentials (basic_auth, authorization, oauth2, bearer_token) and tenant_id";
-        return verdict("refused", "unauthorized", `${answer}; ${remedy}`, status, pause);
-      }
-      case 404:
-      case 405:
-        return verdict(
-          "refused",
-          "not_found",
-          `${answer}; check the url, it usually ends in /loki/api/v1/push`,
-          status,
-          pause,
-        );
-      case 413:
-        return verdict("split", "payload_too_large", `${answer}; lower batch_size or raise the server's limit`, status);
-      case 429: {
-        const reason =
-          /stream/i.test(said) && /limit/i.test(said) && !/rate/i.test(said) ? "stream_limit" : "rate_limited";
-        const kind = this.#options.retryRateLimited ? "retry" : "drop";
-        return verdict(kind, reason, `${answer}; raise the tenant's limits or send less`, status, pause);
-      }
-    }
-    if (status >= 500 || status === 408) {
-      return verdict(
-        "retry",
-        status === 408 || status === 504 ? "timeout" : "server_error",
-        `${answer}; it is tried again`,
-        status,
-        pause,
-      );
-    }
-    if (status < 400)
-      return verdict("refused", "not_found", `${answer}; check the url and follow_redirects`, status, pause);
-    return verdict(
-      "drop",
-      rejectionReason(said),
-      `${answer}; the entries were dropped, since sending them again cannot help`,
-      status,
-    );
+  /** How long a request is tried again, in words. */
+  #patience(): string {
+    const { maxRetries, minBackoffMs, maxBackoffMs } = this.#options;
+    if (maxRetries === 0) return "entries are kept until it takes them";
+    let total = 0;
+    for (let i = 0; i < maxRetries - 1; i++) total += Math.min(minBackoffMs * 1.5 * 2 ** i, maxBackoffMs);
+    return `a request is tried ${maxRetries} times, for ${roughDuration(total)} or so, then its entries are dropped (max_backoff_retries)`;
   }
 
-  #drop(body: PushBody, bytes: number, { reason, problem, status }: Verdict): void {
+  #drop(body: PushBody, bytes: number, { kind, reason, text, status, refused }: Verdict): void {
     const { host } = this.#options;
     const alloyReason: AlloyReason = status === 429 ? "rate_limited" : "ingester_error";
     this.#metrics.droppedBytes.labels(host, body.tenant, alloyReason).inc(bytes);
     this.#metrics.droppedEntries.labels(host, body.tenant, alloyReason).inc(body.entries);
-    this.#events.dropped(reason, body.entries);
-    this.#log.error("dropped a batch of entries", {
-      entries: body.entries,
-      reason,
-      tenant: body.tenant,
-      cause: problem,
-    });
+    // Loki takes what is right of a request and says how much was not, at least of the stream that it names.
+    const entries = Math.min(refused ?? body.entries, body.entries);
+    this.#events.dropped(reason, entries, kind === "drop" || kind === "split", text);
   }
-}
-
-function verdict(
-  kind: Verdict["kind"],
-  reason: DropReason,
-  problem: string,
-  status: number,
-  retryAfterMs?: number,
-): Verdict {
-  return { kind, reason, problem, status, retryAfterMs };
-}
-
-/** Why Loki rejects entries with a 400, from its words (pkg/validation/validate.go). */
-function rejectionReason(text: string): DropReason {
-  if (/too old|too far behind|out of order|greater_than_max_sample_age|reject_old_samples/i.test(text))
-    return "too_old";
-  if (/line (?:size|too long)|max entry size|line_too_long/i.test(text)) return "line_too_long";
-  if (/stream limit|maximum active stream/i.test(text)) return "stream_limit";
-  return "bad_request";
-}
-
-/** The Retry-After header, seconds or a date, in milliseconds from now. */
-export function retryAfterMs(header: string | undefined, now: number): number | undefined {
-  if (header === undefined) return undefined;
-  const ms = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isFinite(ms) && ms > 0 ? Math.min(ms, LONGEST_RETRY_AFTER_MS) : undefined;
 }
 
 export function byteLength(chunks: readonly Uint8Array[]): number {

@@ -3,6 +3,7 @@ import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
 import { RetryableError } from "#pipeline/errors";
 import { sliceable } from "#pipeline/log-batch";
+import type { ProblemKind } from "./answers.ts";
 import { Delivery, type DeliveryOptions, type PushTransport } from "./delivery.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
 import type { StreamTable, WriteStream } from "./streams.ts";
@@ -21,16 +22,31 @@ export interface EndpointEnvironment {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: WriteMetrics;
-  dropped(reason: DropReason, entries: number): void;
-  /** The endpoint's state changed: the problem, or undefined when it delivers. */
-  changed(): void;
+  readonly status: EndpointListener;
+}
+
+/** Who keeps the flow status. */
+export interface EndpointListener {
+  delivered(): void;
+  /** An attempt failed; the endpoint's `problem` is up to date. */
+  failed(problem: EndpointProblem): void;
+  /** `text` says what the endpoint answered, if that was why; `rejected`: it does not want these entries. */
+  dropped(reason: DropReason, entries: number, rejected?: boolean, text?: string): void;
+}
+
+/** What keeps an endpoint from taking entries. */
+export interface EndpointProblem {
+  readonly kind: ProblemKind;
+  readonly text: string;
 }
 
 /** One Loki server: its queues in memory and the loops that send to it. */
 export class Endpoint {
   options: EndpointOptions;
   /** What is wrong at the moment. */
-  problem: string | undefined;
+  problem: EndpointProblem | undefined;
+  /** What the problem says of the time to come is over. */
+  #isProblemOld = false;
   readonly delivery: Delivery;
   readonly #environment: EndpointEnvironment;
   #transport: PushTransport;
@@ -43,7 +59,6 @@ export class Endpoint {
   #blocked = 0;
   #draining = false;
   #removed = false;
-  #failures = 0;
 
   constructor(
     options: EndpointOptions,
@@ -56,9 +71,13 @@ export class Endpoint {
     this.#streams = streams;
     this.#environment = environment;
     this.delivery = new Delivery(options, transport, environment, {
-      delivered: () => this.#recovered(),
-      problem: (text) => this.#failed(text),
-      dropped: (reason, entries) => environment.dropped(reason, entries),
+      delivered: () => this.#answered(true),
+      problem: (kind, text) => this.#failed({ kind, text }),
+      dropped: (reason, entries, rejected, text) => {
+        if (rejected) this.#answered(false);
+        this.#isProblemOld = true;
+        environment.status.dropped(reason, entries, rejected, text);
+      },
     });
     const observe = (tenant: string, seconds: number, entries: number) => this.observeLatency(tenant, seconds, entries);
     this.#shards = Array.from(
@@ -140,7 +159,7 @@ export class Endpoint {
     } catch (error) {
       if (!this.#removed || signal.aborted) throw error;
       // Others have accepted the batch; nobody is to send it to them again because of an endpoint that is gone.
-      this.#environment.dropped("endpoint_removed", batch.count - at!.entry);
+      this.#environment.status.dropped("endpoint_removed", batch.count - at!.entry);
     } finally {
       signal.removeEventListener("abort", cancel);
       this.#stopping.signal.removeEventListener("abort", refuse);
@@ -209,7 +228,7 @@ export class Endpoint {
     const left = this.entries;
     // On an aborted deadline the component stops, and `run` has said what is left.
     if (left > 0 && !deadline.aborted) {
-      this.#environment.dropped("endpoint_removed", left);
+      this.#environment.status.dropped("endpoint_removed", left);
       this.#environment.log.warn("dropped the entries that a removed endpoint did not take in time", {
         endpoint: this.options.name,
         entries: left,
@@ -224,7 +243,7 @@ export class Endpoint {
     const left = this.entries;
     if (left === 0) return;
     const lost = this.#shards.reduce((sum, shard) => sum + shard.unreported, 0);
-    if (lost > 0) this.#environment.dropped("shutdown", lost);
+    if (lost > 0) this.#environment.status.dropped("shutdown", lost);
     this.#environment.log.warn("stopped with entries that were not delivered; their sources read again what they can", {
       endpoint: this.options.name,
       entries: left,
@@ -251,28 +270,23 @@ export class Endpoint {
     const { metrics } = this.#environment;
     metrics.droppedEntries.labels(this.options.host, tenant, alloyReason).inc();
     metrics.droppedBytes.labels(this.options.host, tenant, alloyReason).inc(bytes);
-    this.#environment.dropped(reason, 1);
+    this.#environment.status.dropped(reason, 1);
   }
 
-  #recovered(): void {
+  /** The endpoint takes entries, or at least says which it does not want. */
+  #answered(delivered: boolean): void {
     if (this.problem !== undefined) {
-      this.#environment.log.info("the endpoint takes entries again", {
-        endpoint: this.options.name,
-        failures: this.#failures,
-      });
+      this.#environment.log.debug("the endpoint takes entries again", { endpoint: this.options.name });
     }
     this.problem = undefined;
-    this.#failures = 0;
-    this.#environment.changed();
+    if (delivered) this.#environment.status.delivered();
   }
 
-  /** The first failure is logged, and each one with another cause; the others are counted. */
-  #failed(text: string): void {
-    this.#failures += 1;
-    if (this.problem === text) return;
-    this.problem = text;
-    this.#environment.log.warn("could not send entries", { endpoint: this.options.name, error: text });
-    this.#environment.changed();
+  /** Several requests may fail at a time; the status keeps to the first that said so, as long as it is not over. */
+  #failed(problem: EndpointProblem): void {
+    if (this.problem?.kind !== problem.kind || this.#isProblemOld) this.problem = problem;
+    this.#isProblemOld = false;
+    this.#environment.status.failed(problem);
   }
 }
 

@@ -129,9 +129,13 @@ test("429 and 5xx are tried again, with Retry-After", async () => {
   assert.match(component.flow.status.cause, /503: overloaded/);
   await server.waitFor(3);
   assert.ok(server.requests[1]!.time - server.requests[0]!.time >= 990, "Retry-After was not honoured");
-  await until(() => component.flow.status.state === "ok", "recovery");
+  await until(() => component.flow.status.state === "degraded", "recovery, but for the limit");
+  assert.equal(component.flow.status.rule, "rate_limited");
+  assert.match(
+    component.flow.status.cause,
+    /answered 429: rate limited; raise the tenant's limits or send less; a request is tried 10 times/,
+  );
   assert.equal(component.metric("loki_write_batch_retries_total"), 2);
-  assert.ok(component.logs.some((record) => record.level === "info" && /takes entries again/.test(record.message)));
 });
 
 test("429 is dropped at once without retry_on_http_429", async () => {

@@ -4,6 +4,7 @@ import { RetryableError } from "#pipeline/errors";
 import { schema, type WriteArguments } from "./arguments.ts";
 import type { WriteContext } from "./create-endpoint.ts";
 import { MemoryMode } from "./memory-mode.ts";
+import { WriteStatus } from "./status.ts";
 import { WalMode } from "./wal-mode.ts";
 import { WRITE_METRICS } from "./write-metrics.ts";
 
@@ -21,7 +22,8 @@ export default defineComponent({
   metrics: WRITE_METRICS,
 
   start(ctx, first) {
-    let mode = modeFor(ctx, first);
+    const status: WriteStatus = new WriteStatus(ctx, () => mode);
+    let mode = modeFor(ctx, first, status);
     /** Replaced, and perhaps still sending what they hold. */
     const retired: (MemoryMode | WalMode)[] = [];
     let draining = false;
@@ -36,6 +38,7 @@ export default defineComponent({
         (batch, signal) => {
           // Who still sends comes again to the component's next life; its queues have to become empty now.
           if (draining) throw new RetryableError(`${ctx.id} is stopping or restarting`);
+          status.take(batch);
           return mode.consume(batch, signal);
         },
         { mutates: false },
@@ -44,7 +47,7 @@ export default defineComponent({
     return {
       async update(next) {
         if (mode.update(next)) return;
-        const fresh = modeFor(ctx, next);
+        const fresh = modeFor(ctx, next, status);
         const old = mode;
         retired.push(old);
         const ended = old.retire();
@@ -61,6 +64,6 @@ export default defineComponent({
   },
 });
 
-function modeFor(ctx: WriteContext, args: WriteArguments): MemoryMode | WalMode {
-  return args.wal.enabled ? new WalMode(ctx, args) : new MemoryMode(ctx, args);
+function modeFor(ctx: WriteContext, args: WriteArguments, status: WriteStatus): MemoryMode | WalMode {
+  return args.wal.enabled ? new WalMode(ctx, args, status) : new MemoryMode(ctx, args, status);
 }

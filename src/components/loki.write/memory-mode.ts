@@ -1,31 +1,37 @@
 import type { LogBatch } from "#pipeline/batch";
+import { type FlowQueue, fullestQueue } from "#pipeline/flow";
 import type { WriteArguments } from "./arguments.ts";
 import { allEndpointOptions, createEndpoint, httpTransport, type WriteContext } from "./create-endpoint.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { StreamTable } from "./streams.ts";
+import type { WriteMode, WriteStatus } from "./status.ts";
 
 /** Accepts into the queues in memory; acknowledges once every endpoint has delivered or dropped. */
-export class MemoryMode {
+export class MemoryMode implements WriteMode {
   readonly #ctx: WriteContext;
+  readonly #status: WriteStatus;
   #endpoints: readonly Endpoint[];
   /** Taken out of the configuration, and still sending what they hold. */
   readonly #retired = new Set<Promise<void>>();
 
-  constructor(ctx: WriteContext, args: WriteArguments) {
+  constructor(ctx: WriteContext, args: WriteArguments, status: WriteStatus) {
     this.#ctx = ctx;
+    this.#status = status;
     const options = allEndpointOptions(args);
-    const streams = new StreamTable(args.external_labels);
-    this.#endpoints = args.endpoint.map((each, i) =>
-      createEndpoint(ctx, each, options[i]!, streams, () => this.#report()),
-    );
+    const streams = status.streams(args.external_labels);
+    this.#endpoints = args.endpoint.map((each, i) => createEndpoint(ctx, each, options[i]!, streams, this.#status));
   }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+  readonly diskProblem = undefined;
 
   start(): void {
     for (const each of this.#endpoints) this.#ctx.run((signal) => each.run(signal));
   }
 
   consume(batch: LogBatch, signal: AbortSignal): void | Promise<void> {
-    if (this.#endpoints.length === 0) this.#ctx.flow.drop("logs", "no_endpoint", batch.count);
+    if (this.#endpoints.length === 0) this.#status.dropped("no_endpoint", batch.count);
     const waiting: Promise<void>[] = [];
     for (const each of this.#endpoints) {
       const pending = each.consume(batch, signal);
@@ -44,7 +50,7 @@ export class MemoryMode {
   update(args: WriteArguments): boolean {
     if (args.wal.enabled) return false;
     const options = allEndpointOptions(args);
-    const streams = new StreamTable(args.external_labels);
+    const streams = this.#status.streams(args.external_labels);
     const names = new Set(options.map(({ name }) => name));
     const old = [...this.#endpoints];
     const take = (matches: (each: Endpoint, place: number) => boolean) => {
@@ -63,7 +69,7 @@ export class MemoryMode {
         this.#closeLater(known.configure(each, httpTransport(this.#ctx, block), streams), known);
         return known;
       }
-      const fresh = createEndpoint(this.#ctx, block, each, streams, () => this.#report());
+      const fresh = createEndpoint(this.#ctx, block, each, streams, this.#status);
       this.#ctx.run((signal) => fresh.run(signal));
       return fresh;
     });
@@ -71,12 +77,15 @@ export class MemoryMode {
     return true;
   }
 
-  queue() {
-    const oldest = this.#endpoints.map((each) => each.oldest).filter((each) => each !== undefined);
-    return {
-      bytes: this.#endpoints.reduce((sum, each) => sum + each.bytes, 0),
-      oldest: oldest.length === 0 ? undefined : Math.min(...oldest),
-    };
+  queue(): FlowQueue {
+    return fullestQueue(
+      this.#endpoints.map(({ bytes, oldest, options }) => ({
+        bytes,
+        oldest,
+        limitBytes: options.capacityBytes * Math.max(1, options.shards),
+        whenFull: options.blockOnOverflow ? "block" : "drop",
+      })),
+    );
   }
 
   async drain(deadline: AbortSignal): Promise<void> {
@@ -104,14 +113,6 @@ export class MemoryMode {
       await this.#ctx.clock.sleep(options.remoteTimeoutMs, signal).catch(() => {});
       await transport.close();
     });
-  }
-
-  /** The component is as well as its endpoints are. */
-  #report(): void {
-    const problems = this.#endpoints.map((each) => each.problem).filter((each) => each !== undefined);
-    if (problems.length === 0) this.#ctx.flow.ok();
-    else if (problems.length === this.#endpoints.length) this.#ctx.flow.failing(problems.join("; "));
-    else this.#ctx.flow.degraded(problems.join("; "));
   }
 }
 

@@ -19,9 +19,12 @@ const MAX_KNOWN = 16_384;
 export class StreamTable {
   readonly #external: Labels;
   readonly #known = new Map<Labels, WriteStream>();
+  readonly #onUnknown: (labels: Labels, hash: number) => void;
 
-  constructor(external: ReadonlyMap<string, string>) {
+  /** `onUnknown` is told of each label set that is not in the table, and of equal ones again. */
+  constructor(external: ReadonlyMap<string, string>, onUnknown: (labels: Labels, hash: number) => void = () => {}) {
     this.#external = Labels.from(external);
+    this.#onUnknown = onUnknown;
   }
 
   of(labels: Labels): WriteStream {
@@ -29,15 +32,18 @@ export class StreamTable {
     if (stream !== undefined) return stream;
     const tenant = labels.get(TENANT_LABEL);
     const merged = this.#external.size === 0 ? labels : this.#external.merge(labels);
-    const key = merged.filter((name) => !name.startsWith("__")).toString();
-    stream = { key, encoded: Buffer.from(key), tenant, hash: hashOf(key) };
+    const shown = merged.filter((name) => !name.startsWith("__"));
+    const key = shown.toString();
+    stream = { key, encoded: Buffer.from(key), tenant, hash: hashText(key) };
+    this.#onUnknown(shown, stream.hash);
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(labels, stream);
     return stream;
   }
 }
 
-function hashOf(text: string): number {
+/** FNV-1a over the text's characters. */
+export function hashText(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;

@@ -4,10 +4,12 @@ import { Backoff } from "#kits/backoff";
 import type { LogBatch } from "#pipeline/batch";
 import { DiskQueue } from "#pipeline/disk-queue";
 import { RetryableError } from "#pipeline/errors";
+import type { FlowQueue, Judgement } from "#pipeline/flow";
 import type { WriteArguments } from "./arguments.ts";
 import { allEndpointOptions, createEndpoint, type WriteContext } from "./create-endpoint.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { StreamTable } from "./streams.ts";
+import type { WriteMode, WriteStatus } from "./status.ts";
+import type { StreamTable } from "./streams.ts";
 import { encodeWalRecords, sendFromWal } from "./wal.ts";
 
 const DRAIN_POLL_MS = 20;
@@ -17,8 +19,9 @@ const LAST_REOPEN_MS = 10_000;
 const GRACE_MS = 2_000;
 
 /** Accepts and acknowledges once a batch is in the queue on disk, from which each endpoint reads at its own pace. */
-export class WalMode {
+export class WalMode implements WriteMode {
   readonly #ctx: WriteContext;
+  readonly #status: WriteStatus;
   readonly #args: WriteArguments;
   readonly #streams: StreamTable;
   readonly #endpoints: readonly Endpoint[];
@@ -27,18 +30,27 @@ export class WalMode {
   readonly #stopping = new AbortController();
   readonly #opened = Promise.withResolvers<DiskQueue>();
   #queue: DiskQueue | undefined;
-  #diskProblem: { readonly state: "failing" | "degraded"; readonly cause: string } | undefined;
+  #diskProblem: Judgement;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(ctx: WriteContext, args: WriteArguments) {
+  constructor(ctx: WriteContext, args: WriteArguments, status: WriteStatus) {
     this.#ctx = ctx;
+    this.#status = status;
     this.#args = args;
-    this.#streams = new StreamTable(args.external_labels);
+    this.#streams = status.streams(args.external_labels);
     const options = allEndpointOptions(args);
     this.#endpoints = args.endpoint.map((each, i) =>
-      createEndpoint(ctx, each, options[i]!, this.#streams, () => this.#report()),
+      createEndpoint(ctx, each, options[i]!, this.#streams, this.#status),
     );
     this.#opened.promise.catch(() => {});
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+  /** What the disk does not take. */
+  get diskProblem(): Judgement {
+    return this.#diskProblem;
   }
 
   start(): void {
@@ -76,7 +88,7 @@ export class WalMode {
 
   /** Tries until the disk takes the queue; rejects only when `signal` is aborted. */
   async #open(signal: AbortSignal): Promise<DiskQueue> {
-    const { clock, flow, log, dataPath } = this.#ctx;
+    const { clock, log, dataPath } = this.#ctx;
     const backoff = new Backoff(FIRST_REOPEN_MS, LAST_REOPEN_MS);
     for (;;) {
       try {
@@ -85,8 +97,8 @@ export class WalMode {
           maxAgeMs: this.#args.wal.max_segment_age,
           clock,
           onDrop: (reader, reason, items) => {
-            flow.drop("logs", reason, items);
-            log.error("entries were dropped from the queue on disk", { endpoint: reader, reason, entries: items });
+            const full = reason === "queue_full" ? `the queue on disk of endpoint ${reader} is full` : undefined;
+            this.#status.dropped(reason, items, false, full);
           },
           // Endpoints that take data get it from memory.
           onStatus: ({ state, cause }) => this.#diskSays(state === "ok" ? undefined : { state: "degraded", cause }),
@@ -124,9 +136,9 @@ export class WalMode {
     return false;
   }
 
-  queue() {
+  queue(): FlowQueue {
     const { bytes, oldest } = this.#pending();
-    return { bytes, oldest };
+    return { bytes, oldest, limitBytes: this.#queue?.maxBytes, whenFull: "drop" };
   }
 
   #pending() {
@@ -165,21 +177,9 @@ export class WalMode {
     await Promise.all(this.#endpoints.map((each) => each.close()));
   }
 
-  #diskSays(problem: { readonly state: "failing" | "degraded"; readonly cause: string } | undefined): void {
-    if (problem === undefined && this.#diskProblem === undefined) return;
+  #diskSays(problem: Judgement): void {
     this.#diskProblem = problem;
-    this.#report();
-  }
-
-  /** The component is as well as its endpoints and its disk are. */
-  #report(): void {
-    const { flow } = this.#ctx;
-    const problems = this.#endpoints.map((each) => each.problem).filter((each) => each !== undefined);
-    const all = problems.length > 0 && problems.length === this.#endpoints.length;
-    if (this.#diskProblem !== undefined) problems.unshift(this.#diskProblem.cause);
-    if (problems.length === 0) flow.ok();
-    else if (all || this.#diskProblem?.state === "failing") flow.failing(problems.join("; "));
-    else flow.degraded(problems.join("; "));
+    this.#ctx.flow.judge();
   }
 }
 

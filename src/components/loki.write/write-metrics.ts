@@ -1,4 +1,5 @@
 import { counter, DEFAULT_BUCKETS, gauge, histogram, type InstrumentsOf } from "#base/metrics";
+import { newLabelValues } from "#kits/new-series";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -48,6 +49,8 @@ export const WRITE_METRICS = {
   ),
   walRunning: gauge("loki_write_wal_watcher_running", "Number of WAL watchers running."),
   walLastWritten: gauge("loki_write_wal_writer_last_written_timestamp", "Latest timestamp that was written to the WAL"),
+  newStreams: counter("loki_write_new_streams_total", "Streams that had no entries in the minutes before."),
+  labelValues: newLabelValues,
 } as const;
 
 export type WriteMetrics = InstrumentsOf<typeof WRITE_METRICS>;
@@ -65,9 +68,14 @@ export type AlloyReason = (typeof ALLOY_REASONS)[number];
 /** Why entries were dropped, in the flow accounting. */
 export type DropReason =
   | "bad_request"
+  | "blocked"
   | "endpoint_removed"
+  | "invalid_labels"
+  | "invalid_metadata"
   | "line_too_long"
+  | "no_endpoint"
   | "not_found"
+  | "out_of_order"
   | "payload_too_large"
   | "queue_full"
   | "queue_age"
@@ -77,6 +85,7 @@ export type DropReason =
   | "shutdown"
   | "stream_limit"
   | "timeout"
+  | "too_new"
   | "too_old"
   | "unauthorized"
   | "unreachable";

@@ -59,4 +59,8 @@ test("files are read again after they changed; updates change the handler", asyn
 test("without credentials there is nothing to start", async () => {
   await assert.rejects(startComponent(basic, ""), /no credential source/);
   await assert.rejects(startComponent(basic, 'username = "u"'), /`password` is required with/);
+  const half = (line: string) => startComponent(basic, `client_auth {\n${line}\n}`);
+  await assert.rejects(half('username = "u"'), /`client_auth` has no password, or an empty one: set `password` or/);
+  await assert.rejects(half('username_file = "/u"\npassword = ""'), /has no password, or an empty one/);
+  await assert.rejects(half('password_file = "/p"'), /`client_auth` has no user: set `username` or `username_file`/);
 });

@@ -45,7 +45,18 @@ const args = s
     (a) => a.username !== "" || a.password.reveal() !== "" || a.htpasswd !== undefined || a.client_auth !== undefined,
     "or `htpasswd` is required: no credential source provided",
   )
-  .rule("password", (a) => a.username === "" || a.password.reveal() !== "", "is required with `username`");
+  .rule("password", (a) => a.username === "" || a.password.reveal() !== "", "is required with `username`")
+  // Alloy leaves out a block that lacks either, and then says no more than that there are no credentials.
+  .rule(
+    "client_auth",
+    ({ client_auth: a }) => a === undefined || a.username !== "" || a.username_file !== "",
+    "has no user: set `username` or `username_file` (no credential source provided)",
+  )
+  .rule(
+    "client_auth",
+    ({ client_auth: a }) => a === undefined || a.password.reveal() !== "" || a.password_file !== "",
+    "has no password, or an empty one: set `password` or `password_file` (no credential source provided)",
+  );
 type Arguments = Infer<typeof args>;
 
 export default defineComponent({

@@ -152,7 +152,7 @@ export class TokenSource {
 
   async #connections(): Promise<Dispatcher> {
     if (this.#dispatcher !== undefined) return this.#dispatcher;
-    const connect = (await loadClientTls(this.#args.tls)) as buildConnector.BuildOptions;
+    const connect = (await loadClientTls(this.#args.tls)).options as buildConnector.BuildOptions;
     const proxied = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"].some((name) => process.env[name]);
     this.#dispatcher = proxied ? new EnvHttpProxyAgent({ connect, requestTls: connect }) : new Agent({ connect });
     return this.#dispatcher;

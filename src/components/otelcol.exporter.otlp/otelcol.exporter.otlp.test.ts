@@ -122,7 +122,7 @@ test("a backend that is away is a failing flow with its address and cause", asyn
   await send(component);
   assert.equal(component.flow.dropped.get("otlp")!.get("retries_exhausted"), 2);
   assert.equal(component.flow.status.state, "failing");
-  assert.match(component.flow.status.cause, /cannot connect to 127.0.0.1:1: connect ECONNREFUSED/);
+  assert.match(component.flow.status.cause, /cannot connect to 127.0.0.1:1: 127.0.0.1:1 refuses connections/);
 });
 
 test("what the arguments make wrong is said at the start", async () => {
@@ -139,4 +139,29 @@ test("an endpoint with a password is refused without showing it", async () => {
     assert.doesNotMatch(error.message, /secret/);
     return true;
   });
+});
+
+test("refused credentials hold the data until they are changed, and say what to set", async () => {
+  const { endpoint, received } = await collector((_call, metadata) =>
+    metadata.get("authorization")[0] === "Bearer right"
+      ? Buffer.alloc(0)
+      : { code: GRPC.UNAUTHENTICATED, details: "no" },
+  );
+  const component = await start(endpoint);
+  const delivered = send(component);
+  for (let i = 0; component.flow.status.rule !== "unauthorized"; i++) {
+    assert.ok(i < 1_000, component.flow.status.cause);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(component.flow.status.state, "failing");
+  assert.match(
+    component.flow.status.cause,
+    /Unauthenticated: no \(it wants credentials and none are configured: set `auth`/i,
+  );
+  const tls = "tls {\ninsecure = true\n}";
+  await component.update(
+    `client {\nendpoint = "${endpoint}"\n${tls}\nheaders = { "Authorization" = "Bearer right" }\n}`,
+  );
+  await delivered;
+  assert.deepEqual([component.flow.dropped.size, received.length], [0, 2]);
 });

@@ -1,21 +1,28 @@
+import type { Clock } from "#base/clock";
 import { errorText } from "#base/log";
 import { decodeStatus } from "#formats/grpc";
 import type { OtlpKind } from "#formats/otlp";
 import { requestToJson } from "#formats/otlp-json";
 import { decodeExportResponse, type PartialSuccess, parseExportResponse } from "#formats/otlp-response";
 import { ProtobufError } from "#formats/protobuf";
-import { httpClientSchema } from "#kits/otelcol-client-schema";
-import { type HttpAnswer, OtelHttpClient, shownUrl } from "#kits/otelcol-http-client";
+import { ClockSkew } from "#kits/clock-skew";
+import { HttpClientError } from "#kits/http-client-errors";
+import { httpUrlProblem, shownUrl } from "#kits/http-url";
+import { httpClientSchema, otlpCredentials } from "#kits/otelcol-client-schema";
+import { type HttpAnswer, OtelHttpClient } from "#kits/otelcol-http-client";
 import { exporterInstruments, exporterMetrics } from "#kits/otelcol-metrics";
 import { SendError } from "#kits/otelcol-retry";
 import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol-schema";
-import { OtlpSender } from "#kits/otelcol-sender";
+import { OtlpSender, type SenderOptions } from "#kits/otelcol-sender";
+import { credentialsRemedy, type ShownCredentials } from "#kits/refused-credentials";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 
 const PROTOBUF = "application/x-protobuf";
 const JSON_TYPE = "application/json";
+/** A client that was replaced ends after this time at the latest, when requests have no time limit of their own. */
+const LONGEST_REQUEST_MS = 60_000;
 
 const args = s
   .object({
@@ -44,15 +51,27 @@ const args = s
     "client.endpoint",
     (a) =>
       isUrl(a.client.endpoint) || [a.traces_endpoint, a.metrics_endpoint, a.logs_endpoint].some((url) => url !== ""),
-    "must be a URL: `https://host:port`",
+    (a) => httpUrlProblem(a.client.endpoint, "https://host:port")!,
   )
-  .rule("traces_endpoint", (a) => isUrl(a.traces_endpoint), "must be a URL")
-  .rule("metrics_endpoint", (a) => isUrl(a.metrics_endpoint), "must be a URL")
-  .rule("logs_endpoint", (a) => isUrl(a.logs_endpoint), "must be a URL");
+  .rule(
+    "traces_endpoint",
+    (a) => isUrl(a.traces_endpoint),
+    (a) => httpUrlProblem(a.traces_endpoint)!,
+  )
+  .rule(
+    "metrics_endpoint",
+    (a) => isUrl(a.metrics_endpoint),
+    (a) => httpUrlProblem(a.metrics_endpoint)!,
+  )
+  .rule(
+    "logs_endpoint",
+    (a) => isUrl(a.logs_endpoint),
+    (a) => httpUrlProblem(a.logs_endpoint)!,
+  );
 type Arguments = Infer<typeof args>;
 
 function isUrl(text: string): boolean {
-  return text === "" || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol));
+  return text === "" || httpUrlProblem(text) === undefined;
 }
 
 export default defineComponent({
@@ -69,36 +88,98 @@ export default defineComponent({
   metrics: exporterMetrics,
 
   start(ctx, first) {
-    const client = new OtelHttpClient(
-      first.client,
-      `Invar/${ctx.services.version} (${process.platform}/${process.arch})`,
-    );
-    const urls: Readonly<Record<OtlpKind, string | undefined>> = {
-      traces: signalUrl(first, "traces"),
-      metrics: signalUrl(first, "metrics"),
-      logs: signalUrl(first, "logs"),
-    };
-    const sender = new OtlpSender(ctx, exporterInstruments(ctx.metrics, `otlp_http/${ctx.id}`), {
-      queue: first.sending_queue,
-      retry: first.retry_on_failure,
-      destination: shownUrl(
-        (isUrl(first.client.endpoint) && first.client.endpoint) ||
-          first.traces_endpoint ||
-          first.metrics_endpoint ||
-          first.logs_endpoint,
-      ),
-      send: (batch, signal) => send(client, urls[batch.kind], first.encoding, batch, signal),
+    let backend = new Backend(first, ctx.services.version);
+    const options = (): SenderOptions => ({
+      queue: backend.args.sending_queue,
+      retry: backend.args.retry_on_failure,
+      destination: backend.destination,
+      send: (batch, signal) => backend.send(batch, ctx.clock, signal),
+    });
+    const sender = new OtlpSender(ctx, exporterInstruments(ctx.metrics, `otlp_http/${ctx.id}`), options());
+    ctx.rule("clock_skew", () => {
+      const cause = backend.skew.problem;
+      return cause === undefined ? undefined : { state: "degraded", cause };
     });
     ctx.stack.defer(async () => {
       sender.close();
-      await client.close();
+      await backend.close();
     });
     ctx.export({
       input: ctx.receiver("otlp", (batch, signal) => sender.consume(batch, signal), { mutates: false }),
     });
-    return { drain: (deadline) => sender.drain(deadline) };
+    return {
+      update(next) {
+        const old = backend;
+        backend = new Backend(next, ctx.services.version);
+        sender.configure(options());
+        // Requests under way end with the old one.
+        ctx.run(async (signal) => {
+          await ctx.clock.sleep(old.args.client.timeout || LONGEST_REQUEST_MS, signal).catch(() => {});
+          await old.close();
+        });
+      },
+      drain: (deadline) => sender.drain(deadline),
+    };
   },
 });
+
+/** Where requests go, as the arguments say. */
+class Backend {
+  readonly args: Arguments;
+  /** For messages. */
+  readonly destination: string;
+  readonly skew: ClockSkew;
+  readonly #client: OtelHttpClient;
+  readonly #urls: Readonly<Record<OtlpKind, string | undefined>>;
+
+  /** Throws for an auth handler that only guards servers. */
+  constructor(args: Arguments, version: string) {
+    this.args = args;
+    this.#client = new OtelHttpClient(args.client, `Invar/${version} (${process.platform}/${process.arch})`);
+    this.#urls = {
+      traces: signalUrl(args, "traces"),
+      metrics: signalUrl(args, "metrics"),
+      logs: signalUrl(args, "logs"),
+    };
+    const { client, traces_endpoint, metrics_endpoint, logs_endpoint } = args;
+    this.destination = shownUrl(
+      (isUrl(client.endpoint) && client.endpoint) || traces_endpoint || metrics_endpoint || logs_endpoint,
+    );
+    this.skew = new ClockSkew(this.destination);
+  }
+
+  async send(batch: OtlpBatch, clock: Clock, signal: AbortSignal): Promise<PartialSuccess> {
+    const began = clock.now();
+    const url = this.#urls[batch.kind];
+    if (url === undefined) {
+      throw new SendError("no_endpoint", `no endpoint for ${batch.kind} is configured`, { retryable: false });
+    }
+    const json = this.args.encoding === "json";
+    let answer: HttpAnswer;
+    try {
+      answer = await this.#client.post({
+        url,
+        contentType: json ? JSON_TYPE : PROTOBUF,
+        parts: json ? [Buffer.from(requestToJson(batch.kind, batch.parts))] : batch.parts,
+        clientMetadata: batch.clientMetadata,
+        signal,
+      });
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (error instanceof ProtobufError)
+        throw new SendError("invalid_request", error.message, { retryable: false, cause: error });
+      const why = error instanceof HttpClientError ? error.message : errorText(error);
+      throw new SendError("no_answer", `request to ${shownUrl(url)} failed: ${why}`, { retryable: true });
+    }
+    this.skew.observe(answer.headers.get("date"), began, clock.now());
+    if (answer.status >= 200 && answer.status <= 299) return accepted(answer);
+    throw refused(url, answer, otlpCredentials(this.args.client, url));
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+}
 
 /** The URL of a signal; undefined when neither it nor the common endpoint is configured. */
 function signalUrl(given: Arguments, kind: OtlpKind): string | undefined {
@@ -107,36 +188,6 @@ function signalUrl(given: Arguments, kind: OtlpKind): string | undefined {
   const { endpoint } = given.client;
   if (endpoint === "" || !isUrl(endpoint)) return undefined;
   return endpoint.endsWith("/") ? `${endpoint}v1/${kind}` : `${endpoint}/v1/${kind}`;
-}
-
-async function send(
-  client: OtelHttpClient,
-  url: string | undefined,
-  encoding: "proto" | "json",
-  batch: OtlpBatch,
-  signal: AbortSignal,
-): Promise<PartialSuccess> {
-  if (url === undefined) {
-    throw new SendError("no_endpoint", `no endpoint for ${batch.kind} is configured`, { retryable: false });
-  }
-  const json = encoding === "json";
-  let answer: HttpAnswer;
-  try {
-    answer = await client.post({
-      url,
-      contentType: json ? JSON_TYPE : PROTOBUF,
-      parts: json ? [Buffer.from(requestToJson(batch.kind, batch.parts))] : batch.parts,
-      clientMetadata: batch.clientMetadata,
-      signal,
-    });
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (error instanceof ProtobufError)
-      throw new SendError("invalid_request", error.message, { retryable: false, cause: error });
-    throw new SendError("no_answer", `request to ${shownUrl(url)} failed: ${errorText(error)}`, { retryable: true });
-  }
-  if (answer.status >= 200 && answer.status <= 299) return accepted(answer);
-  throw refused(url, answer);
 }
 
 /** Reads what the backend says about a request that it took. Answers in other formats say nothing. */
@@ -152,8 +203,8 @@ function accepted({ headers, body }: HttpAnswer): PartialSuccess {
   return { rejected: 0, message: "" };
 }
 
-/** 429, 502, 503 and 504 may pass; Retry-After (seconds or a date) says when. */
-function refused(url: string, { status, headers, body }: HttpAnswer): SendError {
+/** 429, 502, 503 and 504 may pass, and Retry-After (seconds or a date) says when; 401 and 403 wait for somebody to act. */
+function refused(url: string, { status, headers, body }: HttpAnswer, credentials: ShownCredentials): SendError {
   let detail = "";
   try {
     if (headers.get("content-type") === PROTOBUF) detail = decodeStatus(body).message;
@@ -161,13 +212,27 @@ function refused(url: string, { status, headers, body }: HttpAnswer): SendError 
   } catch {
     // The body is no status: the code has to do.
   }
+  const said = `${shownUrl(url)} answered with HTTP status ${status}${detail === "" ? "" : `: ${detail}`}`;
+  if (status === 401 || status === 403) {
+    const remedy = credentialsRemedy(detail, credentials);
+    return new SendError("unauthorized", `${said} (${remedy})`, { retryable: true, isRefusal: true });
+  }
   const retryable = [429, 502, 503, 504].includes(status);
-  const message = `${shownUrl(url)} answered with HTTP status ${status}${detail === "" ? "" : `: ${detail}`}`;
+  const hint = remedyOf(status, detail);
+  const message = hint === "" ? said : `${said} (${hint})`;
   const after = status === 429 || status === 503 ? headers.get("retry-after") : undefined;
   return new SendError(`http_${status}`, message, {
     retryable,
     retryAfterMs: after === undefined ? undefined : delayMs(after),
   });
+}
+
+function remedyOf(status: number, detail: string): string {
+  if (status === 404) return "the path is wrong: `endpoint` gets /v1/traces, /v1/metrics or /v1/logs put behind it";
+  if (status === 405) return "the server takes no POST here: check the path of the URL";
+  if (status === 400 && /HTTPS (server|port)/i.test(detail)) return "the server wants TLS: use https://";
+  if (status === 413) return "make requests smaller: set max_size in the `batch` block of sending_queue";
+  return status === 415 ? "the server does not take this `encoding`" : "";
 }
 
 function delayMs(header: string): number | undefined {

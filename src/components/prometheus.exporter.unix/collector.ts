@@ -28,6 +28,8 @@ export interface Collector {
    * where reading failed; samples that were added before count in both cases.
    */
   collect(page: Page): void | Promise<void>;
+  /** What it could not read the last time although it went on; undefined if that was nothing. */
+  readonly problem?: string | undefined;
 }
 
 /** The host has nothing to say about the collector's subject; not worth a line in the log. */

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, opendirSync, readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { errorText } from "#base/log";
 import type { UnixArguments } from "./arguments.ts";
 
 type HostPaths = Pick<UnixArguments, "procfs_path" | "sysfs_path" | "rootfs_path" | "udev_data_path">;
@@ -24,6 +25,23 @@ export class HostFiles {
   root(path: string): string {
     return this.#paths.rootfs_path === "/" ? path : this.#paths.rootfs_path.replace(/\/$/, "") + path;
   }
+  /** Which of the file systems is not there at all; collectors take that for a host without their subject. */
+  get problem(): string | undefined {
+    for (const name of ["procfs_path", "sysfs_path", "rootfs_path"] as const) {
+      const path = this.#paths[name];
+      try {
+        const folder = opendirSync(path);
+        const first = folder.readSync();
+        folder.closeSync();
+        if (first !== null) continue;
+        return `${name} ${path} is empty: mount the host's there`;
+      } catch (error) {
+        return `${name}: ${explain(error, path)}${isMissing(error) ? "; in a container, mount the host's there" : ""}`;
+      }
+    }
+    return undefined;
+  }
+
   /** A path of the host as the host itself calls it: without the prefix under which its root is mounted here. */
   stripRoot(path: string): string {
     const { rootfs_path } = this.#paths;
@@ -55,6 +73,17 @@ export function errorCode(error: unknown): string | undefined {
 
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === "ENOENT";
+}
+
+/** An error of reading a file in words, with what to do where the agent's user may not read it. */
+export function explain(error: unknown, path: string | undefined = (error as NodeJS.ErrnoException).path): string {
+  const code = errorCode(error);
+  if (path === undefined) return errorText(error);
+  if (code === "ENOENT") return `${path} does not exist`;
+  if (code === "EACCES" || code === "EPERM") {
+    return `the agent's user has no permission to read ${path}; grant it, or take the collector out with disable_collectors`;
+  }
+  return errorText(error);
 }
 
 /** Files of procfs and sysfs are made on the spot, so reading them does not wait for a disk. */

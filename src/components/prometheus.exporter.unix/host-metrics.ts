@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock } from "#base/clock";
 import type { Logger } from "#base/log";
 import type { MetricFamily } from "#base/metrics";
+import type { Judgement } from "#pipeline/flow";
 import {
   type Collector,
   type CollectorDefinition,
@@ -12,6 +13,7 @@ import {
   NoDataError,
   Page,
 } from "./collector.ts";
+import { explain } from "./files.ts";
 
 const scrapeDuration = gauge(
   "node_scrape_collector_duration_seconds",
@@ -40,6 +42,9 @@ const handlerRequests = counter(
 );
 const handlerInFlight = gauge("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.");
 
+/** Collectors that fail, as messages name them. */
+const SHOWN_PROBLEMS = 3;
+
 /** Time that collectors may take in one go before others get their turn. */
 const SLICE_MS = 2;
 
@@ -55,6 +60,8 @@ export class HostMetrics {
   readonly #log: Logger;
   readonly #includeExporterMetrics: boolean;
   readonly #version: string;
+  /** By collector. */
+  readonly #problems = new Map<string, string>();
   #scrapes = 0;
   #failures = 0;
   #inFlight = 0;
@@ -97,11 +104,11 @@ export class HostMetrics {
       const start = this.#clock.monotonic();
       try {
         const pending = collector.collect(page);
-        if (pending === undefined) this.#report(page, name, start, undefined);
+        if (pending === undefined) this.#report(page, name, start, undefined, collector.problem);
         else {
           waiting.push(
             pending.then(
-              () => this.#report(page, name, start, undefined),
+              () => this.#report(page, name, start, undefined, collector.problem),
               (error) => this.#report(page, name, start, error),
             ),
           );
@@ -117,11 +124,33 @@ export class HostMetrics {
     await Promise.all(waiting);
   }
 
-  #report(page: Page, name: string, start: number, error: unknown): void {
+  #report(page: Page, name: string, start: number, error: unknown, problem?: string): void {
     if (error instanceof NoDataError) this.#log.debug("collector returned no data", { collector: name, error });
-    else if (error !== undefined) this.#log.error("collector failed", { collector: name, error });
+    this.#note(name, error === undefined || error instanceof NoDataError ? problem : explain(error));
     page.add(scrapeDuration, (this.#clock.monotonic() - start) / 1000, name);
     page.add(scrapeSuccess, error === undefined ? 1 : 0, name);
+  }
+
+  /** Logs what is new: a collector that fails does so with each scrape. */
+  #note(collector: string, problem: string | undefined): void {
+    const before = this.#problems.get(collector);
+    if (before === problem) return;
+    if (problem === undefined) {
+      this.#problems.delete(collector);
+      this.#log.info("collector works again", { collector });
+    } else {
+      this.#problems.set(collector, problem);
+      this.#log.error("collector failed", { collector, error: problem });
+    }
+  }
+
+  /** The flow rule about collectors that fail. */
+  judge(): Judgement {
+    if (this.#problems.size === 0) return undefined;
+    const all = [...this.#problems].map(([name, problem]) => `the collector ${name} fails: ${problem}`);
+    const more = all.length > SHOWN_PROBLEMS ? `; and ${all.length - SHOWN_PROBLEMS} more` : "";
+    const state = all.length === this.#collectors.length ? "failing" : "degraded";
+    return { state, cause: all.slice(0, SHOWN_PROBLEMS).join("; ") + more };
   }
 
   #addOwn(page: Page): void {

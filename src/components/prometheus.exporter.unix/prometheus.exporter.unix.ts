@@ -20,14 +20,20 @@ export default defineComponent({
       // Alloy ignores them too, so that one configuration serves several versions.
       ctx.log.warn("there is no such collector; the name is ignored", { collector: name });
     }
+    const files = new HostFiles(args);
     const host = new HostMetrics({
       args,
       collectors: enabled,
-      files: new HostFiles(args),
+      files,
       log: ctx.log,
       clock: ctx.clock,
       version: ctx.services.version,
     });
+    ctx.rule("host_paths", () => {
+      const cause = files.problem;
+      return cause === undefined ? undefined : { state: "degraded", cause };
+    });
+    ctx.rule("collectors", () => host.judge());
     return runExporter(ctx, { instance: hostInstance(), collect: () => host.collect() });
   },
 });

@@ -125,3 +125,15 @@ test("the cache is bounded in one way", async (t) => {
   for (const [config, message] of cases) await assert.rejects(start(t, config), message, config);
   await start(t, 'max_cache_size = 0\ncache_ttl = "5m"');
 });
+
+test("a rule that looks at a label of targets degrades the flow until it is gone", async (t) => {
+  const { component } = await start(t, 'rule {\n  regex  = "__meta_kubernetes_(.*)"\n  action = "labelmap"\n}');
+  component.flow.judge();
+  assert.deepEqual([component.flow.status.state, component.flow.status.rule], ["degraded", "misplaced_label"]);
+  assert.match(
+    component.flow.status.cause,
+    /^rule 1 uses __meta_kubernetes_\(\.\*\), .*; move the rule to a discovery\.rel/,
+  );
+  await component.update("forward_to = [out]");
+  assert.equal(component.flow.status.state, "idle");
+});

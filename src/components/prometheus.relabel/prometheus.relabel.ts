@@ -2,6 +2,7 @@ import { counter, gauge } from "#base/metrics";
 import { MetricFanout, metricFanoutMetrics } from "#kits/metric-fanout";
 import { RelabelRules } from "#kits/relabel";
 import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
+import { judgeMisplacedLabels, misplacedLabels } from "#kits/relabel-suspects";
 import { s } from "#lang/schema";
 import type { MetricBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
@@ -45,7 +46,8 @@ export default defineComponent({
       (args) => args.max_cache_size > 0 || args.cache_ttl > 0,
       "must be greater than 0 unless `cache_ttl` is set",
     )
-    .rule("cache_ttl", (args) => args.cache_ttl === 0 || args.cache_ttl >= LEAST_TTL_MS, "must be at least 1m"),
+    .rule("cache_ttl", (args) => args.cache_ttl === 0 || args.cache_ttl >= LEAST_TTL_MS, "must be at least 1m")
+    .suspect((args) => misplacedLabels(args.rule, "samples", "rule")),
   exports: s.object({
     receiver: s.consumer("metrics").doc("Takes samples to relabel."),
     rules: s.capsule<readonly RelabelRule[]>(RELABEL_RULES_CAPSULE).doc("The rules, for use by other components."),
@@ -68,6 +70,8 @@ export default defineComponent({
     const { series } = ctx.services;
     const out = new MetricFanout(ctx, args.forward_to);
     let rules = new RelabelRules(args.rule);
+    let configured = args.rule;
+    ctx.rule("misplaced_label", () => judgeMisplacedLabels(configured, "samples"));
     let cache = new RefMap(series, args.max_cache_size || Infinity);
     let ttlMs = args.cache_ttl;
     let swept = ctx.clock.monotonic();
@@ -87,6 +91,8 @@ export default defineComponent({
         const fresh = new RelabelRules(next.rule);
         const old = cache;
         rules = fresh;
+        configured = next.rule;
+        ctx.flow.judge();
         cache = new RefMap(series, next.max_cache_size || Infinity);
         old[Symbol.dispose]();
         ttlMs = next.cache_ttl;

@@ -1,6 +1,8 @@
 import { senderIdentity } from "#kits/http-client-identity";
 import { httpClientFields, httpClientRules, reservedHeader } from "#kits/http-client-schema";
+import { httpUrlProblem } from "#kits/http-url";
 import { relabelRuleSchema } from "#kits/relabel-schema";
+import { misplacedLabels } from "#kits/relabel-suspects";
 import { type Infer, s } from "#lang/schema";
 
 const NEXT = "is not supported yet; use basic_auth, authorization, oauth2 or bearer_token";
@@ -104,8 +106,8 @@ const endpointSchema = httpClientRules(
 )
   .rule(
     "url",
-    (a) => /^https?:$/.test(URL.parse(a.url)?.protocol ?? ""),
-    "is no HTTP URL: write it as http://host:port/path",
+    (a) => httpUrlProblem(a.url) === undefined,
+    (a) => httpUrlProblem(a.url)!,
   )
   .rule("headers", (a) => reservedHeader(a.headers) === undefined, "has a header that the protocol sets itself")
   .rule(
@@ -152,6 +154,11 @@ export const remoteWriteArguments = s
       .presentByDefault()
       .doc("The queue on disk."),
   })
+  .suspect((a) =>
+    a.endpoint.flatMap(({ write_relabel_config: rules }, i) =>
+      misplacedLabels(rules, "samples", `endpoint[${i}].write_relabel_config`),
+    ),
+  )
   .rule(
     "endpoint",
     (a) => new Set(endpointNames(a.endpoint)).size === a.endpoint.length,

@@ -1,22 +1,26 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { roughDuration } from "#base/duration";
 import { errorText } from "#base/log";
 import { joinCompressed } from "#formats/snappy";
 import { Backoff } from "#kits/backoff";
 import { HttpClient } from "#kits/http-client";
+import { shownCredentials } from "#kits/refused-credentials";
 import type { ComponentContext } from "#pipeline/component";
 import { DiskQueue, type QueueInput, type QueueReader, type QueueRecord } from "#pipeline/disk-queue";
 import { RetryableError } from "#pipeline/errors";
 import type { EndpointArguments, QueueArguments } from "./arguments.ts";
+import { EndpointStatus } from "./endpoint-status.ts";
 import { tagLane, tagShards } from "./fragments.ts";
 import { Bell, Lane } from "./lanes.ts";
 import { type EndpointMetrics, endpointMetrics, type RemoteWriteMetrics, type remoteWriteMetrics } from "./metrics.ts";
-import { type Outcome, sendWriteRequest } from "./request.ts";
+import { type Obstacle, type Outcome, sendWriteRequest } from "./request.ts";
+import { Salvage } from "./salvage.ts";
 import { ShardCalculation } from "./shards.ts";
 
 const READER = "endpoint";
 /** Largest size of an endpoint's queue. Alloy's WAL is bounded by age alone, which fills a disk. */
-const QUEUE_BYTES = 4 * 1024 ** 3;
+export const QUEUE_BYTES: number = 4 * 1024 ** 3;
 /** Fragments read ahead of the requests. */
 const READ_AHEAD_BYTES = 8 * 1024 ** 2;
 const READ_BYTES = 512 * 1024;
@@ -61,15 +65,14 @@ export class Endpoint {
   #inHandBytes = 0;
   /** Send what there is, without waiting for more. */
   #hurry = false;
-  #diskProblem: string | undefined;
-  #sendProblem: string | undefined;
-  #failures = 0;
+  readonly status: EndpointStatus;
+  readonly #salvage: Salvage;
+  /** Rung when arguments changed, so that what was refused is tried again at once. */
+  readonly #reconfigured = new Bell();
   #refusedSince: number | undefined;
   #running: Promise<void> = Promise.resolve();
-  readonly #changed: () => void;
   readonly #forward: () => void;
 
-  /** `changed` is called whenever `problem` may have changed. */
   constructor(
     ctx: RemoteWriteContext,
     metrics: RemoteWriteMetrics,
@@ -77,10 +80,8 @@ export class Endpoint {
     args: EndpointArguments,
     config: QueueArguments,
     maxAgeMs: number,
-    changed: () => void,
   ) {
     this.#ctx = ctx;
-    this.#changed = changed;
     this.name = name;
     this.title = args.name || shownUrl(args.url);
     this.#args = args;
@@ -88,6 +89,8 @@ export class Endpoint {
     this.#maxAgeMs = maxAgeMs;
     this.#client = this.#newClient(args);
     this.metrics = endpointMetrics(metrics, args.name || queueFolder("", name).slice(6), args.url);
+    this.status = new EndpointStatus(ctx, this.title, this.metrics);
+    this.#salvage = new Salvage(() => ctx.clock.monotonic());
     this.shards = new ShardCalculation(config.min_shards, config.max_shards);
     this.metrics.pending.read = () => this.pending.items;
     this.#showConfig();
@@ -102,13 +105,8 @@ export class Endpoint {
   get pending(): { readonly items: number; readonly bytes: number; readonly oldest: number | undefined } {
     return this.#reader?.pending ?? { items: 0, bytes: 0, oldest: undefined };
   }
-  /** Why nothing, or not everything, is accepted or delivered. */
-  get problem(): string | undefined {
-    const problems = [this.#diskProblem, this.#sendProblem].filter((each) => each !== undefined);
-    return problems.length === 0 ? undefined : problems.join("; ");
-  }
   get failing(): boolean {
-    return this.#failures > 0;
+    return this.status.failing;
   }
 
   /** Opens the queue, again and again if need be, and sends until the endpoint is closed. */
@@ -130,18 +128,16 @@ export class Endpoint {
           clock,
           onDrop: (_, reason, items) => this.#countDrop(reason, items),
           onStatus: ({ state, cause }) => {
-            this.#diskProblem = state === "ok" ? undefined : cause;
-            this.#changed();
+            this.#setDiskProblem(state === "ok" ? undefined : cause);
           },
           onNotice: (message) => log.warn(message, { endpoint: this.title }),
         });
       } catch (error) {
         const cause = errorText(error);
-        if (cause !== this.#diskProblem) {
+        if (cause !== this.status.diskProblem) {
           log.error("cannot open the queue, trying again", { endpoint: this.title, error: cause });
         }
-        this.#diskProblem = cause;
-        this.#changed();
+        this.#setDiskProblem(cause);
         await clock.sleep(pauses.next(), signal).catch(() => {});
       }
     }
@@ -151,9 +147,8 @@ export class Endpoint {
       this.#opened.reject(new RetryableError("the endpoint is closed"));
       return queue.close();
     }
-    if (this.#diskProblem !== undefined) log.info("the queue is open", { endpoint: this.title });
-    this.#diskProblem = undefined;
-    this.#changed();
+    if (this.status.diskProblem !== undefined) log.info("the queue is open", { endpoint: this.title });
+    this.#setDiskProblem(undefined);
     this.#reader = queue.reader(READER);
     this.#opened.resolve(queue);
     if (this.pending.items > 0) {
@@ -204,6 +199,7 @@ export class Endpoint {
     this.shards.maximum = config.max_shards;
     this.#refusedSince = undefined;
     this.#showConfig();
+    this.#reconfigured.ring();
   }
 
   /** Ends an interval of the calculation of shards. */
@@ -232,7 +228,15 @@ export class Endpoint {
   /** Sends a request that is not from the queue, such as metadata, once. */
   send(body: readonly Uint8Array[], attempt: number, signal: AbortSignal): Promise<Outcome> {
     const { url, headers, remote_timeout: timeoutMs } = this.#args;
-    const options = { url, headers, timeoutMs, retryOn429: this.#config.retry_on_http_429 };
+    const options = {
+      url,
+      headers,
+      timeoutMs,
+      retryOn429: this.#config.retry_on_http_429,
+      credentials: shownCredentials(this.#args, url),
+      skew: this.status.clockSkew,
+      now: () => this.#ctx.clock.now(),
+    };
     return sendWriteRequest(this.#client, body, attempt, options, signal);
   }
 
@@ -296,31 +300,62 @@ export class Endpoint {
       }
       const waitMs = lane.since + this.#config.batch_send_deadline - clock.monotonic();
       if (lane.items < this.#config.max_samples_per_send && waitMs > 0 && !this.#hurry) {
-        await this.#ringOrTime(lane, waitMs, signal);
+        await this.#ringOrTime(lane.bell, waitMs, signal);
         continue;
       }
       await this.#deliver(lane.take(this.#config.max_samples_per_send, clock.monotonic()), signal);
     }
   }
 
-  async #ringOrTime(lane: Lane, ms: number, signal: AbortSignal): Promise<void> {
+  async #ringOrTime(bell: Bell, ms: number, signal: AbortSignal): Promise<void> {
     const timer = new AbortController();
     const stop = () => timer.abort(WAIT_OVER);
     signal.addEventListener("abort", stop);
-    await Promise.race([lane.bell.next(timer.signal), this.#ctx.clock.sleep(ms, timer.signal).catch(() => {})]);
+    await Promise.race([bell.next(timer.signal), this.#ctx.clock.sleep(ms, timer.signal).catch(() => {})]);
     signal.removeEventListener("abort", stop);
     stop();
   }
 
   async #deliver(batch: readonly QueueRecord[], signal: AbortSignal): Promise<void> {
+    let records = batch;
+    const body = () => joinCompressed(records.map((record) => record.bytes));
+    const outcome = await this.#exchange(() => {
+      records = this.#dropOld(records);
+      return records.length === 0 ? undefined : { body: body(), items: sumItems(records) };
+    }, signal);
+    if (outcome === undefined) return;
+    if (outcome.kind === "sent") {
+      this.metrics.highestSent.set(Math.max(this.metrics.highestSent.value, records.at(-1)!.time / 1000));
+      this.#done(records);
+    } else if (records.length > 1) {
+      // One bad fragment must not take the others with it.
+      for (const record of records) await this.#deliver([record], signal);
+    } else await this.#reject(records[0]!, outcome, signal);
+  }
+
+  /** Delivers what the backend takes of a fragment that it rejected, and counts the rest as dropped. */
+  async #reject(record: QueueRecord, outcome: Extract<Outcome, { kind: "rejected" }>, signal: AbortSignal) {
+    const { delivered, culprit } = outcome.spoilsOthers
+      ? await this.#salvage.deliver(record.bytes, async (part, items) => {
+          const answer = await this.#exchange(() => ({ body: [part], items }), signal);
+          return answer?.kind === "sent";
+        })
+      : { delivered: 0, culprit: undefined };
+    if (delivered < record.items) this.status.rejected(outcome, record.items - delivered, culprit);
+    this.#done([record]);
+  }
+
+  /** Sends what `next` gives, anew for each attempt, until the backend took or rejected it. Undefined if there is nothing left. */
+  async #exchange(
+    next: () => { readonly body: readonly Uint8Array[]; readonly items: number } | undefined,
+    signal: AbortSignal,
+  ): Promise<Extract<Outcome, { kind: "sent" | "rejected" }> | undefined> {
     const { clock } = this.#ctx;
     const backoff = new Backoff(this.#config.min_backoff, this.#config.max_backoff);
-    let records = batch;
     for (let attempt = 0; ; attempt++) {
-      records = this.#dropOld(records);
-      if (records.length === 0) return;
-      const items = sumItems(records);
-      const body = joinCompressed(records.map((record) => record.bytes));
+      const request = next();
+      if (request === undefined) return undefined;
+      const { body, items } = request;
       const began = clock.monotonic();
       const outcome = await this.send(body, attempt, signal);
       const seconds = (clock.monotonic() - began) / 1000;
@@ -330,35 +365,42 @@ export class Endpoint {
           this.shards.sent(items, seconds);
           this.metrics.samples.inc(items);
           this.metrics.bytes.inc(body.reduce((sum, chunk) => sum + chunk.length, 0));
-          this.metrics.highestSent.set(Math.max(this.metrics.highestSent.value, records.at(-1)!.time / 1000));
-          this.#recovered();
-          this.#done(records);
-          return;
+          this.#refusedSince = undefined;
+          this.status.delivered();
+          return outcome;
+        case "rejected":
+          return outcome;
         case "retry":
-          this.#failed(outcome.cause);
-          this.metrics.samplesRetried.inc(items);
-          await clock.sleep(backoff.next(outcome.retryAfterMs), signal);
+          this.#failed(outcome.obstacle, outcome.cause, items);
+          await this.#ringOrTime(this.#reconfigured, backoff.next(outcome.retryAfterMs), signal);
           break;
         case "refused":
           this.#refusedSince ??= clock.monotonic();
-          this.#failed(outcome.cause);
+          this.#failed(outcome.obstacle, outcome.cause, items);
           if (clock.monotonic() - this.#refusedSince >= REFUSED_PATIENCE_MS) {
-            this.#drop(records, "unauthorized", outcome.cause);
-            return;
+            const remedy = `nobody has mended that for ${roughDuration(REFUSED_PATIENCE_MS)}`;
+            const { cause, obstacle } = outcome;
+            return { kind: "rejected", cause, reason: obstacle, remedy, series: undefined, spoilsOthers: false };
           }
-          this.metrics.samplesRetried.inc(items);
-          await clock.sleep(Math.min(REFUSED_PAUSE_MS, this.#config.max_backoff * 2 ** Math.min(attempt, 10)), signal);
-          break;
-        case "rejected":
-          if (records.length > 1) {
-            // One bad fragment must not take the others with it.
-            for (const record of records) await this.#deliver([record], signal);
-            return;
-          }
-          this.#drop(records, outcome.reason, outcome.cause);
-          return;
+          await this.#ringOrTime(
+            this.#reconfigured,
+            Math.min(REFUSED_PAUSE_MS, this.#config.max_backoff * 2 ** Math.min(attempt, 10)),
+            signal,
+          );
       }
+      signal.throwIfAborted();
     }
+  }
+
+  #failed(obstacle: Obstacle, cause: string, items: number): void {
+    this.status.failed(obstacle, cause);
+    this.metrics.samplesRetried.inc(items);
+    this.#progress.ring();
+  }
+
+  #setDiskProblem(problem: string | undefined): void {
+    this.status.diskProblem = problem;
+    this.#ctx.flow.judge();
   }
 
   #dropOld(records: readonly QueueRecord[]): readonly QueueRecord[] {
@@ -381,42 +423,9 @@ export class Endpoint {
     this.#progress.ring();
   }
 
-  #drop(records: readonly QueueRecord[], reason: string, cause: string): void {
-    const items = sumItems(records);
-    this.metrics.samplesFailed.inc(items);
-    this.#ctx.flow.drop("metrics", reason, items);
-    this.#ctx.log.error("non-recoverable error while sending samples", {
-      endpoint: this.title,
-      dropped: items,
-      error: cause,
-    });
-    this.#failed(cause);
-    this.#done(records);
-  }
-
   #countDrop(reason: string, items: number): void {
     this.metrics.dropped("samples", reason, items);
     this.#ctx.flow.drop("metrics", reason, items);
-  }
-
-  #failed(cause: string): void {
-    if (this.#failures === 0)
-      this.#ctx.log.warn("failed to send samples, retrying", { endpoint: this.title, error: cause });
-    this.#failures += 1;
-    this.#sendProblem = cause;
-    this.#changed();
-    this.#progress.ring();
-  }
-
-  #recovered(): void {
-    if (this.#failures > 0) {
-      this.#ctx.log.info("samples are delivered again", { endpoint: this.title, failed_requests: this.#failures });
-    }
-    this.#failures = 0;
-    this.#refusedSince = undefined;
-    this.#sendProblem = undefined;
-    this.#changed();
-    this.#ctx.flow.ok();
   }
 
   #newClient(args: EndpointArguments): HttpClient {

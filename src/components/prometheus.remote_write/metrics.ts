@@ -1,4 +1,5 @@
 import { type Counter, counter, type Gauge, gauge, type Histogram, histogram, type InstrumentsOf } from "#base/metrics";
+import { newLabelValues } from "#kits/new-series";
 
 const ENDPOINT = ["remote_name", "url"] as const;
 const DROPPED = [...ENDPOINT, "reason"] as const;
@@ -94,6 +95,7 @@ const endpointSpecs = {
 
 export const remoteWriteMetrics = {
   ...endpointSpecs,
+  newLabelValues,
   samplesDropped: counter(
     `${storage}samples_dropped_total`,
     "Total number of samples which were dropped after being read from the WAL before being sent via remote write.",

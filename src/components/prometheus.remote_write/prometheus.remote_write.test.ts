@@ -1,110 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { inspect } from "node:util";
-import { Labels } from "#base/labels";
-import { readWriteRequest } from "#formats/remote-write-reader";
-import { uncompress } from "#formats/snappy";
-import { Acknowledgement } from "#pipeline/acknowledgement";
-import { type MetricBatch, SAMPLE_STALE } from "#pipeline/batch";
-import type { SeriesRegistry } from "#pipeline/series";
-import { startComponent } from "#pipeline/testing";
-import remoteWrite from "./prometheus.remote_write.ts";
-
-const NOW = Date.now();
-
-interface Received {
-  readonly headers: IncomingHttpHeaders;
-  /** `{labels} value@timestamp` of each sample. */
-  readonly samples: readonly string[];
-  readonly metadata: readonly string[];
-}
-
-/** A receiver that keeps what it accepts; `answer` decides about each request. */
-async function receiver(t: TestContext) {
-  const requests: Received[] = [];
-  const state = { answer: (_response: ServerResponse, _request: Received): number | undefined => 204, asked: 0 };
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const { series, metadata } = readWriteRequest(uncompress(Buffer.concat(chunks), 10_000_000));
-    const received: Received = {
-      headers: request.headers,
-      samples: series.flatMap(({ labels, samples }) =>
-        samples.map(({ value, timestamp, stale }) => `${labels} ${stale ? "stale" : value}@${timestamp - NOW}`),
-      ),
-      metadata: metadata.map(({ family, type, help }) => `${family} ${type} ${help}`),
-    };
-    state.asked += 1;
-    const status = state.answer(response, received);
-    if (status === undefined) return;
-    if (status < 300) requests.push(received);
-    response.writeHead(status).end(status < 300 ? "" : "because of the test");
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v1/write`;
-  const samples = () => requests.flatMap((each) => each.samples);
-  return { url, requests, samples, state };
-}
-
-async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), "remote-write-"));
-  t.after(() => rm(path, { recursive: true, force: true }));
-  return path;
-}
-
-const QUICK = 'queue_config {\nbatch_send_deadline = "20ms"\nmin_backoff = "5ms"\nmax_backoff = "20ms"\n}';
-
-function endpoint(url: string, more = "", queue = QUICK): string {
-  return `endpoint {\nurl = "${url}"\n${more}\n${queue}\n}\n`;
-}
-
-interface Sample {
-  readonly labels: Record<string, string>;
-  readonly value?: number;
-  readonly at?: number;
-}
-
-function batchOf(registry: SeriesRegistry, samples: readonly Sample[], onSafe?: () => void): MetricBatch {
-  return {
-    signal: "metrics",
-    count: samples.length,
-    registry,
-    ref: Int32Array.from(samples, ({ labels }) => registry.intern(Labels.from(Object.entries(labels)))),
-    timestamp: Float64Array.from(samples, ({ at }) => NOW + (at ?? 0)),
-    value: Float64Array.from(samples, ({ value }) => value ?? NaN),
-    flags: Uint8Array.from(samples, ({ value }) => (value === undefined ? SAMPLE_STALE : 0)),
-    exemplars: undefined,
-    histograms: undefined,
-    metadata: undefined,
-    acknowledgement: onSafe === undefined ? Acknowledgement.none : new Acknowledgement(onSafe),
-  };
-}
-
-async function start(t: TestContext, config: string, dataPath?: string) {
-  const component = await startComponent(remoteWrite, config, { dataPath: dataPath ?? (await folder(t)) });
-  t.after(() => component.stop(1_000));
-  const { signal } = new AbortController();
-  const send = (samples: readonly Sample[], onSafe?: () => void) =>
-    component.exports.receiver.consume(batchOf(component.services.series, samples, onSafe), signal);
-  return { component, send };
-}
-
-async function until(what: string, holds: () => boolean, timeoutMs = 5_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!holds()) {
-    if (Date.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+import { batchOf, endpoint, folder, receiver, start, until } from "./testing.ts";
 
 test("sends what it accepted, with the protocol's headers", async (t) => {
   const { url, requests, samples } = await receiver(t);
@@ -210,7 +109,10 @@ test("keeps everything while credentials are refused, and is failing", async (t)
   const { send, component } = await start(t, endpoint(url));
   await send([{ labels: { __name__: "m" }, value: 1 }]);
   await until("it is failing", () => component.flow.status.state === "failing");
-  assert.match(component.flow.status.cause, /answered 401 Unauthorized: because of the test \(check the credentials/);
+  assert.match(
+    component.flow.status.cause,
+    /answered 401 Unauthorized: because of the test \(it wants credentials and none are configured/,
+  );
   assert.equal(component.metric("prometheus_remote_storage_samples_pending"), 1);
   state.answer = () => 204;
   await until("it came", () => samples().length === 1);
@@ -317,7 +219,7 @@ test("waits for a folder that cannot be used, says why, and goes on once it can"
   await rm(dataPath);
   await sent;
   await until("it came", () => samples().length === 1);
-  assert.equal(component.flow.status.state, "ok");
+  await until("nothing is wrong any more", () => component.flow.status.state === "ok");
 });
 
 test("half-open connections and answers that never come are given up", async (t) => {

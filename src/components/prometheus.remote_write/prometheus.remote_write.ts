@@ -1,9 +1,12 @@
 import { Labels } from "#base/labels";
+import { NewSeries } from "#kits/new-series";
+import { judgeMisplacedLabels } from "#kits/relabel-suspects";
 import { defaultsOf } from "#lang/decode";
 import { s } from "#lang/schema";
 import type { MetricBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import type { QueueInput } from "#pipeline/disk-queue";
+import { fullestQueue } from "#pipeline/flow";
 import {
   type EndpointArguments,
   endpointNames,
@@ -13,7 +16,8 @@ import {
   type RemoteWriteArguments,
   remoteWriteArguments,
 } from "./arguments.ts";
-import { Endpoint, queueFolder } from "./endpoint.ts";
+import { Endpoint, QUEUE_BYTES, queueFolder } from "./endpoint.ts";
+import { ENDPOINT_RULES, judgeEndpoints } from "./endpoint-status.ts";
 import { type FragmentCounts, FragmentEncoder, type FragmentSettings } from "./fragments.ts";
 import { removeLeftOvers } from "./left-overs.ts";
 import { MetadataStore, sendMetadata } from "./metadata.ts";
@@ -22,6 +26,8 @@ import { SeriesCount } from "./series-count.ts";
 
 const SHARD_UPDATE_MS = 10_000;
 const SWEEP_MS = 600_000;
+/** In the beginning all series are new. */
+const FIRST_SERIES_MS = 300_000;
 
 /** Endpoints whose fragments are the same. */
 interface Group {
@@ -47,20 +53,32 @@ export default defineComponent({
     const { series } = ctx.services;
     const endpoints = new Map<string, Endpoint>();
     const metadata = new MetadataStore();
-    const seriesCount = ctx.stack.use(new SeriesCount(series, ctx.metrics));
+    const newSeries = new NewSeries(() => ctx.clock.monotonic(), FIRST_SERIES_MS);
+    const seriesCount = ctx.stack.use(new SeriesCount(series, ctx.metrics, newSeries));
     let groups: readonly Group[] = [];
     let current = args;
     const stopping: Promise<unknown>[] = [];
 
-    ctx.rule("endpoints", problem);
-    ctx.queue(() => {
-      const all = [...endpoints.values()].map((each) => each.pending);
-      const times = all.map((each) => each.oldest).filter((each) => each !== undefined);
-      return {
-        bytes: all.reduce((sum, each) => sum + each.bytes, 0),
-        oldest: times.length > 0 ? Math.min(...times) : undefined,
-      };
+    for (const rule of ENDPOINT_RULES) {
+      ctx.rule(rule, () =>
+        judgeEndpoints(
+          [...endpoints.values()].map(({ status }) => status),
+          rule,
+        ),
+      );
+    }
+    ctx.rule("high_cardinality", () => newSeries.judge());
+    ctx.rule("misplaced_label", () => {
+      const found = current.endpoint.map((each) =>
+        judgeMisplacedLabels(each.write_relabel_config, "samples", "write_relabel_config"),
+      );
+      return found.find((each) => each !== undefined);
     });
+    ctx.queue(() =>
+      fullestQueue(
+        [...endpoints.values()].map((each) => ({ ...each.pending, limitBytes: QUEUE_BYTES, whenFull: "drop" })),
+      ),
+    );
     ctx.stack.defer(async () => {
       for (const { encoder } of groups) encoder.close();
       await Promise.all([...stopping, ...[...endpoints.values()].map((each) => each.close())]);
@@ -69,6 +87,7 @@ export default defineComponent({
     ctx.export({ receiver: ctx.receiver("metrics", consume, { mutates: false }) });
     ctx.every(SHARD_UPDATE_MS, () => {
       for (const endpoint of endpoints.values()) endpoint.adapt(SHARD_UPDATE_MS / 1000);
+      newSeries.show(ctx.metrics.newLabelValues);
     });
     ctx.every(SWEEP_MS, async () => {
       for (const { encoder } of groups) encoder.sweep();
@@ -103,9 +122,7 @@ export default defineComponent({
         const known = endpoints.get(name);
         if (known !== undefined) known.configure(each, queue, next.wal.max_keepalive_time);
         else {
-          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, next.wal.max_keepalive_time, () =>
-            ctx.flow.judge(),
-          );
+          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, next.wal.max_keepalive_time);
           endpoints.set(name, endpoint);
           ctx.run(() => endpoint.run());
           ctx.run((signal) => sendMetadataAgainAndAgain(endpoint, signal));
@@ -218,13 +235,6 @@ export default defineComponent({
           throw error;
         }
       }
-    }
-
-    function problem() {
-      const bad = [...endpoints.values()].filter((each) => each.problem !== undefined);
-      if (bad.length === 0) return undefined;
-      const cause = bad.map((each) => each.problem).join("; ");
-      return { state: bad.length === endpoints.size ? ("failing" as const) : ("degraded" as const), cause };
     }
   },
 });

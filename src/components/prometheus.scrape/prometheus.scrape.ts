@@ -66,7 +66,11 @@ export default defineComponent({
     };
 
     function newClient(from: ScrapeArguments): HttpClient {
-      return HttpClient.create(from, { userAgent: `Invar/${ctx.services.version}` });
+      return HttpClient.create(from, {
+        userAgent: `Invar/${ctx.services.version}`,
+        usePlain: 'set scheme = "http"',
+        useTls: 'set scheme = "https"',
+      });
     }
 
     function configuration(from: ScrapeArguments, over: HttpClient): PoolConfiguration {

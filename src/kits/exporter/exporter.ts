@@ -7,6 +7,9 @@ import { s } from "#lang/schema";
 import type { ComponentContext, ComponentInstance, HttpResponse } from "#pipeline/component";
 import { componentPath } from "#pipeline/component";
 
+/** How long the first scrape may take before that is worth a warning; most come once a minute. */
+const FIRST_SCRAPE_MS = 3 * 60_000;
+
 /** What every exporter exports. */
 export const exporterExports = s.object({
   targets: s.targets().doc("The exporter as a target, to be given to `prometheus.scrape`."),
@@ -36,6 +39,7 @@ export function runExporter<M extends MetricSpecs>(
 ): Pick<ComponentInstance<unknown>, "http"> {
   const base = exporterTarget(ctx.id, ctx.services.memoryAddress, options.instance);
   ctx.export({ targets: options.targets?.(base) ?? [base] });
+  ctx.flow.patienceMs = FIRST_SCRAPE_MS;
   ctx.flow.idle("nobody has scraped this exporter yet; give its targets to a prometheus.scrape");
 
   return {

@@ -5,7 +5,7 @@ import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
 import { decompressBzip2 } from "./bzip2.ts";
-import { CommitQueue } from "./commit-queue.ts";
+import { type BatchAccounts, CommitQueue } from "./commit-queue.ts";
 import { detectByteOrderMark, type FileEncoding } from "./encoding.ts";
 import { explainFailure } from "./explain.ts";
 import { beginsAs, closeFile, fingerprintOf, openFile, readHead } from "./file-io.ts";
@@ -27,6 +27,7 @@ export interface CompressedOptions {
   readonly format: CompressionFormat;
   /** Time to wait before a new file is read, so that its compression can finish. */
   readonly initialDelayMs: number;
+  readonly accounts: BatchAccounts;
   consume(batch: LogBatch, signal: AbortSignal): void | Promise<void>;
 }
 
@@ -138,14 +139,14 @@ export class CompressedFiles {
   }
 
   async #read(file: CompressedFile, identity: { device: number; inode: number }, signal: AbortSignal): Promise<void> {
-    const { positions, clock, encoding: configured } = this.#options;
+    const { positions, clock, accounts, encoding: configured } = this.#options;
     const { path } = file.target;
     const fd = await openFile(path);
     const head = await readHead(fd).finally(() => closeFile(fd));
     const known = positions.get(path, file.labelText).at(-1);
     const same = known !== undefined && (known.file === undefined || beginsAs(head, known.file.fingerprint));
     const skip = same && Number.isFinite(known.offset) ? known.offset : 0;
-    const commits = new CommitQueue(() => {
+    const commits = new CommitQueue(accounts, () => {
       file.readOffset = commits.committed;
       positions.put({
         path,
@@ -165,9 +166,9 @@ export class CompressedFiles {
       const bytes = carry.subarray(0, end);
       const data = encoding?.decode === undefined ? bytes : Buffer.from(encoding.decode(bytes), "utf8");
       this.#columns.split(data, 0, data.length);
-      const { acknowledgement, cancel } = commits.add(at + end);
+      const { count } = this.#columns;
+      const { acknowledgement, cancel } = commits.add(at + end, count, end);
       try {
-        const { count } = this.#columns;
         await this.#options.consume(this.#columns.batch(data, labels, clock.now(), lastTime, acknowledgement), signal);
         file.lines += count;
       } catch (error) {

@@ -1,5 +1,6 @@
-import { type Stats, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, posix } from "node:path";
+import { missingPermission } from "./permissions.ts";
 
 /** Why a path cannot be read, in words that say what to do. For paths that failed; not for hot paths. */
 
@@ -39,30 +40,4 @@ export function explainFailure(path: string, error: NodeJS.ErrnoException): stri
     default:
       return `${path}: ${error.message}`;
   }
-}
-
-/** Which permission is missing, and on what. */
-function missingPermission(path: string): string {
-  const uid = process.geteuid?.() ?? 0;
-  const gid = process.getegid?.() ?? 0;
-  const groups = new Set([gid, ...(process.getgroups?.() ?? [])]);
-  const parts = path.split("/").filter((part) => part !== "");
-  for (let i = 0; i <= parts.length; i++) {
-    const at = `/${parts.slice(0, i).join("/")}`;
-    let stats: Stats;
-    try {
-      stats = statSync(at);
-    } catch {
-      break;
-    }
-    const needed = stats.isDirectory() ? 0o1 : 0o4;
-    const shift = stats.uid === uid ? 6 : groups.has(stats.gid) ? 3 : 0;
-    if (uid !== 0 && (stats.mode & (needed << shift)) === 0) {
-      const mode = (stats.mode & 0o7777).toString(8).padStart(4, "0");
-      const what = stats.isDirectory() ? "directory" : "file";
-      const right = needed === 0o1 ? "search (x)" : "read (r)";
-      return `the ${what} ${at} (mode ${mode}, owner ${stats.uid}:${stats.gid}) lacks ${right} permission for the agent (user ${uid}, group ${gid})`;
-    }
-  }
-  return "a security policy (SELinux, AppArmor, a mount option) forbids it";
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Labels } from "#base/labels";
+import { Flow } from "#pipeline/flow";
 import { EncodingError, fileEncoding } from "./encoding.ts";
 import { LineColumns } from "./line-columns.ts";
 import { OpenFile } from "./open-file.ts";
@@ -17,6 +18,7 @@ async function openSmall(path: string, bufferSize: number, encoding: string) {
     labels: Labels.empty,
     encoding: fileEncoding(encoding),
     lastTime: { ms: 0, ns: 0 },
+    accounts: new Flow(() => 0),
     now: () => 1_700_000_000_000.5,
     deliver(batch) {
       for (let i = 0; i < batch.count; i++) {
@@ -108,10 +110,12 @@ test("a batch that is not accepted is read again", async () => {
   await writeFile(path, "1\n2\n");
   let refuse = true;
   let lines = 0;
+  const flow = new Flow(() => 5);
   const file = await OpenFile.open(path, {
     labels: Labels.empty,
     encoding: fileEncoding(""),
     lastTime: { ms: 0, ns: 0 },
+    accounts: flow,
     now: Date.now,
     async deliver(batch) {
       if (refuse) throw new Error("not now");
@@ -125,9 +129,13 @@ test("a batch that is not accepted is read again", async () => {
     file.seek(0);
     await assert.rejects(file.read(slot), /not now/);
     assert.deepEqual([file.offset, file.outstanding], [0, 0]);
+    assert.equal(flow.unacknowledged.items, 0);
     refuse = false;
     await file.read(slot);
     assert.deepEqual([lines, file.offset, file.committed, file.outstanding], [2, 4, 0, 1]);
+    assert.deepEqual(flow.unacknowledged, { items: 2, bytes: 4, oldest: 5 });
+    file.seek(0); // as after a truncation
+    assert.equal(flow.unacknowledged.items, 0);
   } finally {
     await file.close();
     await rm(directory, { recursive: true });

@@ -1,6 +1,7 @@
 import type { Labels } from "#base/labels";
 import type { LogBatch } from "#pipeline/batch";
-import { CommitQueue } from "./commit-queue.ts";
+import { Backlog } from "./backlog.ts";
+import { type BatchAccounts, CommitQueue } from "./commit-queue.ts";
 import { detectByteOrderMark, type FileEncoding } from "./encoding.ts";
 import {
   closeFile,
@@ -29,6 +30,7 @@ export interface OpenFileOptions {
   readonly labels: Labels;
   readonly encoding: FileEncoding;
   readonly lastTime: LastTime;
+  readonly accounts: BatchAccounts;
   now(): number;
   /** Hands a batch on; resolves when it was accepted. */
   deliver(batch: LogBatch): void | Promise<void>;
@@ -62,6 +64,8 @@ export class OpenFile {
   readonly #commits: CommitQueue;
   /** Bytes of a byte order mark. */
   readonly skip: number;
+  /** What there is to read, as of the latest `observe`. */
+  readonly backlog = new Backlog();
 
   private constructor(
     fd: number,
@@ -76,7 +80,7 @@ export class OpenFile {
     this.modifiedMs = identity.modifiedMs;
     this.head = head;
     this.#options = options;
-    this.#commits = new CommitQueue(() => options.delivered(this));
+    this.#commits = new CommitQueue(options.accounts, () => options.delivered(this));
     const mark = detectByteOrderMark(head, options.encoding);
     this.#encoding = mark.encoding;
     this.skip = mark.skip;
@@ -150,6 +154,16 @@ export class OpenFile {
     this.links = stats.nlink;
   }
 
+  /**
+   * Takes note how much there is to read, for those who watch. The system is asked only where reading is held up, since
+   * the size that the reader knows is an old one then; what the reader knows stays as it is.
+   */
+  async observe(now: number, isHeldUp: boolean): Promise<void> {
+    const { size } = isHeldUp ? await statFile(this.fd).catch(() => this) : this;
+    // What was searched in vain for the end of its line is no backlog.
+    this.backlog.observe(now, Math.max(this.offset, this.#scanned), size);
+  }
+
   /** Whether the file still begins as it did when it was last looked at. Learns more of a short file's beginning. */
   async beginsTheSame(): Promise<boolean> {
     const head = await readHead(this.fd);
@@ -160,6 +174,7 @@ export class OpenFile {
 
   /** Forgets the beginning, for a file that was rewritten in place. */
   async relearn(): Promise<void> {
+    this.backlog.forget();
     this.head = await readHead(this.fd);
   }
 
@@ -230,7 +245,7 @@ export class OpenFile {
     columns.split(data, begin, end);
     const { count } = columns;
     const startOffset = this.offset;
-    const { acknowledgement, cancel } = this.#commits.add(endOffset);
+    const { acknowledgement, cancel } = this.#commits.add(endOffset, count, endOffset - startOffset);
     this.offset = endOffset;
     this.#scanned = endOffset;
     try {

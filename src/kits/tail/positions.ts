@@ -95,6 +95,10 @@ export class Positions {
     return [...(this.#byFile.get(fileKey(file))?.values() ?? [])].filter((entry) => entry.labels === labels);
   }
 
+  *all(): Iterable<Position> {
+    for (const entries of this.#entries.values()) yield* entries.values();
+  }
+
   /** Returns whether the file was not known under this path before; `saved` tells when it is on the disk. */
   put(position: Position): boolean {
     const key = keyOf(position.path, position.labels);

@@ -2,6 +2,7 @@ import type { Clock } from "#base/clock";
 import type { Labels } from "#base/labels";
 import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
+import type { BatchAccounts } from "./commit-queue.ts";
 import type { DirectoryInodes } from "./directory-inodes.ts";
 import type { FileEncoding } from "./encoding.ts";
 import type { Positions } from "./positions.ts";
@@ -24,12 +25,15 @@ export interface TailEnvironment {
   readonly onPositionError: PositionErrorAction;
   /** Whether positions without labels count for any labels of their path. */
   readonly legacy: boolean;
+  readonly accounts: BatchAccounts;
   deliver(batch: LogBatch): void | Promise<void>;
   /** Has `step` called soon. */
   wake(tail: Tail): void;
   /** Counts bytes that are gone before they were read. */
   lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
   rotated(path: string): void;
+  /** A file cannot be read, or no longer. */
+  failed(path: string, problem: string): void;
   /** Where a rotated file may be found again. */
   readonly inodes: DirectoryInodes;
   /** Who holds which files open, by device and inode. */

@@ -32,6 +32,8 @@ export class Tail {
   /** Nothing is read before the file is in the positions: killed later, the agent then finds it under any name. */
   #recording = false;
   #retired = false;
+  /** Read until its target went; what is confirmed of it later is not kept. */
+  #forgotten: OpenFile | undefined;
   state: TailState = "waiting";
   /** What keeps the path from being read. */
   problem: string | undefined;
@@ -53,6 +55,7 @@ export class Tail {
       labels: target.labels.with("filename", target.path),
       encoding: environment.encoding,
       lastTime: this.#lastTime,
+      accounts: environment.accounts,
       now: () => environment.clock.now(),
       deliver: (batch) => environment.deliver(batch),
       delivered: (file) => this.#delivered(file),
@@ -72,11 +75,25 @@ export class Tail {
     );
   }
 
-  /** Bytes that are there and not read yet. */
+  /** Looks how much there is to read, for `lagBytes` and `oldestUnread`. */
+  async observe(now: number): Promise<void> {
+    await Promise.all(this.#files().map((file) => file.observe(now, this.queued)));
+  }
+
+  /** Bytes that were there and not read yet at the last `observe`, … */
   get lagBytes(): number {
-    let lag = this.current === undefined ? 0 : Math.max(0, this.current.size - this.current.offset);
-    for (const { file } of this.#rotated) lag += Math.max(0, file.size - file.offset);
-    return lag;
+    return this.#files().reduce((sum, { backlog }) => sum + backlog.bytes, 0);
+  }
+  /** … and since when the oldest of them have been there (epoch ms). */
+  get oldestUnread(): number | undefined {
+    return this.#files().find(({ backlog }) => backlog.oldest !== undefined)?.backlog.oldest;
+  }
+
+  /** Open files, the oldest first. */
+  #files(): OpenFile[] {
+    const files = this.#rotated.map(({ file }) => file);
+    if (this.current !== undefined) files.push(this.current);
+    return files;
   }
 
   get lines(): number {
@@ -115,12 +132,11 @@ export class Tail {
     else tails.add(this);
   }
 
-  async #close(file: OpenFile): Promise<void> {
+  #release(file: OpenFile): void {
     const { holders } = this.#environment;
     const tails = holders.get(holderKey(file));
     tails?.delete(this);
     if (tails?.size === 0) holders.delete(holderKey(file));
-    await file.close();
   }
 
   /** Does one piece of work. Resolves to whether there may be more at once. Rejects only when a batch was not accepted. */
@@ -182,16 +198,18 @@ export class Tail {
     return false;
   }
 
+  /** Held until all of it is confirmed: a target with the file's new name would go on where the confirmations are. */
   async #finish(file: OpenFile): Promise<void> {
     this.linesBefore += file.lines;
-    await this.#close(file);
     if (file.outstanding > 0) this.#finished.add(file);
+    else this.#release(file);
+    await file.close();
   }
 
   #delivered(file: OpenFile): void {
     const { positions } = this.#environment;
-    if (file.outstanding === 0) this.#finished.delete(file);
-    if (this.#retired && !this.#rotated.some((each) => each.file === file)) return;
+    if (file.outstanding === 0 && this.#finished.delete(file)) this.#release(file);
+    if (file === this.#forgotten) return;
     positions.put({ path: this.target.path, labels: this.#labelText, file: file.identity, offset: file.committed });
   }
 
@@ -339,7 +357,8 @@ export class Tail {
     file.size = named.size;
     file.modifiedMs = named.mtimeMs;
     if (named.size < file.offset || !(await file.beginsTheSame())) {
-      this.#environment.lost(path, Math.max(0, before - file.offset), "truncated");
+      const lost = Math.max(0, Math.max(before, file.backlog.size) - file.offset);
+      this.#environment.lost(path, lost, "truncated");
       await file.relearn();
       file.seek(0);
       this.#environment.positions.put({ path, labels: this.#labelText, file: file.identity, offset: file.committed });
@@ -400,9 +419,7 @@ export class Tail {
 
   async #fail(error: NodeJS.ErrnoException): Promise<void> {
     const problem = explainFailure(this.target.path, error);
-    if (this.problem === undefined && error.code !== "ENOENT") {
-      this.#environment.log.error("failed to tail file", { path: this.target.path, error: problem });
-    }
+    if (this.problem === undefined && error.code !== "ENOENT") this.#environment.failed(this.target.path, problem);
     this.problem = problem;
     this.state = error.code === "ENOENT" ? "waiting" : "failed";
     if (error.code !== "ENOENT" && this.current !== undefined) {
@@ -414,7 +431,8 @@ export class Tail {
 
   /**
    * The target is gone. A file that still has its name is left alone at once and its position forgotten, as Alloy does; one
-   * that lost it is read to its end. Resolves to whether there is something left to do.
+   * that lost it is read to its end, and its position kept: a pattern that was looked at in the middle of a rotation finds
+   * the file under neither name, and under the new one the next time. Resolves to whether there is something left to do.
    */
   async retire(): Promise<boolean> {
     if (this.#retired) return this.#rotated.length > 0;
@@ -423,14 +441,21 @@ export class Tail {
     const file = this.current;
     this.current = undefined;
     if (file !== undefined) {
-      if (await namesFile(path, file)) await this.#finish(file);
-      else {
+      if (await namesFile(path, file)) {
+        this.#forgotten = file;
+        await this.#finish(file);
+      } else {
         await file.refresh().catch(() => {});
         this.#rotated.push({ file, until: this.#environment.clock.monotonic() });
       }
     }
-    this.#environment.positions.remove(path, this.#labelText);
-    this.#environment.log.info("stopped tailing file", { path });
+    const { positions, log } = this.#environment;
+    for (const entry of positions.get(path, this.#labelText)) {
+      if (entry.file === undefined || (await namesFile(path, entry.file))) {
+        positions.remove(path, this.#labelText, entry.file);
+      }
+    }
+    log.info("stopped tailing file", { path });
     return this.#rotated.length > 0;
   }
 
@@ -440,12 +465,13 @@ export class Tail {
 
   /** Lets go of all files. Positions stay. */
   async close(): Promise<void> {
-    const files = [...this.#rotated.map((each) => each.file), ...(this.current === undefined ? [] : [this.current])];
+    const files = this.#files();
     this.#rotated.length = 0;
     this.current = undefined;
     // What is on its way is still waited for: a stop that forgot it would have it read again at the next start.
     for (const file of files) if (file.outstanding > 0) this.#finished.add(file);
-    await Promise.all(files.map((file) => this.#close(file)));
+    for (const file of files) this.#release(file);
+    await Promise.all(files.map((file) => file.close()));
   }
 }
 

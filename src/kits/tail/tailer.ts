@@ -4,12 +4,14 @@ import type { Clock } from "#base/clock";
 import type { Labels } from "#base/labels";
 import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
+import type { BatchAccounts } from "./commit-queue.ts";
 import { DirectoryInodes } from "./directory-inodes.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import type { FileEncoding } from "./encoding.ts";
 import { LineColumns } from "./line-columns.ts";
 import { CHUNK_BYTES, type ReadSlot } from "./open-file.ts";
-import type { Positions } from "./positions.ts";
+import { PositionSweep } from "./position-sweep.ts";
+import type { Position, Positions } from "./positions.ts";
 import { Tail } from "./tail.ts";
 import type { PositionErrorAction, TailEnvironment, TailTarget } from "./tail-environment.ts";
 
@@ -19,6 +21,9 @@ const WORKERS = 4;
 const TICK_MS = 100;
 /** How often a file in a watched directory is looked at nevertheless. */
 const WATCHED_PAUSE_MS = 10_000;
+/** Files that cannot be read and are named in the log, in each time of this length. */
+const MAX_FAILURES = 10;
+const FAILURES_EACH_MS = 60_000;
 
 export interface TailerOptions {
   readonly clock: Clock;
@@ -31,6 +36,7 @@ export interface TailerOptions {
   /** Pauses between two looks at a file whose directory cannot be watched; they double from the first to the second. */
   readonly minPollMs: number;
   readonly maxPollMs: number;
+  readonly accounts: BatchAccounts;
   consume(batch: LogBatch, signal: AbortSignal): void | Promise<void>;
   lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
   rotated(path: string): void;
@@ -51,8 +57,11 @@ export class Tailer {
   readonly #byPlace = new Map<string, Map<string, Set<Tail>>>();
   readonly #places = new Map<Tail, { directory: string; name: string }[]>();
   readonly #environment: TailEnvironment;
+  readonly #sweep: PositionSweep;
   #waiting: (() => void)[] = [];
   #signal: AbortSignal | undefined;
+  #failuresLeft = 0;
+  #nextFailures = 0;
 
   constructor(options: TailerOptions) {
     this.#options = options;
@@ -60,15 +69,17 @@ export class Tailer {
       (directory, name) => this.#happened(directory, name),
       () => options.clock.monotonic(),
     );
-    const { clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, lost, rotated } = options;
+    const { clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, accounts, lost, rotated } = options;
     this.#environment = {
-      ...{ clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, lost, rotated },
+      ...{ clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, accounts, lost, rotated },
       deliver: (batch) => options.consume(batch, this.#signal!),
       wake: (tail) => this.#wake(tail),
+      failed: (path, problem) => this.#failed(path, problem),
       inodes: new DirectoryInodes(clock),
       holders: new Map(),
       isTarget: (path, labels) => this.#tails.has(keyOf({ path, labels })),
     };
+    this.#sweep = new PositionSweep(positions, this.#environment.inodes, (position) => this.#isFollowed(position));
   }
 
   get tails(): Iterable<Tail> {
@@ -110,6 +121,24 @@ export class Tailer {
     }
   }
 
+  /** Of many files that cannot be read a few are named; the component's flow status counts them all. */
+  #failed(path: string, problem: string): void {
+    const { clock, log } = this.#options;
+    const now = clock.monotonic();
+    if (now >= this.#nextFailures) {
+      this.#nextFailures = now + FAILURES_EACH_MS;
+      this.#failuresLeft = MAX_FAILURES;
+    }
+    this.#failuresLeft -= 1;
+    if (this.#failuresLeft >= 0) log.error("failed to tail file", { path, error: problem });
+  }
+
+  #isFollowed({ path, labels }: Position): boolean {
+    if (this.#tails.has(`${path}\0${labels}`)) return true;
+    for (const { target, labelText } of this.#retired) if (target.path === path && labelText === labels) return true;
+    return false;
+  }
+
   /** Works until `signal` is aborted, then lets go of all files. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
@@ -119,7 +148,7 @@ export class Tailer {
     signal.addEventListener("abort", release, { once: true });
     const workers = Array.from({ length: WORKERS }, () => this.#work(signal));
     try {
-      await Promise.all([this.#ticks(signal), ...workers]);
+      await Promise.all([this.#ticks(signal), this.#sweep.run(this.#options.clock, signal), ...workers]);
     } finally {
       signal.removeEventListener("abort", release);
       this.#watch.close();
@@ -171,7 +200,7 @@ export class Tailer {
   /** Decides when to look at a file again that has nothing new. */
   #rest(tail: Tail): void {
     const { minPollMs, maxPollMs, clock } = this.#options;
-    if (tail.retired && !tail.draining) {
+    if (tail.retired && !tail.draining && tail.outstanding === 0) {
       this.#unplace(tail);
       this.#retired.delete(tail);
       return;

@@ -1,9 +1,10 @@
-import { type Stats, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Labels } from "#base/labels";
-import { deepestExisting, explainFailure } from "./explain.ts";
+import { explainFailure } from "./explain.ts";
+import { explainMissingPath } from "./explain-target.ts";
 import { Glob, GlobError } from "./glob.ts";
+import { mayRead } from "./permissions.ts";
 
 export const PATH_LABEL = "__path__";
 export const EXCLUDE_LABEL = "__path_exclude__";
@@ -11,13 +12,15 @@ export const EXCLUDE_LABEL = "__path_exclude__";
 /** What became of one target with a pattern. */
 export interface MatchReport {
   readonly target: Labels;
-  readonly files: readonly { readonly path: string; readonly stats: Stats }[];
+  readonly files: readonly { readonly path: string; readonly isReadable: boolean }[];
   readonly excluded: number;
   readonly directories: number;
   /** Files that were not modified for too long. */
   readonly tooOld: readonly string[];
-  /** Sentences about what could not be read. */
-  readonly failures: readonly string[];
+  /** Why there is nothing to look for: no path, or a pattern that is none. */
+  readonly mistake: { readonly kind: "missing_path" | "bad_pattern"; readonly text: string } | undefined;
+  /** Sentences about directories that cannot be searched and about files, those among `files` too, that cannot be read. */
+  readonly unreadable: readonly string[];
 }
 
 const globs = new Map<string, Glob>();
@@ -36,22 +39,21 @@ function globFor(pattern: string): Glob {
 /**
  * The files that a target's `__path__` pattern stands for, without what `__path_exclude__` matches, directories, and
  * files not modified for `ignoreOlderThanMs` (0: any age). Matches watch.go of local.file_match, and says why a file is
- * missing, which that does not. Never rejects.
+ * missing or will be of no use, which that does not. Never rejects.
  */
 export async function matchTarget(target: Labels, ignoreOlderThanMs: number, nowMs: number): Promise<MatchReport> {
   const pattern = target.get(PATH_LABEL) ?? "";
   const report = {
     target,
-    files: [] as { path: string; stats: Stats }[],
+    files: [] as { path: string; isReadable: boolean }[],
     excluded: 0,
     directories: 0,
     tooOld: [] as string[],
-    failures: [] as string[],
+    mistake: undefined as MatchReport["mistake"],
+    unreadable: [] as string[],
   };
   if (pattern === "") {
-    report.failures.push(
-      `the target ${target} has no ${PATH_LABEL}: set it to a file or a pattern such as /var/log/*.log`,
-    );
+    report.mistake = { kind: "missing_path", text: explainMissingPath(target) };
     return report;
   }
   let glob: Glob;
@@ -62,10 +64,10 @@ export async function matchTarget(target: Labels, ignoreOlderThanMs: number, now
     if (excludePattern) exclude = globFor(excludePattern);
   } catch (error) {
     if (!(error instanceof GlobError)) throw error;
-    report.failures.push(`syntax error in pattern: ${error.message}`);
+    report.mistake = { kind: "bad_pattern", text: `syntax error in pattern: ${error.message}` };
     return report;
   }
-  const matches = await glob.find((path, error) => report.failures.push(explainFailure(path, error)));
+  const matches = await glob.find((path, error) => report.unreadable.push(explainFailure(path, error)));
   for (const match of matches) {
     if (exclude?.match(match)) {
       report.excluded += 1;
@@ -76,34 +78,23 @@ export async function matchTarget(target: Labels, ignoreOlderThanMs: number, now
       const stats = await stat(path);
       if (stats.isDirectory()) report.directories += 1;
       else if (ignoreOlderThanMs !== 0 && stats.mtimeMs < nowMs - ignoreOlderThanMs) report.tooOld.push(path);
-      else report.files.push({ path, stats });
+      else {
+        const isReadable = await mayRead(path, stats);
+        report.files.push({ path, isReadable });
+        if (!isReadable) report.unreadable.push(explainFailure(path, DENIED));
+      }
     } catch (error) {
-      report.failures.push(explainFailure(path, error as NodeJS.ErrnoException));
+      report.unreadable.push(explainFailure(path, error as NodeJS.ErrnoException));
     }
   }
   return report;
 }
 
-/** Why a target matches no file, as a sentence for the flow status. */
-export function explainNoFiles(report: MatchReport): string {
-  const pattern = report.target.get(PATH_LABEL) ?? "";
-  const first = report.failures[0];
-  if (first !== undefined) return `0 files for "${pattern}": ${first}`;
-  const left: string[] = [];
-  if (report.excluded > 0) left.push(`${report.excluded} excluded by ${EXCLUDE_LABEL}`);
-  if (report.tooOld.length > 0) left.push(`${report.tooOld.length} older than \`ignore_older_than\``);
-  if (report.directories > 0) left.push(`${report.directories} directories`);
-  if (left.length > 0) return `0 files for "${pattern}": ${left.join(", ")}`;
-  for (const base of globFor(pattern).bases) {
-    try {
-      if (statSync(base).isDirectory()) continue;
-      return `0 files for "${pattern}": ${base} is not a directory`;
-    } catch {
-      const existing = deepestExisting(resolve(base));
-      return `0 files for "${pattern}": directory ${base} does not exist (deepest existing: ${existing}). In a container? Mount it`;
-    }
-  }
-  return `0 files for "${pattern}": the directory exists, no name in it matches`;
+const DENIED = Object.assign(new Error("permission denied"), { code: "EACCES" });
+
+/** Directories above the first special character of a pattern, which must be valid. */
+export function patternBases(pattern: string): readonly string[] {
+  return globFor(pattern).bases;
 }
 
 /** The labels that stay on entries: those that do not begin with two underscores. */

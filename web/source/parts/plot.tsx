@@ -21,18 +21,29 @@ interface PlotProps {
   readonly format?: (value: number) => string;
   /** Lets the axis begin at zero, for rates and sizes. */
   readonly fromZero?: boolean;
+  /** Lets the axis have powers of two, for sizes in KiB. */
+  readonly isBinary?: boolean;
   /** Plots of one group share their cursor. */
   readonly group?: string;
 }
 
 const HEIGHT = 170;
+const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 const FONT = "12px system-ui, sans-serif";
 
 /**
  * Lines over time with axes and a legend: the last values, or those under the cursor. The cursor follows the mouse, and
  * the arrow keys once the plot has the focus.
  */
-export function Plot({ title, times, lines, format = numberText, fromZero = false, group }: PlotProps) {
+export function Plot({
+  title,
+  times,
+  lines,
+  format = numberText,
+  fromZero = false,
+  isBinary = false,
+  group,
+}: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<UPlot | undefined>(undefined);
   const [at, setAt] = useState<number | undefined>(undefined);
@@ -41,7 +52,7 @@ export function Plot({ title, times, lines, format = numberText, fromZero = fals
   useEffect(() => {
     const target = place.current!;
     const created = new UPlot(
-      optionsOf({ target, lines, format, fromZero, group, onCursor: setAt }),
+      optionsOf({ target, lines, format, fromZero, isBinary, group, onCursor: setAt }),
       dataOf(times, lines),
       target,
     );
@@ -53,7 +64,7 @@ export function Plot({ title, times, lines, format = numberText, fromZero = fals
       created.destroy();
       plot.current = undefined;
     };
-  }, [names, scheme, format, fromZero, group]);
+  }, [names, scheme, format, fromZero, isBinary, group]);
   useEffect(() => plot.current?.setData(dataOf(times, lines)), [times, lines]);
 
   const shown = Math.min(at ?? times.length - 1, times.length - 1);
@@ -123,11 +134,12 @@ interface Wanted {
   readonly lines: readonly PlotLine[];
   readonly format: (value: number) => string;
   readonly fromZero: boolean;
+  readonly isBinary: boolean;
   readonly group: string | undefined;
   onCursor(index: number | undefined): void;
 }
 
-function optionsOf({ target, lines, format, fromZero, group, onCursor }: Wanted): UPlot.Options {
+function optionsOf({ target, lines, format, fromZero, isBinary, group, onCursor }: Wanted): UPlot.Options {
   const line = colour(target, "--line");
   const axis = {
     stroke: colour(target, "--quiet"),
@@ -138,21 +150,24 @@ function optionsOf({ target, lines, format, fromZero, group, onCursor }: Wanted)
   return {
     width: target.clientWidth,
     height: HEIGHT,
-    padding: [8, 12, 0, 0],
+    padding: [8, 24, 0, 0],
     legend: { show: false },
     cursor: {
       drag: { x: false, y: false },
       y: false,
       ...(group === undefined ? {} : { sync: { key: group, scales: ["x", null] } }),
     },
-    scales: { y: { range: (_plot, low, high) => valueRange(low, high, fromZero) } },
+    scales: {
+      x: { range: (plot, low, high) => (plot.data[0].length === 1 ? [low - 30, low + 30] : [low, high]) },
+      y: { range: (_plot, low, high) => valueRange(low, high, fromZero) },
+    },
     series: [
       {},
       ...lines.map(({ name, tone }, i) => ({
         label: name,
         stroke: colour(target, `--plot-${toneOf(tone, i)}`),
         width: 1.6,
-        points: { show: false },
+        points: { show: (plot: UPlot) => plot.data[0].length === 1 }, // a point alone makes no line
       })),
     ],
     axes: [
@@ -166,8 +181,9 @@ function optionsOf({ target, lines, format, fromZero, group, onCursor }: Wanted)
       {
         ...axis,
         space: 34,
+        ...(isBinary ? { incrs: BINARY_STEPS } : {}),
         // The longest label, with what stands between it and the line.
-        size: (_plot, labels) => Math.max(34, ...(labels ?? []).map((label) => label.length * 6.6)) + 10,
+        size: (_plot, labels) => Math.max(34, ...(labels ?? []).map((label) => label.length * 7.3)) + 10,
         values: (_plot, splits) => splits.map(format),
       },
     ],

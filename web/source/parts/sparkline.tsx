@@ -31,14 +31,8 @@ export function Sparkline({ points, label, tone, fromZero = false }: SparklinePr
   );
 }
 
-/** Numbers at even distances as points; the newest are at the right end also when there are fewer than `most`. */
-export function evenly(values: readonly number[], most = values.length): (readonly [time: number, value: number])[] {
-  const missing = most - values.length;
-  return Array.from({ length: most }, (_, i) => [i, values[i - missing] ?? Number.NaN]);
-}
-
 /** The line through the points and the area between it and the bottom, as SVG path data; empty for fewer than two. */
-export function sparklinePaths(
+function sparklinePaths(
   points: SparklineProps["points"],
   fromZero: boolean,
 ): { readonly line: string; readonly area: string } {

@@ -1,9 +1,7 @@
 import type { FlowState, HealthJson } from "../agent.ts";
+import { MARKS } from "./states.ts";
 
-/** The worst first, as lists are sorted. */
-export const STATES: readonly FlowState[] = ["failing", "degraded", "idle", "ok"];
-
-const MARKS: Readonly<Record<FlowState, string>> = { ok: "✓", idle: "–", degraded: "!", failing: "✕" };
+export { STATES } from "./states.ts";
 
 /** A flow state as mark and word, since colour alone says nothing to many. */
 export function State({ state }: { readonly state: FlowState }) {

@@ -35,7 +35,8 @@ export function buildCri(args: Infer<typeof criBody>, context: StageContext): St
   const values: string[] = [""];
   const parsed = emptyCriLine();
   const instant = { ms: 0, ns: 0 };
-  const unmatched = context.unmatched("are not in the CRI format");
+  const unmatched = context.unmatched("are not in the CRI format", "the line is not in the CRI format");
+  const joins = context.note("put together with the parts before it");
   const spare = context.spare();
   let partials = new Map<string, Partial>();
 
@@ -83,6 +84,8 @@ export function buildCri(args: Infer<typeof criBody>, context: StageContext): St
   }
 
   return {
+    kept: "a part of a line (flag P), which waits for the rest",
+    sent: "the parts of an unfinished line, without the rest",
     process(entry) {
       const { data } = entry.store;
       if (!parseCri(data, entry.start, entry.end, parsed)) {
@@ -110,6 +113,7 @@ export function buildCri(args: Infer<typeof criBody>, context: StageContext): St
       const begun = partials.get(key);
       if (begun === undefined) return true;
       partials.delete(key);
+      joins.add();
       begun.parts.push(entry.copyLine());
       begun.bytes += entry.lineBytes;
       truncate(begun);

@@ -20,7 +20,7 @@ export function buildDocker(_args: unknown, context: StageContext): Stage {
   const { fields } = reader;
   const { LOG, STREAM, TIME } = DockerJsonReader;
   const instant = { ms: 0, ns: 0 };
-  const unmatched = context.unmatched("are not in Docker's JSON format");
+  const unmatched = context.unmatched("are not in Docker's JSON format", "the line is not in Docker's JSON format");
   return {
     process(entry) {
       const { data } = entry.store;

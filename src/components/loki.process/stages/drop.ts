@@ -1,3 +1,4 @@
+import { formatDuration } from "#base/duration";
 import { type Infer, s } from "#lang/schema";
 import type { Entry } from "../entry.ts";
 import type { Stage, StageContext } from "../stage.ts";
@@ -21,6 +22,19 @@ export const dropBody = s
   .rule("value", (args) => args.value === "" || args.source !== "", "needs `source`")
   .doc("Drops entries that meet all of some conditions.");
 
+/** What is true of an entry that is dropped, in words. */
+function conditionText(args: Infer<typeof dropBody>): string {
+  const { source, value, expression } = args;
+  const from = source === "" ? "the line" : `\`${source}\``;
+  const met: string[] = [];
+  if (value !== "") met.push(`${from} is "${value}"`);
+  else if (expression.source !== "") met.push(`${from} matches \`${expression.source}\``);
+  else if (source !== "") met.push(`${from} was extracted`);
+  if (args.longer_than > 0) met.push(`the line is longer than ${args.longer_than} bytes`);
+  if (args.older_than !== 0) met.push(`the entry is older than ${formatDuration(args.older_than)}`);
+  return met.join(" and ");
+}
+
 /** Alloy's stages/drop.go: all conditions that are given must hold. */
 export function buildDrop(args: Infer<typeof dropBody>, context: StageContext): Stage {
   const { older_than: olderThanMs, longer_than: longerThan } = args;
@@ -28,7 +42,10 @@ export function buildDrop(args: Infer<typeof dropBody>, context: StageContext): 
   const { value } = args;
   const regex = value === "" && args.expression.source !== "" ? args.expression : undefined;
   const separator = args.separator === "" ? ";" : args.separator;
-  const reason = context.drop(args.drop_counter_reason === "" ? "drop_stage" : args.drop_counter_reason);
+  const reason = context.drop(
+    args.drop_counter_reason === "" ? "drop_stage" : args.drop_counter_reason,
+    conditionText(args),
+  );
 
   function joined(entry: Entry): string | undefined {
     let text: string | undefined;

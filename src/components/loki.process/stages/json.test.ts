@@ -74,7 +74,7 @@ for (const line of [
       [["{}", line]],
     );
     assert.equal(keeps.component.metric("loki_process_unmatched_lines_total", { stage: "0.json" }), 1);
-    assert.equal(keeps.component.logs.filter((record) => record.level === "warn").length, 1);
+    assert.equal(keeps.component.logs.filter((record) => record.level === "info").length, 1);
     await using drops = await startStages(json("drop_malformed = true"));
     await drops.send([line, '{"u":"y"}']);
     assert.deepEqual(

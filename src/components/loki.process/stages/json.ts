@@ -13,6 +13,7 @@ import {
 import { type Infer, s } from "#lang/schema";
 import { type Entry, VALUE_ESCAPED, VALUE_NUMBER, VALUE_RANGE } from "../entry.ts";
 import { type Stage, type StageContext, StageError } from "../stage.ts";
+import { missingSource } from "./source.ts";
 
 export const jsonBody = s
   .object({
@@ -56,8 +57,10 @@ export function buildJson(args: Infer<typeof jsonBody>, context: StageContext): 
   const source = args.source === undefined ? undefined : context.slots.of(args.source);
   const keys = args.regex.source === "" ? undefined : args.regex;
   const needsObject = complex.length > 0 || keys !== undefined;
-  const unmatched = context.unmatched("are not JSON objects");
-  const malformed = args.drop_malformed ? context.drop("json_malformed") : undefined;
+  const isNone = `${args.source === undefined ? "the line" : `\`${args.source}\``} is not a JSON object`;
+  const unmatched = context.unmatched("are not JSON objects", isNone);
+  const malformed = args.drop_malformed ? context.drop("json_malformed", isNone) : undefined;
+  const missing = missingSource(args.source, context);
 
   function take(entry: Entry, isLine: boolean): void {
     for (let i = 0; i < plain.length; i++) {
@@ -110,7 +113,10 @@ export function buildJson(args: Infer<typeof jsonBody>, context: StageContext): 
       if (source === undefined) found = fields.scan(entry.store.data, entry.start, entry.end);
       else {
         text = entry.text(source);
-        if (text === undefined) return true;
+        if (text === undefined) {
+          missing.add();
+          return true;
+        }
         const bytes = Buffer.from(text);
         found = fields.scan(bytes, 0, bytes.length);
       }

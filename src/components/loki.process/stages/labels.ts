@@ -23,6 +23,8 @@ export function buildLabels(args: Infer<typeof labelsBody>, context: StageContex
   const values: (string | undefined)[] = sources.map(() => undefined);
   if (args.source_type === "structured_metadata") {
     return {
+      explain: (entry) =>
+        withoutValue(sources.filter(([, source]) => metadataValue(entry.metadata ?? [], source) === undefined)),
       process(entry) {
         const { metadata } = entry;
         if (metadata === undefined) return true;
@@ -34,12 +36,18 @@ export function buildLabels(args: Infer<typeof labelsBody>, context: StageContex
   }
   const slots = sources.map(([, source]) => context.slots.of(source));
   return {
+    explain: (entry) => withoutValue(sources.filter((_, i) => entry.text(slots[i]!) === undefined)),
     process(entry) {
       for (let i = 0; i < slots.length; i++) values[i] = entry.text(slots[i]!);
       entry.labels = setter.get(entry.labels, values);
       return true;
     },
   };
+}
+
+function withoutValue(missing: readonly (readonly [name: string, source: string])[]): string | undefined {
+  if (missing.length === 0) return undefined;
+  return `no value for ${missing.map(([, source]) => `\`${source}\``).join(", ")}`;
 }
 
 function metadataValue(metadata: readonly string[], name: string): string | undefined {

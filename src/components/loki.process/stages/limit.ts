@@ -23,7 +23,8 @@ const LEAST_DISTINCT_LABELS = 10_000;
 export function buildLimit(args: Infer<typeof limitBody>, context: StageContext): Stage {
   const { clock, metrics } = context;
   const bucket = () => new TokenBucket(args.rate, args.burst, clock.monotonic());
-  const reason = context.drop("ratelimit_drop_stage");
+  const same = args.by_label_name === "" ? "" : ` with the same \`${args.by_label_name}\``;
+  const reason = context.drop("ratelimit_drop_stage", `more than ${args.rate} lines per second${same}`);
   if (args.by_label_name !== "") {
     const buckets = new GenerationalMap(Math.max(args.max_distinct_labels, LEAST_DISTINCT_LABELS), bucket);
     return {

@@ -2,6 +2,7 @@ import { LogfmtReader } from "#formats/logfmt";
 import { type Infer, s } from "#lang/schema";
 import { VALUE_RANGE } from "../entry.ts";
 import type { Stage, StageContext } from "../stage.ts";
+import { missingSource } from "./source.ts";
 
 export const logfmtBody = s
   .object({
@@ -24,7 +25,11 @@ export function buildLogfmt(args: Infer<typeof logfmtBody>, context: StageContex
   const source = args.source === "" ? undefined : context.slots.of(args.source);
   const regex = args.regex.source === "" ? undefined : args.regex;
   const reader = new LogfmtReader();
-  const unmatched = context.unmatched("are not logfmt");
+  const unmatched = context.unmatched(
+    "are not logfmt",
+    `${source === undefined ? "the line" : `\`${args.source}\``} is not logfmt, or not to its end`,
+  );
+  const missing = missingSource(args.source, context);
 
   function slotFor(data: Uint8Array): number | undefined {
     const length = reader.keyEnd - reader.keyStart;
@@ -42,7 +47,10 @@ export function buildLogfmt(args: Infer<typeof logfmtBody>, context: StageContex
       if (source === undefined) reader.reset(data, entry.start, entry.end);
       else {
         const text = entry.text(source);
-        if (text === undefined) return true;
+        if (text === undefined) {
+          missing.add();
+          return true;
+        }
         data = Buffer.from(text);
         reader.reset(data, 0, data.length);
       }

@@ -1,6 +1,7 @@
 import type { Regex } from "#base/regex";
 import { type Infer, s } from "#lang/schema";
 import type { Stage, StageContext } from "../stage.ts";
+import { missingSource } from "./source.ts";
 
 export const luhnBody = s
   .object({
@@ -25,6 +26,7 @@ export function buildLuhn(args: Infer<typeof luhnBody>, context: StageContext): 
     delimiters: args.delimiters,
     skip: args.skip_regex.source === "" ? undefined : args.skip_regex,
   };
+  const missing = missingSource(args.source, context);
   return {
     process(entry) {
       if (slot === undefined) {
@@ -32,6 +34,7 @@ export function buildLuhn(args: Infer<typeof luhnBody>, context: StageContext): 
         const redacted = redactLuhn(text, options);
         if (redacted !== text) entry.setLine(redacted);
       } else if (entry.isText(slot)) entry.setLine(redactLuhn(entry.text(slot)!, options));
+      else missing.add();
       return true;
     },
   };

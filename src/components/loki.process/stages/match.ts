@@ -48,9 +48,14 @@ export function buildMatch(
   nested: (stages: readonly StageConfig[]) => NestedStages,
 ): Stage {
   const matches = entryMatcher(parse(args.selector));
+  const unmatched = () => `no match: the selector ${args.selector} does not match`;
   if (args.action === "drop") {
-    const reason = context.drop(args.drop_counter_reason === "" ? "match_stage" : args.drop_counter_reason);
+    const reason = context.drop(
+      args.drop_counter_reason === "" ? "match_stage" : args.drop_counter_reason,
+      `the selector ${args.selector} matches`,
+    );
     return {
+      explain: unmatched,
       process(entry) {
         if (!matches(entry)) return true;
         reason.add();
@@ -60,6 +65,7 @@ export function buildMatch(
   }
   const inner = nested(args.stage);
   return {
+    explain: unmatched,
     process: (entry) => !matches(entry) || inner.run(entry),
     ...(inner.keepsEntries && { flush: (all: boolean) => inner.flush(all) }),
     close: () => inner.close(),

@@ -1,6 +1,6 @@
 import { type Infer, s } from "#lang/schema";
 import type { Acknowledgement } from "#pipeline/acknowledgement";
-import { type Entry, type HeldEntry, heldReferences, holdEntry, restoreEntry } from "../entry.ts";
+import { type Entry, type HeldEntry, holdEntry, restoreEntry, takeReferences } from "../entry.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
 export const multilineBody = s
@@ -29,6 +29,7 @@ export function buildMultiline(args: Infer<typeof multilineBody>, context: Stage
   const { clock } = context;
   const blocks = new Map<string, Block>();
   const spare = context.spare();
+  const outside = context.note("no match: the line begins no block, and none has begun");
   let lastKey = "";
   let lastLabels: Entry["labels"] | undefined;
 
@@ -49,6 +50,8 @@ export function buildMultiline(args: Infer<typeof multilineBody>, context: Stage
   }
 
   return {
+    kept: "a line of a block, which waits for the rest",
+    sent: "the lines of a block",
     process(entry) {
       if (entry.labels !== lastLabels) {
         lastLabels = entry.labels;
@@ -59,7 +62,10 @@ export function buildMultiline(args: Infer<typeof multilineBody>, context: Stage
       let block = blocks.get(key);
       if (block !== undefined && now - block.lastSeen >= args.max_wait_time) flushBlock(block);
       const isFirst = args.firstline.test(entry.line);
-      if (block === undefined && !isFirst) return true;
+      if (block === undefined && !isFirst) {
+        outside.add();
+        return true;
+      }
       if (block !== undefined && isFirst) flushBlock(block);
       if (block === undefined || isFirst) {
         const first = holdEntry(entry);
@@ -69,7 +75,7 @@ export function buildMultiline(args: Infer<typeof multilineBody>, context: Stage
           block.first = first;
           block.acknowledgements = acknowledgements;
         }
-      } else block.acknowledgements.push(...heldReferences(entry));
+      } else block.acknowledgements.push(...takeReferences(entry));
       block.lines.push(trimmed(entry));
       block.lastSeen = now;
       if (block.lines.length === args.max_lines) flushBlock(block);

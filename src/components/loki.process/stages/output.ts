@@ -8,7 +8,10 @@ export const outputBody = s
 /** Alloy's stages/output.go: without a value the line stays as it is. */
 export function buildOutput(args: Infer<typeof outputBody>, context: StageContext): Stage {
   const slot = context.slots.of(args.source);
-  const unmatched = context.unmatched(`have no extracted value \`${args.source}\``);
+  const unmatched = context.unmatched(
+    `have no extracted value \`${args.source}\``,
+    `there is no extracted value \`${args.source}\``,
+  );
   return {
     process(entry) {
       if (!entry.setLineFrom(slot)) unmatched.add();

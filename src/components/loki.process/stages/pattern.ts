@@ -3,6 +3,7 @@ import { VALUE_RANGE } from "../entry.ts";
 import { labelSetter } from "../label-cache.ts";
 import { isLabelName, type Stage, type StageContext, StageError } from "../stage.ts";
 import { byName } from "./regex.ts";
+import { missingSource } from "./source.ts";
 
 export const patternBody = s
   .object({
@@ -28,7 +29,11 @@ export function buildPattern(args: Infer<typeof patternBody>, context: StageCont
     : [];
   const setter = labelSetter(labels.map(([name]) => name));
   const source = args.source === undefined ? undefined : context.slots.of(args.source);
-  const unmatched = context.unmatched("do not match the pattern");
+  const unmatched = context.unmatched(
+    "do not match the pattern",
+    `${source === undefined ? "the line" : `\`${args.source}\``} does not fit the pattern`,
+  );
+  const missing = missingSource(args.source, context);
   const values: (string | undefined)[] = labels.map(() => undefined);
   const found = new Set<number>();
   return {
@@ -37,7 +42,10 @@ export function buildPattern(args: Infer<typeof patternBody>, context: StageCont
       let { start: at, end } = entry;
       if (source !== undefined) {
         const text = entry.text(source);
-        if (text === undefined) return true;
+        if (text === undefined) {
+          missing.add();
+          return true;
+        }
         bytes = Buffer.from(text);
         at = 0;
         end = bytes.length;

@@ -23,7 +23,7 @@ export function buildRegex(args: Infer<typeof regexBody>, context: StageContext)
   const setter = labelSetter(labels.map(([name]) => name));
   const values: (string | undefined)[] = labels.map(() => undefined);
   const read = sourceReader(args.source, context);
-  const unmatched = context.unmatched("do not match the regular expression");
+  const unmatched = context.unmatched("do not match the regular expression", "the regular expression does not match");
   return {
     process(entry) {
       const text = read(entry);

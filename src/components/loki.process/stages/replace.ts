@@ -34,7 +34,7 @@ export function buildReplace(args: Infer<typeof replaceBody>, context: StageCont
     .map((name, index) => ({ name, index }))
     .filter(({ name, index }) => index > 0 && name !== "")
     .map(({ name, index }) => ({ index, slot: context.slots.of(name) }));
-  const unmatched = context.unmatched("do not match the regular expression");
+  const unmatched = context.unmatched("do not match the regular expression", "the regular expression does not match");
 
   return {
     process(entry) {

@@ -10,7 +10,7 @@ export const samplingBody = s
 
 /** Alloy's stages/sampling.go. */
 export function buildSampling(args: Infer<typeof samplingBody>, context: StageContext): Stage {
-  const reason = context.drop(args.drop_counter_reason);
+  const reason = context.drop(args.drop_counter_reason, `not in the sample (rate ${args.rate})`);
   return {
     process() {
       if (context.random() < args.rate) return true;

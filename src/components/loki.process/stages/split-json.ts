@@ -1,5 +1,5 @@
 import { type Infer, s } from "#lang/schema";
-import { holdEntry, restoreEntry } from "../entry.ts";
+import { copyEntry, restoreEntry } from "../entry.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
 export const splitJsonBody = s
@@ -10,9 +10,11 @@ export const splitJsonBody = s
 export function buildSplitJson(args: Infer<typeof splitJsonBody>, context: StageContext): Stage {
   const slot = args.source === undefined ? undefined : context.slots.of(args.source);
   const spare = context.spare();
-  const unmatched = context.unmatched("are not JSON arrays");
-  const empty = context.drop("empty_json_array");
+  const from = slot === undefined ? "the line" : `\`${args.source}\``;
+  const unmatched = context.unmatched("are not JSON arrays", `${from} is not a JSON array`);
+  const empty = context.drop("empty_json_array", `${from} is an empty array`);
   return {
+    sent: "an element of the array",
     process(entry) {
       const text = slot === undefined ? entry.line : entry.text(slot);
       const elements = text === undefined ? undefined : splitArray(text);
@@ -26,7 +28,7 @@ export function buildSplitJson(args: Infer<typeof splitJsonBody>, context: Stage
         return false;
       }
       for (const element of elements) {
-        const held = holdEntry(entry);
+        const held = copyEntry(entry);
         restoreEntry(held, Buffer.from(element), held.acknowledgements, spare);
         context.emit(spare);
       }

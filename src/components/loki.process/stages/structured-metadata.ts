@@ -26,6 +26,10 @@ export function buildStructuredMetadata(args: Infer<typeof structuredMetadataBod
   const remaining = new LabelCache((parent: Labels) => parent.filter((name) => !taken(name)));
 
   return {
+    explain(entry) {
+      const missing = sources.filter(({ name }) => !hasName(entry.metadata, name));
+      return missing.length === 0 ? undefined : `no value for ${missing.map(({ from }) => `\`${from}\``).join(", ")}`;
+    },
     process(entry) {
       const { labels } = entry;
       let metadata: string[] | undefined;
@@ -59,6 +63,10 @@ export function buildStructuredMetadata(args: Infer<typeof structuredMetadataBod
       return true;
     },
   };
+}
+
+function hasName(metadata: readonly string[] | undefined, name: string): boolean {
+  return metadata?.some((each, i) => i % 2 === 0 && each === name) === true;
 }
 
 export const structuredMetadataDropBody = s

@@ -46,7 +46,7 @@ export function buildTemplate(args: Infer<typeof templateBody>, context: StageCo
   const template = compileTemplate(args.template);
   const slot = context.slots.of(args.source);
   context.slots.keepsAll = true;
-  const unmatched = context.unmatched("let the template fail");
+  const unmatched = context.unmatched("let the template fail", "the template fails");
   return {
     process(entry) {
       const data = templateData(entry);

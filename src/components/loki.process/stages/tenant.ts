@@ -23,7 +23,7 @@ export function buildTenant(args: Infer<typeof tenantBody>, context: StageContex
   const setter = labelSetter([TENANT_LABEL]);
   const slot = args.source === "" ? undefined : context.slots.of(args.source);
   const values: string[] = [args.value];
-  const unmatched = context.unmatched("name no tenant");
+  const unmatched = context.unmatched("name no tenant", "there is no tenant, or an empty one");
   return {
     process(entry) {
       if (slot !== undefined) values[0] = entry.text(slot) ?? "";

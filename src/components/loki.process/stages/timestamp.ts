@@ -41,7 +41,10 @@ export function buildTimestamp(args: Infer<typeof timestampBody>, context: Stage
   const fudgesDuplicates = args.action_on_duplicate_timestamp === "fudge";
   const remembers = fudgesFailures || fudgesDuplicates;
   const instant = { ms: 0, ns: 0 };
-  const unmatched = context.unmatched(`have no time in \`${args.source}\` that fits the format`);
+  const unmatched = context.unmatched(
+    `have no time in \`${args.source}\` that fits the format`,
+    `\`${args.source}\` holds no time that fits the format`,
+  );
   // A Map in order of last use.
   const lastTimes = new Map<string, LastTime>();
   let lastKey: string | undefined;

@@ -1,6 +1,7 @@
 import { glob, readdir, readFile, stat } from "node:fs/promises";
 import type { MetricSample } from "#base/metrics";
 import { type Collector, type CollectorDefinition, type CollectorOptions, gauge, type Page } from "../collector.ts";
+import { explain } from "../files.ts";
 import { parseTextFile, type TextFamily } from "../text-file.ts";
 
 const mtime = gauge("node_textfile_mtime_seconds", "Unixtime mtime of textfiles successfully read.", "file");
@@ -8,6 +9,9 @@ const scrapeError = gauge(
   "node_textfile_scrape_error",
   "1 if there was an error opening or reading a file, 0 otherwise",
 );
+
+/** Files and directories that cannot be read, as messages name them. */
+const SHOWN_PROBLEMS = 3;
 
 export const textfile: CollectorDefinition = {
   name: "textfile",
@@ -25,17 +29,17 @@ interface Merged {
 
 class TextfileCollector implements Collector {
   readonly #options: CollectorOptions;
+  problem: string | undefined;
 
   constructor(options: CollectorOptions) {
     this.#options = options;
   }
 
   async collect(page: Page): Promise<void> {
-    const { log } = this.#options;
-    let failed = false;
+    const problems: string[] = [];
     const fail = (message: string, path: string, error: unknown) => {
-      failed = true;
-      log.error(message, { file: path, error });
+      const why = typeof error === "string" ? error : explain(error);
+      problems.push(why.includes(path) ? `${message}: ${why}` : `${message} ${path}: ${why}`);
     };
 
     const merged = new Map<string, Merged>();
@@ -44,22 +48,23 @@ class TextfileCollector implements Collector {
       try {
         names = (await readdir(folder)).filter((name) => name.endsWith(".prom")).sort();
       } catch (error) {
-        fail("could not read the folder of text files", folder, error);
+        fail("cannot read the directory of text files", folder, error);
       }
       for (const name of names) {
         const path = `${folder.replace(/\/$/, "")}/${name}`;
         try {
           const families = parseTextFile(await readFile(path, "utf8"));
           const problem = merge(merged, families, path);
-          if (problem !== undefined) fail("left out a part of a text file", path, problem);
+          if (problem !== undefined) fail("left out a part of", path, problem);
           page.add(mtime, Math.floor((await stat(path)).mtimeMs / 1000), path);
         } catch (error) {
-          fail("could not read a text file", path, error);
+          fail("cannot read", path, error);
         }
       }
     }
     for (const [name, family] of merged) addFamily(page, name, family);
-    page.add(scrapeError, failed ? 1 : 0);
+    this.problem = problems.length === 0 ? undefined : problems.slice(0, SHOWN_PROBLEMS).join("; ");
+    page.add(scrapeError, problems.length > 0 ? 1 : 0);
   }
 
   /** The configured folder, or all that match it if it has wildcards. */

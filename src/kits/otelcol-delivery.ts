@@ -1,0 +1,134 @@
+import { errorText } from "#base/log";
+import type { OtlpKind } from "#formats/otlp";
+import type { PartialSuccess } from "#formats/otlp-response";
+import type { OtlpBatch } from "#pipeline/batch";
+import type { ComponentContext } from "#pipeline/component";
+import { PermanentError, RetryableError } from "#pipeline/errors";
+import type { ExporterInstruments } from "./otelcol-metrics.ts";
+import { Backoff, SendError } from "./otelcol-retry.ts";
+import type { RetryArguments } from "./otelcol-schema.ts";
+import type { SenderHealth } from "./otelcol-sender-health.ts";
+
+/** Pause between attempts while credentials are refused, and the time after which what is refused is given up. */
+const REFUSED_PAUSE_MS = 30_000;
+const REFUSED_PATIENCE_MS = 3_600_000;
+
+/** One attempt to deliver. Rejects with a SendError, or with the signal's reason. */
+export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<PartialSuccess>;
+
+export interface DeliveryOptions {
+  readonly retry: RetryArguments;
+  readonly send: SendRequest;
+}
+
+/** The attempts to deliver requests of one signal, and what is counted of them. */
+export class Delivery {
+  readonly #kind: OtlpKind;
+  readonly #ctx: Pick<ComponentContext, "clock" | "log">;
+  readonly #instruments: ExporterInstruments;
+  readonly #health: SenderHealth;
+  #options: DeliveryOptions;
+  /** Requests that wait for their next attempt. */
+  readonly #sleepers = new Set<() => void>();
+  /** Requests that the backend took. */
+  count = 0;
+
+  constructor(
+    kind: OtlpKind,
+    ctx: Pick<ComponentContext, "clock" | "log">,
+    instruments: ExporterInstruments,
+    health: SenderHealth,
+    options: DeliveryOptions,
+  ) {
+    this.#kind = kind;
+    this.#ctx = ctx;
+    this.#instruments = instruments;
+    this.#health = health;
+    this.#options = options;
+  }
+
+  /** Takes changed settings; what waits for another attempt is tried at once. */
+  configure(options: DeliveryOptions): void {
+    this.#options = options;
+    for (const wake of [...this.#sleepers]) wake();
+  }
+
+  /** Sends until it succeeds, is refused for good, or the time for retries is over. Counts what it drops, then rejects. */
+  async deliver(batch: OtlpBatch, signal: AbortSignal, countDrops = true): Promise<void> {
+    const { clock } = this.#ctx;
+    const began = clock.monotonic();
+    let backoff = new Backoff(this.#options.retry, began);
+    for (;;) {
+      const { retry, send } = this.#options;
+      let error: unknown;
+      try {
+        this.#delivered(batch, await send(batch, signal));
+        return;
+      } catch (cause) {
+        error = cause;
+      }
+      if (signal.aborted) throw signal.reason;
+      const pause = retry.enabled && error instanceof SendError ? this.#pause(error, backoff, began) : undefined;
+      if (pause === undefined) {
+        this.#giveUp(batch, error, countDrops);
+        throw error;
+      }
+      this.#health.failed(error as SendError, pause);
+      await this.#sleep(pause, signal);
+      if (this.#options.retry !== retry) backoff = new Backoff(this.#options.retry, clock.monotonic());
+    }
+  }
+
+  /** The pause before the next attempt; undefined when there will be none. */
+  #pause({ retryable, isRefusal, retryAfterMs }: SendError, backoff: Backoff, began: number): number | undefined {
+    const now = this.#ctx.clock.monotonic();
+    if (!isRefusal) return retryable ? backoff.next(now, retryAfterMs) : undefined;
+    // Somebody has to mend something, and until then one attempt is as good as another.
+    return now - began < REFUSED_PATIENCE_MS ? REFUSED_PAUSE_MS : undefined;
+  }
+
+  #giveUp({ items }: OtlpBatch, error: unknown, countDrops: boolean): void {
+    this.#instruments.failed[this.#kind].inc(items);
+    const retryable = error instanceof SendError && error.retryable;
+    if (retryable) this.#health.failed(error, 0);
+    if (!countDrops) return;
+    if (!(error instanceof SendError)) this.#health.lost("internal_error", items, errorText(error));
+    else if (error.isRefusal) this.#health.rejected(error.reason, items, error.message);
+    else if (retryable) this.#health.lost("retries_exhausted", items, error.message);
+    else this.#health.rejected(error.reason, items, error.message);
+  }
+
+  #delivered(batch: OtlpBatch, { rejected, message }: PartialSuccess): void {
+    const lost = Math.min(rejected, batch.items);
+    this.#instruments.sent[this.#kind].inc(batch.items - lost);
+    this.count += 1;
+    this.#health.delivered();
+    if (lost > 0) {
+      this.#instruments.failed[this.#kind].inc(lost);
+      const why = message === "" ? "the backend gave no reason" : message;
+      this.#health.rejected("rejected_by_backend", lost, why);
+    } else if (message !== "") this.#ctx.log.warn("the backend took the data with a warning", { message });
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const wake = () => over.abort();
+    this.#sleepers.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    await this.#ctx.clock.sleep(ms, over.signal).catch(() => {});
+    this.#sleepers.delete(wake);
+    signal.removeEventListener("abort", wake);
+    if (signal.aborted) throw signal.reason;
+  }
+}
+
+/** The failure of a delivery as consumers tell it to those before them. */
+export function asConsumerError(error: unknown): Error {
+  if (!(error instanceof SendError)) return new PermanentError("internal_error", errorText(error), { cause: error });
+  if (!error.retryable) return new PermanentError(error.reason, error.message, { cause: error });
+  const { retryAfterMs } = error;
+  return new RetryableError(
+    error.message,
+    retryAfterMs === undefined ? { cause: error } : { retryAfterMs, cause: error },
+  );
+}
