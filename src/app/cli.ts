@@ -3,7 +3,7 @@ import { DiagnosticError } from "#lang/diagnostic";
 import { renderDiagnostics } from "#lang/render";
 import { nearest } from "#lang/suggest";
 import { describeFlags, type FlagSpec, type ParsedCommandLine, parseCommandLine, UsageError } from "./command-line.ts";
-import type { OutputStyle } from "./table.ts";
+import type { OutputStyle } from "./terminal/table.ts";
 import { VERSION } from "./version.ts";
 
 /** Where a command writes. */

@@ -1,9 +1,9 @@
-import { AgentClient, CLIENT_FLAGS } from "../agent-client.ts";
 import type { PipelineJson } from "../api/json.ts";
 import { type Command, EXIT } from "../cli.ts";
 import { UsageError } from "../command-line.ts";
-import { dotText, mermaidText } from "../graph-text.ts";
 import { FEATURE_FLAGS, FORMAT_FLAGS } from "../run-flags.ts";
+import { AgentClient, CLIENT_FLAGS } from "../terminal/agent-client.ts";
+import { dotText, mermaidText } from "../terminal/graph-text.ts";
 
 export const graph: Command = {
   usage: "invar graph [flags] [path]",
@@ -40,7 +40,7 @@ export const graph: Command = {
             "pipeline",
             moduleId === "" ? {} : { module: moduleId },
           )
-        : await (await import("../unstarted-pipeline.ts")).pipelineOfPath(path, moduleId, line, warn);
+        : await (await import("../unstarted/unstarted-pipeline.ts")).pipelineOfPath(path, moduleId, line, warn);
     terminal.out(drawing(drawn, line.flags.get("format") as string));
     return EXIT.ok;
   },

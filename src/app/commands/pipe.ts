@@ -1,9 +1,9 @@
-import { AgentClient, CLIENT_FLAGS } from "../agent-client.ts";
 import { type Command, EXIT, outputStyle } from "../cli.ts";
 import { type ParsedCommandLine, UsageError } from "../command-line.ts";
 import type { PipeRequest } from "../pipe/pipe-request.ts";
 import type { PipeFormat } from "../pipe/render.ts";
 import { FEATURE_FLAGS } from "../run-flags.ts";
+import { AgentClient, CLIENT_FLAGS } from "../terminal/agent-client.ts";
 
 export const pipe: Command = {
   usage: "invar pipe --component ID [flags] [path]",

@@ -1,10 +1,10 @@
 import { nearest } from "#lang/suggest";
-import { AgentClient, CLIENT_FLAGS } from "../agent-client.ts";
 import type { ComponentStatusJson, StatusJson } from "../api/json.ts";
 import { type Command, EXIT, outputStyle } from "../cli.ts";
-import { byState, countsText, droppedItems, matcherOf, shownState, stateColor } from "../component-view.ts";
-import { shortAge, shortNumber } from "../quantities.ts";
-import { type Cell, type Column, cut, layOutTable, type OutputStyle, paint } from "../table.ts";
+import { AgentClient, CLIENT_FLAGS } from "../terminal/agent-client.ts";
+import { byState, countsText, droppedItems, matcherOf, shownState, stateColor } from "../terminal/component-view.ts";
+import { shortAge, shortNumber } from "../terminal/quantities.ts";
+import { type Cell, type Column, cut, layOutTable, type OutputStyle, paint } from "../terminal/table.ts";
 
 /** What scripts go by: the worst that there is. 1 means that the agent could not be asked. */
 export const STATUS_EXIT = { ok: EXIT.ok, degraded: 3, failing: 4, unhealthy: 5 } as const;

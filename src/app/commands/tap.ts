@@ -1,11 +1,11 @@
-import { AgentClient, AgentError, CLIENT_FLAGS } from "../agent-client.ts";
 import type { LiveEvent } from "../api/json.ts";
 import { type Command, EXIT, outputStyle } from "../cli.ts";
 import { type ParsedCommandLine, UsageError } from "../command-line.ts";
 import { globPattern } from "../live/glob.ts";
 import { prettyEvent, type ShownEvent } from "../live/print.ts";
 import { logfmtEvent } from "../live/print-logfmt.ts";
-import { type Color, paint } from "../table.ts";
+import { AgentClient, AgentError, CLIENT_FLAGS } from "../terminal/agent-client.ts";
+import { type Color, paint } from "../terminal/table.ts";
 
 /** After this long without anything to show, it is said why. */
 const SILENCE_MS = 5_000;

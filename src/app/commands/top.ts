@@ -1,14 +1,14 @@
 import { systemClock } from "#base/clock";
 import { errorText } from "#base/log";
 import { displayText } from "#lang/display";
-import { AgentClient, CLIENT_FLAGS } from "../agent-client.ts";
 import type { StatusJson } from "../api/json.ts";
 import { type Command, EXIT, outputStyle, type Terminal } from "../cli.ts";
 import { UsageError } from "../command-line.ts";
-import { countsText } from "../component-view.ts";
-import { type Key, Screen } from "../screen.ts";
-import { cut, paint } from "../table.ts";
-import { TOP_ORDERS, type TopOrder, topTable } from "../top-view.ts";
+import { AgentClient, CLIENT_FLAGS } from "../terminal/agent-client.ts";
+import { countsText } from "../terminal/component-view.ts";
+import { type Key, Screen } from "../terminal/screen.ts";
+import { cut, paint } from "../terminal/table.ts";
+import { TOP_ORDERS, type TopOrder, topTable } from "../terminal/top-view.ts";
 
 const SHORTEST_INTERVAL_MS = 100;
 /** Lines above the rows of the table: two of our own and the titles. */

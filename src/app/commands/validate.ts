@@ -2,7 +2,7 @@ import { renderDiagnostics } from "#lang/render";
 import { readConfiguration } from "../agent.ts";
 import { type Command, EXIT, wantsColor } from "../cli.ts";
 import { FEATURE_FLAGS, FORMAT_FLAGS } from "../run-flags.ts";
-import { unstartedController } from "../unstarted.ts";
+import { unstartedController } from "../unstarted/unstarted.ts";
 
 /**
  * Goes as far as a load goes before anything runs: parses, resolves, evaluates, and builds each component without

@@ -8,7 +8,7 @@ import type {
   Pairs,
   TraceJson,
 } from "../api/json.ts";
-import type { Color } from "../table.ts";
+import type { Color } from "../terminal/table.ts";
 
 /** Live events for people at a terminal. */
 

@@ -1,5 +1,5 @@
-import type { AgentClient } from "../agent-client.ts";
 import type { PipeJson } from "../api/json.ts";
+import type { AgentClient } from "../terminal/agent-client.ts";
 import { MAX_BODY_BYTES, type PipeCounts, type PipeRequest } from "./pipe-request.ts";
 import type { PipeRenderer } from "./render.ts";
 import type { PipeResult } from "./results.ts";

@@ -3,7 +3,7 @@ import type { Controller } from "#runtime/controller";
 import { readConfiguration } from "../agent.ts";
 import { hideSecrets } from "../api/redact.ts";
 import type { ParsedCommandLine } from "../command-line.ts";
-import { unstartedController } from "../unstarted.ts";
+import { unstartedController } from "../unstarted/unstarted.ts";
 import { EntryReader, type InputEntry, InputError, parseLabels, readSamples } from "./input.ts";
 import type { PipeCounts, PipeRequest } from "./pipe-request.ts";
 import { PipeRun } from "./pipe-run.ts";

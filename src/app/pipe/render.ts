@@ -1,7 +1,7 @@
 import { Labels, quote } from "#base/labels";
 import type { EntryStateJson, Pairs, PipedSampleJson, PipeEntryJson, PipeSampleJson } from "../api/json.ts";
 import { pairsText } from "../live/print-logfmt.ts";
-import { type Color, type OutputStyle, paint } from "../table.ts";
+import { type Color, type OutputStyle, paint } from "../terminal/table.ts";
 import type { PipeResult } from "./results.ts";
 
 export type PipeFormat = "pretty" | "json" | "logfmt";

@@ -128,8 +128,10 @@ export class EndpointStatus {
 
   #explain({ cause, remedy, reason }: Rejected): string {
     const series = this.#series;
-    const named = series === undefined || !isOfSamples(reason) ? "" : ` (such as ${series.labels}${series.owners})`;
-    return `${cause}${named}; ${remedy}`;
+    if (series === undefined || !isOfSamples(reason)) return `${cause}; ${remedy}`;
+    const name = series.labels.toString();
+    const about = [cause.includes(name) ? "" : `such as ${name}`, series.owners].filter((part) => part !== "");
+    return `${cause}${about.length === 0 ? "" : ` (${about.join(", ")})`}; ${remedy}`;
   }
 
   #name(labels: Labels | undefined): void {
@@ -138,9 +140,7 @@ export class EndpointStatus {
     const instance = labels.get("instance") ?? "";
     const targets = ScrapeDirectory.of(this.#ctx.services.series).find(job, instance);
     const owners = [...new Set(targets.map((each) => `${each.componentId} from ${each.shownUrl}`))];
-    const who =
-      owners.length === 0 ? "" : `, which ${owners.join(" and ")} ${owners.length === 1 ? "scrapes" : "scrape"}`;
-    this.#series = { labels, owners: who };
+    this.#series = { labels, owners: owners.length === 0 ? "" : `scraped here by ${owners.join(" and ")}` };
   }
 }
 

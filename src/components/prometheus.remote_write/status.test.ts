@@ -98,7 +98,7 @@ test("rejected samples: the series, who scrapes it here, and the good ones of th
   await until("the bad one is told of", () => RULE(component) === "degraded rejected");
   assert.match(
     component.flow.status.cause,
-    /^dropped 1 samples as out_of_order in the last 5 min: .*out of order sample \(such as \{__name__="bad", instance="a:1", job="x"\}, which prometheus\.scrape\.a from http:\/\/a:1\/metrics scrapes\); another collector sends the same series.*external_labels/,
+    /^dropped 1 samples as out_of_order in the last 5 min: .*out of order sample \(such as \{__name__="bad", instance="a:1", job="x"\}, scraped here by prometheus\.scrape\.a from http:\/\/a:1\/metrics\); another collector sends the same series.*external_labels/,
   );
   assert.deepEqual([...component.flow.dropped.get("metrics")!], [["out_of_order", 1]]);
   assert.equal(component.metric("prometheus_remote_storage_samples_failed_total"), 1);

@@ -4,8 +4,8 @@ import { ComponentNode } from "#runtime/component-node";
 import type { Controller } from "#runtime/controller";
 import { dataRole } from "#runtime/topology";
 import { wiringProblems } from "#runtime/wiring";
-import { type FlowFigures, NO_RATES } from "./api/flow.ts";
-import type { HistoryJson, RatesJson } from "./api/json.ts";
+import { type FlowFigures, NO_RATES } from "../api/flow.ts";
+import type { HistoryJson, RatesJson } from "../api/json.ts";
 import { FlowHistory } from "./flow-history.ts";
 import { QueueForecast } from "./queue-forecast.ts";
 

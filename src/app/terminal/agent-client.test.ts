@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createAuthority } from "#kits/certificates.testing";
+import { parseCommandLine } from "../command-line.ts";
 import { AgentClient, CLIENT_FLAGS } from "./agent-client.ts";
-import { parseCommandLine } from "./command-line.ts";
 
 async function serve(t: TestContext, handle: RequestListener, tls?: { key: string; cert: string }): Promise<number> {
   const server = tls === undefined ? createServer(handle) : createTlsServer(tls, handle);

@@ -1,4 +1,4 @@
-import type { ComponentStatusJson, EdgeJson, StatusJson } from "./api/json.ts";
+import type { ComponentStatusJson, EdgeJson, StatusJson } from "../api/json.ts";
 import { byId, byState, droppedItems, shownState, stateColor } from "./component-view.ts";
 import { shortAge, shortBytes, shortNumber } from "./quantities.ts";
 import { type Cell, type Column, layOutTable, type OutputStyle } from "./table.ts";

@@ -1,5 +1,5 @@
 import type { EdgeCounts, Flow } from "#pipeline/flow";
-import type { HistoryJson, RatesJson } from "./api/json.ts";
+import type { HistoryJson, RatesJson } from "../api/json.ts";
 
 /** Samples kept for the present rates: with one every five seconds, those of the last half minute. */
 const SAMPLES = 7;

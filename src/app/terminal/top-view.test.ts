@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ComponentStatusJson, FlowState, StatusJson } from "./api/json.ts";
-import { exitCode, statusText } from "./commands/status.ts";
+import type { ComponentStatusJson, FlowState, StatusJson } from "../api/json.ts";
+import { exitCode, statusText } from "../commands/status.ts";
 import { byState, matcherOf, shownState } from "./component-view.ts";
 import { topTable } from "./top-view.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { PipelineEdgeJson, PipelineJson, PipelineNodeJson } from "./api/json.ts";
+import type { PipelineEdgeJson, PipelineJson, PipelineNodeJson } from "../api/json.ts";
 import { dotText, mermaidText } from "./graph-text.ts";
 
 const text = fc.oneof(

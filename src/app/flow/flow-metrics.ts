@@ -2,7 +2,7 @@ import type { MetricFamily, MetricSample, MetricType } from "#base/metrics";
 import { FLOW_STATES } from "#pipeline/flow";
 import { ComponentNode } from "#runtime/component-node";
 import type { ListedNode } from "#runtime/controller";
-import { hasFlow } from "./api/flow.ts";
+import { hasFlow } from "../api/flow.ts";
 
 /** Every family with its type and help. Those that alerts and dashboards are built on: see docs/flow-status.md. */
 const FAMILIES = {

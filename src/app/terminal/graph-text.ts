@@ -1,4 +1,4 @@
-import type { PipelineEdgeJson, PipelineJson, PipelineNodeJson } from "./api/json.ts";
+import type { PipelineEdgeJson, PipelineJson, PipelineNodeJson } from "../api/json.ts";
 import { shortNumber } from "./quantities.ts";
 
 /** A module's graph in the languages of drawing programs. */

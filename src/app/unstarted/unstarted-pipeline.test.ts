@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { globSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { parseCommandLine } from "./command-line.ts";
-import { FEATURE_FLAGS } from "./run-flags.ts";
+import { parseCommandLine } from "../command-line.ts";
+import { FEATURE_FLAGS } from "../run-flags.ts";
 import { pipelineOfPath } from "./unstarted-pipeline.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const LINE = parseCommandLine(["--stability.level=experimental"], FEATURE_FLAGS);
 
 async function warnings(path: string): Promise<readonly string[]> {
@@ -16,7 +16,7 @@ async function warnings(path: string): Promise<readonly string[]> {
 }
 
 test("no false alarm about the wiring of what we hand out, and of what Alloy's documentation shows", async (t) => {
-  const documented = globSync("src/app/testdata/alloy-documentation/*.alloy", { cwd: ROOT });
+  const documented = globSync("src/app/unstarted/testdata/*.alloy", { cwd: ROOT });
   assert.equal(documented.length, 5);
   const packaged = globSync("packaging/**/*.alloy", { cwd: ROOT });
   for (const path of ["examples/this-host.alloy", ...packaged, ...documented])

@@ -1,5 +1,5 @@
-import type { ComponentStatusJson } from "./api/json.ts";
-import { globPattern } from "./live/glob.ts";
+import type { ComponentStatusJson } from "../api/json.ts";
+import { globPattern } from "../live/glob.ts";
 import { type Color, type OutputStyle, paint } from "./table.ts";
 
 /** How the terminal's commands see a component: health and flow as one state. */

@@ -1,12 +1,12 @@
 import { DiagnosticError } from "#lang/diagnostic";
 import { Topology } from "#runtime/topology";
 import { wiringOf } from "#runtime/wiring";
-import { readConfiguration } from "./agent.ts";
-import { NO_FIGURES } from "./api/flow.ts";
-import type { PipelineJson } from "./api/json.ts";
-import { pipelineJson } from "./api/pipeline.ts";
-import { hideSecrets, withoutUserInfo } from "./api/redact.ts";
-import type { ParsedCommandLine } from "./command-line.ts";
+import { readConfiguration } from "../agent.ts";
+import { NO_FIGURES } from "../api/flow.ts";
+import type { PipelineJson } from "../api/json.ts";
+import { pipelineJson } from "../api/pipeline.ts";
+import { hideSecrets, withoutUserInfo } from "../api/redact.ts";
+import type { ParsedCommandLine } from "../command-line.ts";
 import { unstartedController } from "./unstarted.ts";
 
 /**

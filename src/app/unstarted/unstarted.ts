@@ -5,11 +5,11 @@ import { standardScope } from "#lang/stdlib";
 import type { Stability } from "#pipeline/component";
 import { SeriesRegistry } from "#pipeline/series";
 import { Controller } from "#runtime/controller";
-import { withoutUserInfo } from "./api/redact.ts";
-import type { ParsedCommandLine } from "./command-line.ts";
-import { host } from "./host.ts";
-import { registry } from "./registry.ts";
-import { VERSION } from "./version.ts";
+import { withoutUserInfo } from "../api/redact.ts";
+import type { ParsedCommandLine } from "../command-line.ts";
+import { host } from "../host.ts";
+import { registry } from "../registry.ts";
+import { VERSION } from "../version.ts";
 
 /**
  * A controller for commands that look at a configuration without running it: evaluates everything and builds each

@@ -12,9 +12,9 @@ import type { Fanout } from "#pipeline/fanout";
 import type { FlowQueue } from "#pipeline/flow";
 import { testServices } from "#pipeline/testing";
 import { Controller } from "#runtime/controller";
+import { host } from "../host.ts";
 import { flowMetrics } from "./flow-metrics.ts";
 import { FlowMonitor } from "./flow-monitor.ts";
-import { host } from "./host.ts";
 
 /** A real graph of small components under a clock that the test moves, for what looks at data flow. */
 

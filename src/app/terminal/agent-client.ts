@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
 import { errorText } from "#base/log";
-import { type FlagSpec, type ParsedCommandLine, UsageError } from "./command-line.ts";
+import { type FlagSpec, type ParsedCommandLine, UsageError } from "../command-line.ts";
 
 /** The flags by which commands find a running agent. */
 export const CLIENT_FLAGS: readonly FlagSpec[] = [
