@@ -9,7 +9,7 @@ import { Backoff, SendError } from "./otelcol-retry.ts";
 import type { RetryArguments } from "./otelcol-schema.ts";
 import type { SenderHealth } from "./otelcol-sender-health.ts";
 
-/** Pause between attempts while credentials are refused, and the time after which what is refused is given up. */
+/** Longest pause between attempts while credentials are refused, and the time after which what is refused is given up. */
 const REFUSED_PAUSE_MS = 30_000;
 const REFUSED_PATIENCE_MS = 3_600_000;
 
@@ -19,6 +19,13 @@ export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<P
 export interface DeliveryOptions {
   readonly retry: RetryArguments;
   readonly send: SendRequest;
+}
+
+export interface DeliveryFate {
+  /** Whether data that is given up counts as dropped here, and not where it came from. */
+  readonly countDrops: boolean;
+  /** Whether nobody wants the data delivered any more, since it will be sent again. */
+  readonly isAbandoned: () => boolean;
 }
 
 /** The attempts to deliver requests of one signal, and what is counted of them. */
@@ -54,11 +61,11 @@ export class Delivery {
   }
 
   /** Sends until it succeeds, is refused for good, or the time for retries is over. Counts what it drops, then rejects. */
-  async deliver(batch: OtlpBatch, signal: AbortSignal, countDrops = true): Promise<void> {
+  async deliver(batch: OtlpBatch, signal: AbortSignal, { countDrops, isAbandoned }: DeliveryFate): Promise<void> {
     const { clock } = this.#ctx;
     const began = clock.monotonic();
     let backoff = new Backoff(this.#options.retry, began);
-    for (;;) {
+    for (let attempt = 0; ; attempt++) {
       const { retry, send } = this.#options;
       let error: unknown;
       try {
@@ -68,23 +75,27 @@ export class Delivery {
         error = cause;
       }
       if (signal.aborted) throw signal.reason;
-      const pause = retry.enabled && error instanceof SendError ? this.#pause(error, backoff, began) : undefined;
+      if (isAbandoned()) throw error;
+      const pause =
+        retry.enabled && error instanceof SendError ? this.#pause(error, backoff, attempt, began) : undefined;
       if (pause === undefined) {
         this.#giveUp(batch, error, countDrops);
         throw error;
       }
       this.#health.failed(error as SendError, pause);
       await this.#sleep(pause, signal);
+      if (isAbandoned()) throw error;
       if (this.#options.retry !== retry) backoff = new Backoff(this.#options.retry, clock.monotonic());
     }
   }
 
   /** The pause before the next attempt; undefined when there will be none. */
-  #pause({ retryable, isRefusal, retryAfterMs }: SendError, backoff: Backoff, began: number): number | undefined {
+  #pause(error: SendError, backoff: Backoff, attempt: number, began: number): number | undefined {
     const now = this.#ctx.clock.monotonic();
-    if (!isRefusal) return retryable ? backoff.next(now, retryAfterMs) : undefined;
-    // Somebody has to mend something, and until then one attempt is as good as another.
-    return now - began < REFUSED_PATIENCE_MS ? REFUSED_PAUSE_MS : undefined;
+    if (!error.isRefusal) return error.retryable ? backoff.next(now, error.retryAfterMs) : undefined;
+    // Somebody has to mend something, which takes longer than `max_elapsed_time`.
+    if (now - began >= REFUSED_PATIENCE_MS) return undefined;
+    return Math.min(REFUSED_PAUSE_MS, this.#options.retry.initial_interval * 2 ** Math.min(attempt, 20));
   }
 
   #giveUp({ items }: OtlpBatch, error: unknown, countDrops: boolean): void {

@@ -4,8 +4,9 @@
  */
 import { Readable } from "node:stream";
 import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from "undici";
+import { errorText } from "#base/log";
 import { createConnector } from "./http-client-connect.ts";
-import { type CertificateFacts, explainFailure } from "./http-client-errors.ts";
+import { type CertificateFacts, explainFailure, HttpClientError } from "./http-client-errors.ts";
 import { type ClientAuth, clientAuth } from "./otelcol-auth.ts";
 import type { HttpClientArguments } from "./otelcol-client-schema.ts";
 import { type Compression, compressBody } from "./otelcol-compression.ts";
@@ -43,6 +44,7 @@ export class OtelHttpClient {
   #tlsFacts: TlsFacts = NO_TLS_FACTS;
   /** What the server showed last, to explain why it was refused. */
   #certificate: CertificateFacts | undefined;
+  #hasAnswered = false;
 
   /** Throws for an auth handler that only guards servers. */
   constructor(args: HttpClientArguments, userAgent: string) {
@@ -78,7 +80,12 @@ export class OtelHttpClient {
     const { clientMetadata, signal } = post;
     if (this.#auth !== undefined) {
       const content = body ?? whole();
-      await this.#auth({ method: "POST", url: post.url, headers, body: content, clientMetadata }, signal);
+      try {
+        await this.#auth({ method: "POST", url: post.url, headers, body: content, clientMetadata }, signal);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        throw new HttpClientError("authentication", `there are no credentials to send: ${errorText(error)}`);
+      }
     }
     const length = body?.length ?? post.parts.reduce((sum, part) => sum + part.length, 0);
     headers.set("content-length", String(length));
@@ -96,8 +103,13 @@ export class OtelHttpClient {
       })
       .catch((error: unknown) => {
         if (signal.aborted) throw signal.reason;
-        throw explainFailure(error, url, { certificate: this.#certificate, tls: this.#tlsFacts });
+        throw explainFailure(error, url, {
+          certificate: this.#certificate,
+          tls: this.#tlsFacts,
+          hasAnswered: this.#hasAnswered,
+        });
       });
+    this.#hasAnswered = true;
     const seen = new Map(
       Object.entries(answer.headers).map(([name, value]) => [
         name,

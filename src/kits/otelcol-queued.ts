@@ -15,6 +15,8 @@ export interface Taken {
   failure: unknown;
   /** For `wait_for_result`. */
   readonly settle: ((failure: unknown) => void) | undefined;
+  /** Whoever waited for the result does not any more and will send the data again. */
+  abandoned: boolean;
 }
 
 /** A request to be sent: a batch, several, or a piece of one. */

@@ -205,8 +205,18 @@ class KindQueue {
   async #enqueueAndWait(batch: OtlpBatch, size: number, signal: AbortSignal): Promise<void> {
     if (this.#blocked.length > 0 || !this.#hasRoom(size, batch.bytes)) await this.#room(size, batch.bytes, signal);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#enqueue(batch, size, (failure) => (failure === undefined ? resolve() : reject(failure)));
-    await promise;
+    const taken = this.#enqueue(batch, size, (failure) => (failure === undefined ? resolve() : reject(failure)));
+    const abandon = () => {
+      taken.abandoned = true;
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abandon, { once: true });
+    if (signal.aborted) abandon();
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener("abort", abandon);
+    }
   }
 
   async #overflow(batch: OtlpBatch, size: number, signal: AbortSignal): Promise<void> {
@@ -271,8 +281,9 @@ class KindQueue {
     return sizer === "requests" ? 1 : batch[sizer];
   }
 
-  #enqueue(batch: OtlpBatch, size: number, settle: Taken["settle"]): void {
-    const taken: Taken = { batch, size, since: this.#ctx.clock.now(), open: 1, failure: undefined, settle };
+  #enqueue(batch: OtlpBatch, size: number, settle: Taken["settle"]): Taken {
+    const since = this.#ctx.clock.now();
+    const taken: Taken = { batch, size, since, open: 1, failure: undefined, settle, abandoned: false };
     this.#taken.add(taken);
     this.#size += size;
     this.#bytes += batch.bytes;
@@ -287,6 +298,7 @@ class KindQueue {
       if (this.#gatheredSize >= batching.min_size || this.#draining) this.#flush();
       else this.#flushTimer ??= setTimeout(() => this.#flush(), batching.flush_timeout);
     }
+    return taken;
   }
 
   /** Turns what was gathered into requests of at most the largest size. */
@@ -328,16 +340,19 @@ class KindQueue {
     const { signal } = this.#ctx;
     this.#active += 1;
     for (let queued = this.#take(); queued !== undefined; queued = this.#take()) {
+      const { taken: all } = queued;
+      const isAbandoned = () => all.every((each) => each.abandoned);
       let failure: unknown;
       try {
         // With wait_for_result the failure is the sender's to count.
-        await this.#delivery.deliver(queued.batch, signal, queued.taken[0]!.settle === undefined);
+        const countDrops = all[0]!.settle === undefined;
+        if (!isAbandoned()) await this.#delivery.deliver(queued.batch, signal, { countDrops, isAbandoned });
       } catch (error) {
         // What the stop cut off stays taken: `close` counts it, and nobody acknowledges it.
         if (signal.aborted) break;
         failure = error;
       }
-      for (const taken of queued.taken) this.#finish(taken, failure);
+      for (const taken of all) this.#finish(taken, failure);
     }
     this.#active -= 1;
     if (this.#active === 0 && this.#gathering.length === 0) for (const resolve of this.#idle.splice(0)) resolve();
@@ -367,17 +382,17 @@ class KindQueue {
     this.#taken.delete(taken);
     this.#size -= taken.size;
     this.#bytes -= taken.batch.bytes;
-    if (taken.settle === undefined) taken.batch.acknowledgement.release();
-    else if (taken.failure === undefined) {
-      taken.batch.acknowledgement.release();
-      taken.settle(undefined);
-    } else taken.settle(asConsumerError(taken.failure)); // the reference stays with whoever sent it
+    const { settle, failure: why } = taken;
+    // The reference stays with whoever waited for the result and did not get it.
+    const keepsReference = taken.abandoned || (settle !== undefined && why !== undefined);
+    if (!keepsReference) taken.batch.acknowledgement.release();
+    if (!taken.abandoned) settle?.(why === undefined ? undefined : asConsumerError(why));
     this.#wake();
   }
 
   async #deliverNow(batch: OtlpBatch, signal: AbortSignal): Promise<void> {
     try {
-      await this.#delivery.deliver(batch, signal, false);
+      await this.#delivery.deliver(batch, signal, { countDrops: false, isAbandoned: () => false });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw asConsumerError(error);

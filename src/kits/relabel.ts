@@ -45,6 +45,13 @@ export class RelabelRules {
     const result = builder.labels();
     return result.size === 0 ? undefined : result;
   }
+
+  /** The labels as the rules leave them, without empty values; a rule that drops them ends the rules, and is told of. */
+  run(labels: Labels): { readonly labels: Labels; readonly dropped: boolean } {
+    const builder = new LabelsBuilder(labels);
+    const dropped = !this.#rules.every((rule) => applyRule(rule, builder));
+    return { labels: builder.labels(), dropped };
+  }
 }
 
 function applyRule(rule: CompiledRule, builder: LabelsBuilder): boolean {

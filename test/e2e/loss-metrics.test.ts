@@ -148,7 +148,7 @@ test("a metrics backend that is away while the agent is killed gets everything w
   const before = pages.complete;
   await agent.until(() => pages.complete >= before + 2 * PAGES, "scrapes go on");
   await agent.until(
-    async () => /refused/i.test((await agent.component("prometheus.remote_write.out")).flow.cause),
+    async () => /refuses connections/.test((await agent.component("prometheus.remote_write.out")).flow.cause),
     "the refused connection shows",
   );
   await agent.kill();

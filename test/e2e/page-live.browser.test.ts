@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import type { Page } from "playwright-core";
 import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
 import { openBrowserPage, useBrowser } from "../kit/browser.ts";
 
@@ -43,6 +44,8 @@ loki.echo "all" { }
   return { agent, write: (...lines) => appendFileSync(path, `${lines.join("\n")}\n`) };
 }
 
+const watching = (page: Page) => page.getByText(/^Watching\./).waitFor();
+
 const line = (level: string, took: number) => JSON.stringify({ level, took, msg: `request ${took}` });
 
 test("what flows is shown, searched, stopped and cleared; the address has the search", async (t) => {
@@ -51,7 +54,7 @@ test("what flows is shown, searched, stopped and cleared; the address has the se
   const { page } = opened;
   await page.getByRole("link", { name: "loki.process.app" }).click();
   await page.getByRole("heading", { name: "Live: loki.process.app" }).waitFor();
-  await page.getByRole("heading", { name: "Waiting for something to flow" }).waitFor();
+  await watching(page);
   write(line("info", 1), line("error", 2), line("debug", 3));
   await page.getByText("request 2").first().waitFor();
   assert.equal(await page.locator(".live-item").count(), 2, "the dropped one did not go out");
@@ -60,14 +63,22 @@ test("what flows is shown, searched, stopped and cleared; the address has the se
   assert.equal(await page.getByRole("searchbox").inputValue(), "level=error");
   assert.match(page.url(), /where=level%3Derror/);
   await page.getByRole("heading", { name: "Waiting for something to flow" }).waitFor();
+  await watching(page);
   write(line("info", 4), line("error", 5));
   await page.getByText("request 5").first().waitFor();
   assert.equal(await page.locator(".live-item").count(), 1);
   await opened.picture("live");
   await opened.assertAccessible();
   await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Not watching.").waitFor();
+  const { items } = (await agent.component("loki.process.app")).flow.received;
   write(line("error", 6));
+  await agent.until(
+    async () => (await agent.component("loki.process.app")).flow.received.items > items,
+    "it passes unseen",
+  );
   await page.getByRole("button", { name: "Go on" }).click();
+  await watching(page);
   write(line("error", 7));
   await page.getByText("request 7").first().waitFor();
   assert.equal(await page.getByText("request 6").count(), 0, "nothing was watched while it was stopped");
@@ -80,7 +91,7 @@ test("stage by stage: what each stage did, and why an entry was dropped, in the 
   const { agent, write } = await scene(t);
   await using opened = await openBrowserPage(`${agent.url}/live/loki.process.app?trace=true`, { colorScheme: "dark" });
   const { page } = opened;
-  await page.getByRole("heading", { name: "Waiting for something to flow" }).waitFor();
+  await watching(page);
   write(line("debug", 8));
   await page.getByText("dropped by").waitFor();
   const steps = await page.locator(".steps tbody tr").allInnerTexts();

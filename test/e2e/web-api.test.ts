@@ -202,7 +202,12 @@ test("modules: status, pipeline, explain and history of what runs inside of othe
   });
 
   await t.test("explain: an inner component, with where its values come from", async () => {
-    const inner = await explain(agent, "sender.a/loki.write.inner");
+    let inner = await explain(agent, "sender.a/loki.write.inner");
+    const sentEntries = () => inner.metrics.find(({ name }) => name === "loki_write_sent_entries_total")!;
+    await agent.until(async () => {
+      inner = await explain(agent, "sender.a/loki.write.inner");
+      return sentEntries().value >= 100;
+    }, "the entries are sent");
     assert.deepEqual(
       [inner.kind, inner.localId, inner.moduleId, inner.source.file],
       ["component", "loki.write.inner", "sender.a", agent.configPath],
@@ -232,9 +237,7 @@ test("modules: status, pipeline, explain and history of what runs inside of othe
     assert.deepEqual([wait.value, wait.origin, wait.line], ['"1MiB"', "default", 0]);
     assert.deepEqual(inner.referencesTo, ["sender.a/argument.url"]);
     assert.deepEqual(inner.referencedBy, ["sender.a/export.receiver"]);
-    const sent = inner.metrics.find(({ name }) => name === "loki_write_sent_entries_total")!;
-    assert.ok(sent.value >= 100);
-    assert.match(sent.labels, /^\{.*host="127\.0\.0\.1:\d+"/);
+    assert.match(sentEntries().labels, /^\{.*host="127\.0\.0\.1:\d+"/);
     assert.equal(inner.flow!.received.signal, "logs");
   });
 

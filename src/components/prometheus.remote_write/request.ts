@@ -74,7 +74,7 @@ export async function sendWriteRequest(
     const isOurs = error instanceof HttpClientError;
     const cause = isOurs ? error.message : errorText(error);
     if (isOurs && error.kind === "authentication") return { kind: "refused", obstacle: "unauthorized", cause };
-    if (isOurs && error.kind === "configuration") return { kind: "refused", obstacle: "wrong_url", cause };
+    if (isOurs && error.kind === "configuration") return { kind: "refused", obstacle: "endpoint_down", cause };
     return { kind: "retry", obstacle: "endpoint_down", cause, retryAfterMs: 0 };
   }
 }

@@ -8,7 +8,7 @@ const MAX_BYTES = 256 * 1024 ** 2;
 /** Requests that one fragment may cost: enough to find one bad sample among thousands. */
 const MAX_REQUESTS = 26;
 /** Fragments of an endpoint that are taken apart in a minute; backends that refuse everything are not flooded. */
-const FRAGMENTS_PER_MINUTE = 5;
+const FRAGMENTS_PER_MINUTE = 20;
 const MINUTE_MS = 60_000;
 
 /** A part of a fragment: the TimeSeries messages from `from` to `to`. */

@@ -88,7 +88,7 @@ export function LiveView({ id, status }: LiveProps) {
         <CopyButton events={shown} />
       </div>
       {off ? <Off text={live.error?.message ?? ""} /> : <Problem error={live.error} />}
-      <PassedLine passed={live.passed} running={running && !live.ended} />
+      <PassedLine passed={live.passed} watching={live.open} ended={live.ended} />
       {shown.length === 0 && !off && live.error === undefined && (
         <Empty title={running ? "Waiting for something to flow" : "Stopped"}>
           <p class="quiet">
@@ -160,17 +160,19 @@ function CopyButton({ events }: { readonly events: readonly ShownEvent[] }) {
 
 interface PassedProps {
   readonly passed: Passed | undefined;
-  readonly running: boolean;
+  readonly watching: boolean;
+  readonly ended: boolean;
 }
 
-function PassedLine({ passed, running }: PassedProps) {
-  if (passed === undefined) return null;
+/** Whether the agent watches, and how much passed. */
+function PassedLine({ passed, watching, ended }: PassedProps) {
+  const state = watching ? "Watching." : ended ? "The agent ended the stream." : "Not watching.";
+  if (passed === undefined) return <p class="quiet summary">{state}</p>;
   const { items, looked, shown } = passed;
   const part = items > looked ? `, ${numberText(looked)} of them looked at so that watching slows nothing` : "";
   return (
     <p class="quiet summary">
-      {running ? "" : "Stopped. "}
-      {numberText(items)} items passed in the last second{part}; {numberText(shown)} shown.
+      {state} {numberText(items)} items passed in the last second{part}; {numberText(shown)} shown.
     </p>
   );
 }

@@ -15,11 +15,13 @@ export interface LiveState {
   /** What passed in the last second or so. */
   readonly passed: Passed | undefined;
   readonly error: Error | undefined;
+  /** The agent watches: what passes from now on is seen. */
+  readonly open: boolean;
   /** The agent ended the stream, or it broke. */
   readonly ended: boolean;
 }
 
-const EMPTY: LiveState = { events: [], passed: undefined, error: undefined, ended: false };
+const EMPTY: LiveState = { events: [], passed: undefined, error: undefined, open: false, ended: false };
 
 /**
  * Watches while `query` is given: `undefined` stops the stream and keeps what is there, another query begins anew.
@@ -45,6 +47,7 @@ export function useLive(query: Readonly<Record<string, string>> | undefined): Li
         events: fresh.length === 0 ? before.events : [...fresh, ...before.events].slice(0, KEPT),
         passed: news ?? before.passed,
         error: undefined,
+        open: before.open,
         ended: false,
       }));
     };
@@ -53,16 +56,18 @@ export function useLive(query: Readonly<Record<string, string>> | undefined): Li
       if (event.event === "passed") passed = event;
       else pending.push({ ...event, key: nextKey++ });
     };
-    read(webPath("live", query), take, abort.signal).then(
-      () => setState((before) => ({ ...before, ended: true })),
+    const opened = () => setState((before) => ({ ...before, error: undefined, open: true, ended: false }));
+    read(webPath("live", query), opened, take, abort.signal).then(
+      () => setState((before) => ({ ...before, open: false, ended: true })),
       (error) => {
-        if (!abort.signal.aborted) setState((before) => ({ ...before, error, ended: true }));
+        if (!abort.signal.aborted) setState((before) => ({ ...before, error, open: false, ended: true }));
       },
     );
     return () => {
       clearInterval(timer);
       abort.abort();
       draw();
+      setState((before) => ({ ...before, open: false }));
     };
   }, [key]);
   return { ...state, clear: () => setState((before) => ({ ...before, events: [] })) };
@@ -70,9 +75,15 @@ export function useLive(query: Readonly<Record<string, string>> | undefined): Li
 
 let nextKey = 0;
 
-async function read(path: string, take: (event: LiveEvent) => void, signal: AbortSignal): Promise<void> {
+async function read(
+  path: string,
+  opened: () => void,
+  take: (event: LiveEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const response = await fetch(path, { signal });
   if (!response.ok || response.body === null) throw new AnswerError(response.status, await response.text());
+  opened();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
