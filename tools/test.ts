@@ -21,6 +21,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   rsyslogd: "/usr/sbin/rsyslogd",
   openssl: "/usr/bin/openssl",
   python3: "/usr/bin/python3",
+  "systemd-journal-remote": "/lib/systemd/systemd-journal-remote",
 };
 
 /** Files that need a program beyond Node, by a part of their path. */
@@ -33,6 +34,8 @@ const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   ["tls", "openssl"],
   ["mutual-tls", "openssl"],
   ["zip.test.ts", "python3"],
+  ["loki.source.journal.test.ts", "systemd-journal-remote"],
+  ["e2e/journal.test.ts", "systemd-journal-remote"],
 ];
 
 const SUITES: readonly (readonly [name: string, pattern: string])[] = [

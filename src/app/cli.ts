@@ -24,16 +24,16 @@ export interface Command {
   run(line: ParsedCommandLine, terminal: Terminal): Promise<number>;
 }
 
-/** Loaded when it is asked for, so that `fmt` does not pay for the agent. */
+/** In the order of the help: what runs and checks a configuration, then what looks at data. Loaded when asked for, so that `fmt` does not pay for the agent. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["run", async () => (await import("./commands/run.ts")).run],
-  ["fmt", async () => (await import("./commands/fmt.ts")).fmt],
   ["validate", async () => (await import("./commands/validate.ts")).validate],
-  ["pipe", async () => (await import("./commands/pipe.ts")).pipe],
+  ["fmt", async () => (await import("./commands/fmt.ts")).fmt],
   ["status", async () => (await import("./commands/status.ts")).status],
   ["top", async () => (await import("./commands/top.ts")).top],
-  ["graph", async () => (await import("./commands/graph.ts")).graph],
   ["tap", async () => (await import("./commands/tap.ts")).tap],
+  ["pipe", async () => (await import("./commands/pipe.ts")).pipe],
+  ["graph", async () => (await import("./commands/graph.ts")).graph],
   ["tools", async () => (await import("./commands/tools.ts")).tools],
 ]);
 
@@ -57,6 +57,9 @@ const GLOBAL_FLAGS: readonly FlagSpec[] = [
 /** Carries out a command line and resolves to the exit code. */
 export async function runCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...rest] = args;
+  if (name === "help" && rest[0] !== undefined && !rest[0].startsWith("-")) {
+    return runCommand([rest[0], "--help"], terminal);
+  }
   if (name === undefined || name === "help" || name === "--help" || name === "-h" || name === "-help") {
     terminal.out(await overview());
     return name === undefined ? EXIT.usage : EXIT.ok;
@@ -134,8 +137,10 @@ async function overview(): Promise<string> {
   lines.push(
     "",
     "Flags:",
-    "  -h, --help      Show this help; after a command, that command's",
+    "  -h, --help      Show this help",
     "  -v, --version   Show the version",
+    "",
+    "invar help COMMAND shows a command's flags.",
     "",
   );
   return lines.join("\n");

@@ -2,13 +2,21 @@
 
 /** The components of this agent; each module is loaded when a configuration first names it. */
 export const COMPONENTS = new Map<string, () => Promise<{ readonly default: unknown }>>([
+  ["discovery.docker", () => import("#components/discovery.docker/discovery.docker")],
   ["discovery.relabel", () => import("#components/discovery.relabel/discovery.relabel")],
   ["invar.viewer", () => import("#components/invar.viewer/invar.viewer")],
+  ["local.file", () => import("#components/local.file/local.file")],
   ["local.file_match", () => import("#components/local.file_match/local.file_match")],
   ["loki.echo", () => import("#components/loki.echo/loki.echo")],
+  ["loki.enrich", () => import("#components/loki.enrich/loki.enrich")],
   ["loki.process", () => import("#components/loki.process/loki.process")],
+  ["loki.relabel", () => import("#components/loki.relabel/loki.relabel")],
   ["loki.source.api", () => import("#components/loki.source.api/loki.source.api")],
+  ["loki.source.docker", () => import("#components/loki.source.docker/loki.source.docker")],
   ["loki.source.file", () => import("#components/loki.source.file/loki.source.file")],
+  ["loki.source.gelf", () => import("#components/loki.source.gelf/loki.source.gelf")],
+  ["loki.source.journal", () => import("#components/loki.source.journal/loki.source.journal")],
+  ["loki.source.syslog", () => import("#components/loki.source.syslog/loki.source.syslog")],
   ["loki.write", () => import("#components/loki.write/loki.write")],
   ["otelcol.auth.basic", () => import("#components/otelcol.auth.basic/otelcol.auth.basic")],
   ["otelcol.auth.bearer", () => import("#components/otelcol.auth.bearer/otelcol.auth.bearer")],

@@ -114,3 +114,20 @@ test("TLS on a plain port and the reverse", async (t) => {
   const { port } = plain.address() as AddressInfo;
   assert.match(await failure(t, `https://127.0.0.1:${port}`, {}), /does not speak TLS on this port: use http:\/\//);
 });
+
+test("a server that has answered before only closed the connection", async (t) => {
+  let asked = 0;
+  const server = createHttpServer((request, response) => {
+    asked += 1;
+    if (asked === 1) response.end("ok");
+    else request.socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = HttpClient.create(clientDefaults(), { userAgent: "t" });
+  t.after(() => client.close());
+  const ask = () => client.request({ method: "POST", url, body: "x", timeoutMs: 10_000 }, new AbortController().signal);
+  await ask();
+  await assert.rejects(ask(), /closed the connection before it answered \([^)]*\)$/);
+});

@@ -43,6 +43,8 @@ export interface ConnectionFacts {
   /** What to configure for a server without TLS, and for one with it, where that is not the URL's scheme. */
   readonly usePlain?: string;
   readonly useTls?: string;
+  /** The server has answered before, so that the scheme must be right. */
+  readonly hasAnswered?: boolean;
 }
 
 const HTTP2_HINT = "it speaks HTTP/2 on this port, as gRPC does (for OTLP, 4317 is gRPC and 4318 HTTP)";
@@ -52,7 +54,7 @@ export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts 
   if (error instanceof HttpClientError) return error;
   const cause = rootOf(error);
   const { code = "", message } = cause as NodeJS.ErrnoException;
-  const { certificate, tls = NO_TLS_FACTS, usePlain = "use http://", useTls = "use https://" } = facts;
+  const { certificate, tls = NO_TLS_FACTS, usePlain = "use http://", useTls = "use https://", hasAnswered } = facts;
   const isSecure = url.protocol === "https:";
   const fail = (kind: HttpFailure, text: string) => new HttpClientError(kind, text, { cause: error });
   switch (code) {
@@ -75,7 +77,8 @@ export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts 
     case "EPIPE":
     case "UND_ERR_SOCKET": {
       const mayBeOurs = certificate !== undefined || tls.own !== undefined;
-      const hint = !isSecure ? `; if it wants TLS, ${useTls}` : mayBeOurs ? ownCertificateHint(tls) : "";
+      const maybe = isSecure ? (mayBeOurs ? ownCertificateHint(tls) : "") : `; if it wants TLS, ${useTls}`;
+      const hint = hasAnswered ? "" : maybe;
       return fail("connection", `${url.host} closed the connection before it answered (${message})${hint}`);
     }
     case "ERR_SSL_WRONG_VERSION_NUMBER":

@@ -87,6 +87,8 @@ export class HttpClient {
   readonly #agents = new Map<string, { readonly agent: Agent; readonly tls: TlsState }>();
   /** The last certificate of each host, to explain why it was refused. */
   readonly #certificates = new Map<string, CertificateFacts>();
+  /** Origins that have answered. */
+  readonly #answered = new Set<string>();
 
   private constructor(config: HttpClientArguments, options: HttpClientOptions) {
     const files = new WatchedFiles();
@@ -140,6 +142,7 @@ export class HttpClient {
         tls: tls.facts,
         ...(usePlain && { usePlain }),
         ...(useTls && { useTls }),
+        hasAnswered: this.#answered.has(url.origin),
       });
     }
   }
@@ -223,6 +226,7 @@ export class HttpClient {
       else throw error;
     }
     if (response.statusCode === 401 && sameHost) this.#authentication.refused();
+    if (this.#answered.size < MAX_CERTIFICATES) this.#answered.add(url.origin);
     return response;
   }
 

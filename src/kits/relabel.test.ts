@@ -99,3 +99,17 @@ test("wrong rules are refused with the argument at fault", () => {
   ];
   for (const [config, message] of cases) assert.throws(() => rules(rule(config)), message, config);
 });
+
+test("run gives the labels also where a rule drops them, as they were until then", () => {
+  const compiled = rules(
+    rule('target_label = "b"\nreplacement = "1"') +
+      rule('source_labels = ["a"]\nregex = "x"\naction = "drop"') +
+      rule('target_label = "c"\nreplacement = "2"'),
+  );
+  const run = (a: string) => {
+    const { labels, dropped } = compiled.run(Labels.from([["a", a]]));
+    return [labels.toString(), dropped];
+  };
+  assert.deepEqual(run("x"), ['{a="x", b="1"}', true]);
+  assert.deepEqual(run("y"), ['{a="y", b="1", c="2"}', false]);
+});

@@ -4,17 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { inspect } from "node:util";
-import { systemClock } from "#base/clock";
 import { createLogger, formatJson, type LogRecord } from "#base/log";
 import { type Diagnostic, DiagnosticError } from "#lang/diagnostic";
 import { s } from "#lang/schema";
-import { standardScope } from "#lang/stdlib";
 import { Capsule, Secret, type Value } from "#lang/value";
 import { type ComponentContext, type ComponentDefinition, defineComponent } from "#pipeline/component";
 import type { Consumer } from "#pipeline/consumer";
 import { testServices } from "#pipeline/testing";
 import { ComponentNode } from "./component-node.ts";
-import { Controller } from "./controller.ts";
+import { testController } from "./controller.testing.ts";
 
 /** What the test components did, in order. */
 let events: string[] = [];
@@ -104,27 +102,11 @@ function makeController(t: TestContext, options: { minimumStability?: "experimen
   events = [];
   contexts.clear();
   const logs: LogRecord[] = [];
-  const controller = new Controller({
-    clock: systemClock,
+  const controller = testController(definitions, {
     log: createLogger({ enabled: () => true, write: (record) => void logs.push(record) }),
     services: testServices({ minimumStability: options.minimumStability ?? "experimental" }),
-    registry: {
-      get names() {
-        return definitions.map((each) => each.name);
-      },
-      missing: new Set(["prometheus.exporter.kafka"]),
-      load: async (name) => definitions.find((each) => each.name === name)!,
-    },
-    blocks: new Map(),
+    missing: ["prometheus.exporter.kafka"],
     storagePath: join(tmpdir(), "invar-controller-test"),
-    communityComponents: false,
-    standardScope: standardScope({
-      environment: () => undefined,
-      version: "v0",
-      hostname: "host",
-      os: "linux",
-      arch: "amd64",
-    }),
   });
   t.after(() => controller.stop(1_000));
   const load = (text: string) => controller.load([{ name: "test.alloy", text }], "/etc/invar");

@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "#base/clock";
-import { createLogger } from "#base/log";
 import { s } from "#lang/schema";
-import { standardScope } from "#lang/stdlib";
 import { type ComponentDefinition, defineComponent } from "#pipeline/component";
-import { testServices } from "#pipeline/testing";
-import { Controller } from "./controller.ts";
+import { testController } from "./controller.testing.ts";
 
 test("a component that waits for its next attempt to start is not started once the agent stops", async () => {
   let starts = 0;
@@ -32,27 +29,7 @@ test("a component that waits for its next attempt to start is not started once t
     args: s.object({ after: s.any().default(null) }),
     start: () => ({ drain: () => new Promise((resolve) => setTimeout(resolve, 2_500)) }),
   });
-  const definitions = [failing, slow] as unknown as ComponentDefinition[];
-  const controller = new Controller({
-    clock: systemClock,
-    log: createLogger({ enabled: () => false, write: () => {} }),
-    services: testServices({ minimumStability: "experimental" }),
-    registry: {
-      names: definitions.map((each) => each.name),
-      missing: new Set(),
-      load: async (name) => definitions.find((each) => each.name === name)!,
-    },
-    blocks: new Map(),
-    storagePath: "/nonexistent",
-    communityComponents: false,
-    standardScope: standardScope({
-      environment: () => undefined,
-      version: "v0",
-      hostname: "h",
-      os: "linux",
-      arch: "amd64",
-    }),
-  });
+  const controller = testController([failing, slow] as unknown as ComponentDefinition[]);
   // The last block stops first, and while it does the pause of the other one ends.
   await controller.load([{ name: "a", text: 'test.failing "a" { }\ntest.slow "a" { }\n' }], "/");
   while (starts < 2) await systemClock.sleep(20);

@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { systemClock } from "#base/clock";
-import { createLogger } from "#base/log";
 import { s } from "#lang/schema";
-import { standardScope } from "#lang/stdlib";
 import { type ComponentDefinition, defineComponent } from "#pipeline/component";
-import { testServices } from "#pipeline/testing";
-import { Controller } from "./controller.ts";
+import { testController } from "./controller.testing.ts";
+import type { Controller } from "./controller.ts";
 import { wiringProblems } from "./wiring.ts";
 
 const forwardTo = s.list(s.consumer("logs"));
@@ -91,27 +88,7 @@ const page = defineComponent({
 const definitions = [sink, processor, source, targets, auth, page] as unknown as ComponentDefinition[];
 
 async function load(t: TestContext, text: string): Promise<Controller> {
-  const controller = new Controller({
-    clock: systemClock,
-    log: createLogger({ enabled: () => false, write: () => {} }),
-    services: testServices({ minimumStability: "experimental" }),
-    registry: {
-      names: definitions.map((each) => each.name),
-      missing: new Set(),
-      load: async (name) => definitions.find((each) => each.name === name)!,
-    },
-    blocks: new Map(),
-    storagePath: "/nonexistent",
-    communityComponents: false,
-    inert: true,
-    standardScope: standardScope({
-      environment: () => undefined,
-      version: "v0",
-      hostname: "host",
-      os: "linux",
-      arch: "amd64",
-    }),
-  });
+  const controller = testController(definitions, { inert: true });
   t.after(() => controller.stop(0));
   await controller.load([{ name: "test.alloy", text }], "/etc/invar");
   return controller;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
-import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
+import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
 import { Sink, type SinkAnswer } from "../kit/sink.ts";
 
@@ -48,10 +48,6 @@ loki.write "out" {
   };
 }
 
-async function ruleMetric(agent: TestAgent, rule: string): Promise<number | undefined> {
-  return agent.metric("alloy_component_flow_rule", { component_id: WRITE, rule });
-}
-
 suite("failures of delivering logs", { concurrency: true }, () => {
   test("no tenant: failing with the answer and what to set; entries are kept, and delivered when it is mended", async (t) => {
     const { agent, answer, write, received, port } = await prepare(t);
@@ -67,7 +63,7 @@ suite("failures of delivering logs", { concurrency: true }, () => {
     await agent.untilLogged(
       /level=warn msg="data flow failing" .*component_id=loki\.write\.out cause="127.* answered 401: no org id; .*set tenant_id/,
     );
-    assert.equal(await ruleMetric(agent, "unauthorized"), 1);
+    assert.equal(await agent.ruleMetric(WRITE, "unauthorized"), 1);
     for (let i = 0; i < 20; i++) write(`also refused ${i}`);
     assert.equal(agent.logged(WRITE, "data flow failing").length, 1);
     assert.deepEqual((await agent.component(WRITE)).flow.dropped, []);
@@ -137,7 +133,7 @@ suite("failures of delivering logs", { concurrency: true }, () => {
       2,
     );
     assert.equal(await agent.metric("loki_write_dropped_entries_total", { reason: "ingester_error" }), 6);
-    assert.equal(await ruleMetric(agent, "rejected"), 1);
+    assert.equal(await agent.ruleMetric(WRITE, "rejected"), 1);
     answer({ status: 204 });
     write("accepted");
     await agent.untilRule(WRITE, "rejected", "degraded");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
+import { logPipeline } from "../kit/log-pipeline.ts";
 import { Sink } from "../kit/sink.ts";
 
 /** A pipeline that parses well is given the wrong stages; what then shows in the status, the log and the metrics. */
@@ -22,21 +23,7 @@ async function prepare(t: TestContext) {
     path,
     /** Text of the latest request. */
     received: () => received,
-    config: (stages: string) => `loki.source.file "a" {
-  targets    = [{ __path__ = "${path}", job = "x" }]
-  forward_to = [loki.process.p.receiver]
-}
-loki.process "p" {
-  forward_to = [loki.write.out.receiver]
-  ${stages}
-}
-loki.write "out" {
-  endpoint {
-    url        = "${sink.url}/loki/api/v1/push"
-    batch_wait = "50ms"
-  }
-}
-`,
+    config: (stages: string) => logPipeline(path, sink.url, stages),
   };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
-import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
+import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
 import { Sink } from "../kit/sink.ts";
 
@@ -56,10 +56,6 @@ function fileSource(targets: string, more = ""): string {
 `;
 }
 
-async function ruleMetric(agent: TestAgent, id: string, rule: string): Promise<number | undefined> {
-  return agent.metric("alloy_component_flow_rule", { component_id: id, rule });
-}
-
 suite("failures where logs come from", { concurrency: true }, () => {
   test("a wrong path: the deepest folder there is, what became of what matches, and what to do", async (t) => {
     const { folder, logs, received, config } = await prepare(t);
@@ -82,7 +78,7 @@ ${fileSource("local.file_match.m.targets")}`);
     await agent.untilRule(SOURCE, "no_targets", "idle");
     await agent.untilLogged(/level=warn msg="a pattern matches no file" .*Mount it/);
     assert.equal(agent.logged("local.file_match.m", "a pattern matches no file").length, 1);
-    assert.equal(await ruleMetric(agent, "local.file_match.m", "no_files"), 1);
+    assert.equal(await agent.ruleMetric("local.file_match.m", "no_files"), 1);
     assert.equal(await agent.metric("local_file_match_patterns_without_files"), 1);
 
     mkdirSync(join(logs, "old.log"));
@@ -138,10 +134,10 @@ ${fileSource("discovery.relabel.r.output")}`);
       /level=warn msg="data flow failing" .*component_id=loki\.source\.file\.a .*has no __path__/,
     );
     assert.equal(agent.logged(SOURCE, "data flow failing").length, 1);
-    assert.equal(await ruleMetric(agent, SOURCE, "missing_path"), 1);
+    assert.equal(await agent.ruleMetric(SOURCE, "missing_path"), 1);
     await agent.reload(relabelled(path));
     await agent.untilRule(SOURCE, "", "ok");
-    assert.equal(await ruleMetric(agent, SOURCE, "missing_path"), 0);
+    assert.equal(await agent.ruleMetric(SOURCE, "missing_path"), 0);
     assert.equal(await agent.stop(), 0);
   });
 
@@ -167,7 +163,7 @@ ${fileSource("discovery.relabel.r.output")}`);
     assert.match(cause, /rule \{ source_labels = \["__meta_kubernetes_namespace"\], target_label = "namespace" \}$/);
     await agent.untilLogged(/level=warn msg="data flow degraded" .*no rule keeps any __meta_ label/);
     assert.equal(agent.logged(SOURCE, "data flow degraded").length, 1);
-    assert.equal(await ruleMetric(agent, SOURCE, "labels_not_kept"), 1);
+    assert.equal(await agent.ruleMetric(SOURCE, "labels_not_kept"), 1);
     appendFileSync(join(logs, "a.log"), "second\n");
     await agent.until(() => received().includes("second"), "lines go on");
     await agent.reload(relabelled(keep));
@@ -207,7 +203,7 @@ ${fileSource("local.file_match.m.targets")}`);
       /level=warn msg="data flow degraded" .*component_id=loki\.source\.file\.a .*usermod -aG adm nobody/,
     );
     assert.equal(agent.logged(SOURCE, "data flow degraded").length, 1);
-    assert.equal(await ruleMetric(agent, SOURCE, "unreadable_files"), 1);
+    assert.equal(await agent.ruleMetric(SOURCE, "unreadable_files"), 1);
     await agent.untilRule("local.file_match.m", "unreadable_files", "degraded");
     assert.equal(await agent.metric("local_file_match_paths", { outcome: "unreadable" }), 1);
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
+import { logPipeline } from "../kit/log-pipeline.ts";
 import { Sink } from "../kit/sink.ts";
 
 /** Labels and times that Loki will not like, in a pipeline that was right before. */
@@ -23,21 +24,7 @@ async function prepare(t: TestContext, line: (i: number) => string) {
       for (let i = 0; i < count; i++) text += `${line(written++)}\n`;
       appendFileSync(path, text);
     },
-    config: (stages: string) => `loki.source.file "a" {
-  targets    = [{ __path__ = "${path}", app = "shop" }]
-  forward_to = [loki.process.p.receiver]
-}
-loki.process "p" {
-  forward_to = [loki.write.out.receiver]
-  ${stages}
-}
-loki.write "out" {
-  endpoint {
-    url        = "${sink.url}/loki/api/v1/push"
-    batch_wait = "50ms"
-  }
-}
-`,
+    config: (stages: string) => logPipeline(path, sink.url, stages),
   };
 }
 

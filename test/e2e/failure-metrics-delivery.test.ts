@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
-import { startAgent, type TestAgent } from "../kit/agent.ts";
+import { startAgent } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
 import { NumberedPages } from "../kit/numbered-pages.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
@@ -64,10 +64,6 @@ function isComplete(numbers: readonly number[]): boolean {
   return true;
 }
 
-function ruleMetric(agent: TestAgent, rule: string): Promise<number | undefined> {
-  return agent.metric("alloy_component_flow_rule", { component_id: WRITE, rule });
-}
-
 const mimir = (what: string) =>
   `failed pushing to ingester mimir-0: user=a: ${what}. The affected sample has timestamp 2026-01-01T00:00:00Z and is from series {__name__="scrape_number", instance="INSTANCE", job="prometheus.scrape.t", page="0"}`;
 
@@ -84,7 +80,7 @@ suite("failures of delivering metrics", { concurrency: true }, () => {
     await agent.untilLogged(
       /level=warn msg="data flow failing" .*component_id=prometheus\.remote_write\.out cause="127.*no org id/,
     );
-    assert.equal(await ruleMetric(agent, "unauthorized"), 1);
+    assert.equal(await agent.ruleMetric(WRITE, "unauthorized"), 1);
     const before = numbers.length;
     const growing = (await agent.component(WRITE)).flow.queue!.bytes;
     await agent.until(
@@ -100,7 +96,7 @@ suite("failures of delivering metrics", { concurrency: true }, () => {
     await agent.untilLogged(
       /msg="data flow recovered" .*component_id=prometheus\.remote_write\.out after="127.* dropped=0/,
     );
-    assert.equal(await ruleMetric(agent, "unauthorized"), 0);
+    assert.equal(await agent.ruleMetric(WRITE, "unauthorized"), 0);
     assert.equal(await agent.stop(), 0);
   });
 
@@ -220,7 +216,7 @@ suite("failures of delivering metrics", { concurrency: true }, () => {
     await agent.untilLogged(
       /level=warn msg="data flow degraded" .*component_id=prometheus\.remote_write\.out cause="this machine/,
     );
-    assert.equal(await ruleMetric(agent, "clock_skew"), 1);
+    assert.equal(await agent.ruleMetric(WRITE, "clock_skew"), 1);
     sink.answer = () => ({ status: 204 });
     await agent.untilRule(WRITE, "", "ok");
     assert.equal(await agent.stop(), 0);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { suite, type TestContext, test } from "node:test";
-import { startAgent, type TestAgent } from "../kit/agent.ts";
+import { startAgent } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
 import { Sink } from "../kit/sink.ts";
@@ -21,10 +21,6 @@ async function startTarget(t: TestContext, page: () => string): Promise<string> 
     server.close();
   });
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-function ruleMetric(agent: TestAgent, id: string, rule: string): Promise<number | undefined> {
-  return agent.metric("alloy_component_flow_rule", { component_id: id, rule });
 }
 
 suite("failures of labels and targets", { concurrency: true }, () => {
@@ -74,7 +70,7 @@ prometheus.echo "t" { }
     await agent.untilLogged(
       /level=warn msg="`rule\[0\]\.source_labels` uses `__meta_zone`, .*component_id=prometheus\.relabel\.t at=.*config\.alloy:\d+:21 /,
     );
-    assert.equal(await ruleMetric(agent, "discovery.relabel.t", "misplaced_label"), 1);
+    assert.equal(await agent.ruleMetric("discovery.relabel.t", "misplaced_label"), 1);
 
     assert.equal((await agent.reload(config(map, drop))).status, 200);
     await agent.untilRule("discovery.relabel.t", "", "ok");
@@ -82,7 +78,7 @@ prometheus.echo "t" { }
     await agent.untilLogged(
       /msg="data flow recovered" .*component_id=prometheus\.relabel\.t after="rule 1 uses __meta_zone/,
     );
-    assert.equal(await ruleMetric(agent, "discovery.relabel.t", "misplaced_label"), 0);
+    assert.equal(await agent.ruleMetric("discovery.relabel.t", "misplaced_label"), 0);
     assert.equal(await agent.stop(), 0);
   });
 
@@ -114,7 +110,7 @@ prometheus.echo "t" { }
     await agent.untilLogged(
       /level=warn msg="data flow degraded" .*component_id=prometheus\.scrape\.b cause="http.* is scraped by/,
     );
-    assert.equal(await ruleMetric(agent, "prometheus.scrape.a", "duplicate_targets"), 1);
+    assert.equal(await agent.ruleMetric("prometheus.scrape.a", "duplicate_targets"), 1);
 
     const ports = ["80", "81"].map(
       (port) => `{ __address__ = "${address}", __meta_port = "${port}", port = "${port}" }`,
@@ -171,7 +167,7 @@ prometheus.remote_write "t" {
       /level=warn msg="data flow degraded" .*component_id=prometheus\.scrape\.t cause="the label .*path/,
     );
     users = 10;
-    assert.equal(await ruleMetric(agent, "prometheus.scrape.t", "high_cardinality"), 1);
+    assert.equal(await agent.ruleMetric("prometheus.scrape.t", "high_cardinality"), 1);
     const values = () =>
       agent.metric("alloy_component_new_label_values", { component_id: "prometheus.scrape.t", label: "path" });
     await agent.until(async () => ((await values()) ?? 0) > 8_000, "the metric shows the label", 30_000);

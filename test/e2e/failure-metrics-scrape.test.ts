@@ -78,10 +78,6 @@ prometheus.remote_write "t" {
 `;
 }
 
-function ruleMetric(agent: TestAgent, id: string, rule: string): Promise<number | undefined> {
-  return agent.metric("alloy_component_flow_rule", { component_id: id, rule });
-}
-
 async function untilCause(agent: TestAgent, id: string, rule: string, cause: RegExp): Promise<string> {
   await agent.until(async () => {
     const { flow } = await agent.component(id);
@@ -112,12 +108,12 @@ suite("failures of scrapes", { concurrency: true }, () => {
     await agent.untilLogged(
       /level=warn msg="data flow failing" .*component_id=prometheus\.scrape\.t cause="every scrape/,
     );
-    assert.equal(await ruleMetric(agent, ID, "scrape_failed"), 1);
+    assert.equal(await agent.ruleMetric(ID, "scrape_failed"), 1);
     await Promise.all([target.start(), other.start()]);
     await agent.untilRule(ID, "", "ok");
     await agent.untilLogged(/level=info msg="data flow recovered" .*component_id=prometheus\.scrape\.t after="/);
     assert.equal(agent.logged(ID, "data flow failing").length, 1);
-    assert.equal(await ruleMetric(agent, ID, "scrape_failed"), 0);
+    assert.equal(await agent.ruleMetric(ID, "scrape_failed"), 0);
     assert.equal(await agent.stop(), 0);
   });
 
@@ -186,7 +182,7 @@ ${config("discovery.relabel.t.output")}`;
     );
     const all = await agent.untilRule("discovery.relabel.t", "all_targets_dropped", "idle");
     assert.equal(all.cause, "the rules drop all of 1 targets; rule 1 drops the last of them");
-    assert.equal(await ruleMetric(agent, ID, "no_targets"), 1);
+    assert.equal(await agent.ruleMetric(ID, "no_targets"), 1);
 
     const bad = `[{ __address__ = "${target.address}" }, { instance = "x" }, { __address__ = "127.0.0.1:1", __scrape_timeout__ = "5s" }]`;
     assert.equal((await agent.reload(config(bad))).status, 200);
@@ -238,7 +234,7 @@ ${config("prometheus.exporter.unix.host.targets")}`;
         `level=warn msg="data flow degraded" .*component_id=prometheus\\.exporter\\.unix\\.host cause=".*no permission to read ${text}`,
       ),
     );
-    assert.equal(await ruleMetric(agent, exporter, "collectors"), 1);
+    assert.equal(await agent.ruleMetric(exporter, "collectors"), 1);
     chmodSync(text, 0o755);
     await agent.untilRule(exporter, "", "ok");
     rmSync(text, { recursive: true });

@@ -291,7 +291,7 @@ test("invar tap: every form of output, and its ends", async (t) => {
     const pretty = await tap("loki.process.p", "--format=pretty", "--trace", "--limit=1", "--where", "level=info");
     assert.match(
       pretty.stdout,
-      /passed {2}\{"level":"info".*\n.*job="shop".*\n {2}0\.json\n {6}\+ extracted level = "info"\n(.*\n)* {2}1\.drop +no change\n {2}2\.labels\n {6}\+ label level = info\n {2}3\.output\n {6}- line \{"level".*\n {6}\+ line order \d+ placed\n$/,
+      /^\S+ {2}passed\n {2}\S+ {2}\{"level":"info".* {2}\{.*job="shop"\}\n {2}0\.json {4}\+ level = "info"\n(.*\n)* {2}1\.drop +no change\n {2}2\.labels {2}label \+ level="info"\n {2}3\.output {2}line - \{"level".*\n {12}line \+ order \d+ placed\n$/,
     );
     const logfmt = await tap("loki.process.p", "--trace", "--limit=1", "--where", "level=debug");
     assert.match(logfmt.stdout, /^\S+ component=loki.process.p type=trace stage=1\.drop outcome=dropped reason=/m);

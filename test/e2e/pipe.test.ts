@@ -3,9 +3,8 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import type { PipeJson, StatusJson } from "../../src/app/api/json.ts";
-import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
+import { programWords, runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
 import { cleanUp } from "../kit/clean-up.ts";
 
 const OK = 0;
@@ -98,10 +97,10 @@ const INPUT = [
 const LABELS = ["--labels", '{app="web"}'];
 
 const TRACE = `entry 1: kept by 0.cri
-  2026-11-20T00:00:09.500Z {app="web"} 2026-11-20T00:00:01.5Z stdout P {"level":"info",
+  2026-11-20T00:00:09.500Z  2026-11-20T00:00:01.5Z stdout P {"level":"info",  {app="web"}
   0.cri  kept: a part of a line (flag P), which waits for the rest
 entry 2: kept by 3.multiline
-  2026-11-20T00:00:09.500Z {app="web"} 2026-11-20T00:00:02.5Z stdout F "msg":"hello","took":1.5}
+  2026-11-20T00:00:09.500Z  2026-11-20T00:00:02.5Z stdout F "msg":"hello","took":1.5}  {app="web"}
   0.cri           + content = "\\"msg\\":\\"hello\\",\\"took\\":1.5}"
                   + flags = "F"
                   + stream = "stdout"
@@ -118,7 +117,7 @@ entry 2: kept by 3.multiline
   2.match.0.drop  no change
   3.multiline     kept: a line of a block, which waits for the rest
 entry 3: dropped by 2.match.0.drop
-  2026-11-20T00:00:09.500Z {app="web"} 2026-11-20T00:00:03.5Z stdout F {"level":"debug","msg":"noise"}
+  2026-11-20T00:00:09.500Z  2026-11-20T00:00:03.5Z stdout F {"level":"debug","msg":"noise"}  {app="web"}
   0.cri           + content = "{\\"level\\":\\"debug\\",\\"msg\\":\\"noise\\"}"
                   + flags = "F"
                   + stream = "stdout"
@@ -133,7 +132,7 @@ entry 3: dropped by 2.match.0.drop
   2.match         the selector matches
   2.match.0.drop  dropped: too_noisy: \`level\` is "debug"
 entry 4: passed
-  2026-11-20T00:00:09.500Z {app="db"}   plain metadata {id="7"}
+  2026-11-20T00:00:09.500Z    plain  {app="db"}  id=7
   0.cri        no match: the line is not in the CRI format
   1.json       no match: the line is not a JSON object
   2.match      no match: the selector {app="web"} does not match
@@ -141,14 +140,14 @@ entry 4: passed
   4.labels     no value for \`level\`
   5.output     no match: there is no extracted value \`msg\`
 entry 5: passed
-  2026-11-20T00:00:02.500Z {app="web", stream="stdout"} {"level":"info","msg":"hello","took":1.5}
+  2026-11-20T00:00:02.500Z  {"level":"info","msg":"hello","took":1.5}  {app="web", stream="stdout"}
   3.multiline  the lines of a block
   4.labels     label + level="info"
   5.output     line - {"level":"info","msg":"hello","took":1.5}
                line + hello
 `;
-const OUTPUT = `2026-11-20T00:00:09.500Z {app="db"}   plain metadata {id="7"}
-2026-11-20T00:00:02.500Z {app="web", level="info", stream="stdout"} hello
+const OUTPUT = `2026-11-20T00:00:09.500Z    plain  {app="db"}  id=7
+2026-11-20T00:00:02.500Z  hello  {app="web", level="info", stream="stdout"}
 `;
 const SUMMARY = "loki.process.app: 4 in, 2 out, 1 dropped (too_noisy 1), 1 joined with others or kept\n";
 const PAGE = 'go_gc 5\nup{job="a"} 1 5000\n';
@@ -187,7 +186,7 @@ test("entries are piped through a component of a file", async (t) => {
   assert.ok(Math.abs(Date.parse(shown[0]!.timestamp) - Date.now()) < 60_000, "lines are of now");
   assert.ok(shown[0]!.timestamp < shown[1]!.timestamp);
 
-  assert.equal(samples.stdout, '1970-01-01T00:00:05.000Z up{env="dev", i="1", job="a"} 1\n');
+  assert.equal(samples.stdout, '1970-01-01T00:00:05.000Z  up{env="dev", i="1", job="a"}  1\n');
   assert.equal(samples.stderr, "prometheus.relabel.r: 2 in, 1 out, 1 dropped (relabel_rule 1)\n");
   assert.deepEqual(empty, {
     code: OK,
@@ -213,15 +212,12 @@ test("what is wrong is said with what to do, and the exit code tells which kind"
     assert.equal(code, wanted, args.join(" "));
     assert.ok(!stderr.includes("    at "), "no stack trace");
   }
-  assert.match(results[2]!.stdout, /^\S+ \{\} a\n$/, "what stands before the line that cannot be read has been piped");
+  assert.match(results[2]!.stdout, /^\S+ {2}a\n$/, "what stands before the line that cannot be read has been piped");
 });
 
 /** `invar pipe` with open ends. */
 function startPipe(t: TestContext, args: readonly string[]) {
-  const [program, ...before] = process.env.INVAR_COMMAND?.split(" ") ?? [
-    process.execPath,
-    fileURLToPath(new URL("../../src/app/main.ts", import.meta.url)),
-  ];
+  const [program, ...before] = programWords();
   const child = spawn(program!, [...before, "pipe", ...args]);
   cleanUp(t, () => void child.kill("SIGKILL"));
   const errors: string[] = [];
@@ -257,7 +253,7 @@ test("input that trickles in is shown as it comes, and Ctrl-C ends it in order",
   await came;
   child.kill("SIGINT");
   assert.equal(await ended, OK, errors.join(""));
-  assert.match(shown, /^\S+ \{\} {3}plain\n\S+ \{\} block\n$/, "what a stage kept is given back");
+  assert.match(shown, /^\S+ {4}plain\n\S+ {2}block\n$/, "what a stage kept is given back");
   assert.match(errors.join(""), /^loki.process.app: 2 in, 2 out, 0 dropped\n$/);
 });
 
@@ -279,8 +275,11 @@ test("entries are piped through a component of a running agent, which itself is 
     ]);
     assert.deepEqual(plain, { code: OK, signal: null, stdout: OUTPUT, stderr: SUMMARY });
     assert.deepEqual(traced, { code: OK, signal: null, stdout: TRACE, stderr: SUMMARY });
-    assert.match(samples.stdout, /^sample 1: dropped\n.* go_gc 5\n {2}dropped: relabel_rule\nsample 2: passed\n/);
-    assert.match(samples.stdout, /\n {2}label \+ env="dev"\n$/);
+    assert.match(
+      samples.stdout,
+      /^sample 1: dropped by (\S+)\n.* {2}go_gc {2}5\n {2}\1 {2}dropped: relabel_rule\nsample 2: passed\n/,
+    );
+    assert.match(samples.stdout, /\n {2}prometheus\.relabel\.r {2}label \+ env="dev"\n$/);
     assert.equal(missing.code, FAILED);
     assert.match(missing.stderr, /did you mean "loki.process.app"\?/);
   });

@@ -256,6 +256,11 @@ export class TestAgent {
     return flow!;
   }
 
+  /** What the metrics page says of a rule: 1 while it holds; undefined if it is not there. */
+  ruleMetric(id: string, rule: string): Promise<number | undefined> {
+    return this.metric("alloy_component_flow_rule", { component_id: id, rule });
+  }
+
   /** Lines of its log about a component with this message. */
   logged(id: string, message: string): readonly string[] {
     return this.log
@@ -283,8 +288,13 @@ export class TestAgent {
   }
 
   /** Asks it to end and waits; its exit code, or the signal that ended it after `graceMs`. */
-  async stop(graceMs = 30_000): Promise<number | NodeJS.Signals | null> {
+  stop(graceMs = 30_000): Promise<number | NodeJS.Signals | null> {
     if (!this.#exited) this.#child?.kill("SIGTERM");
+    return this.ended(graceMs);
+  }
+
+  /** Waits for its end without asking for it; its exit code, or the signal that ended it after `graceMs`. */
+  async ended(graceMs = 30_000): Promise<number | NodeJS.Signals | null> {
     const timer = setTimeout(() => this.#child?.kill("SIGKILL"), graceMs);
     const { code, signal } = await this.#exit;
     clearTimeout(timer);

@@ -9,7 +9,7 @@ import { UsageError } from "../command-line.ts";
 
 export const fmt: Command = {
   usage: "invar fmt [flags] [file]",
-  summary: "Format a configuration file",
+  summary: "Format a configuration file, or standard input",
   flags: [
     {
       name: "write",

@@ -42,7 +42,7 @@ export const pipe: Command = {
     const request = await readRequest(line);
     const { PipeRenderer } = await import("../pipe/render.ts");
     const { TextOutput } = await import("../pipe/text-output.ts");
-    const renderer = new PipeRenderer(line.flags.get("format") as PipeFormat, outputStyle());
+    const renderer = new PipeRenderer(line.flags.get("format") as PipeFormat, outputStyle(), request.component);
     const output = new TextOutput(process.stdout);
     if (process.stdin.isTTY) terminal.error("Reading from the keyboard; Ctrl-D ends the input.\n");
     const counts =

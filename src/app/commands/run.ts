@@ -46,7 +46,8 @@ export const run: Command = {
     log.info("stopping", { signal, deadline_seconds: agent.options.shutdownDeadlineMs / 1000 });
     await agent.stop();
     log.info("stopped");
-    return EXIT.ok;
+    // Not left to Node, which would no longer catch signals while it takes itself down: one more would be the exit status.
+    return process.exit(EXIT.ok);
   },
 };
 

@@ -1,11 +1,10 @@
-import type { LiveEvent } from "../api/json.ts";
+import type { LiveEvent, StatusJson } from "../api/json.ts";
 import { type Command, EXIT, outputStyle } from "../cli.ts";
 import { type ParsedCommandLine, UsageError } from "../command-line.ts";
-import { globPattern } from "../live/glob.ts";
-import { prettyEvent, type ShownEvent } from "../live/print.ts";
-import { logfmtEvent } from "../live/print-logfmt.ts";
+import { logfmtEvent, prettyEvent, type ShownEvent } from "../live/print.ts";
 import { AgentClient, AgentError, CLIENT_FLAGS } from "../terminal/agent-client.ts";
-import { type Color, paint } from "../terminal/table.ts";
+import { matcherOf } from "../terminal/component-view.ts";
+import { painter } from "../terminal/table.ts";
 
 /** After this long without anything to show, it is said why. */
 const SILENCE_MS = 5_000;
@@ -16,7 +15,12 @@ export const tap: Command = {
   flags: [
     ...CLIENT_FLAGS,
     { name: "in", type: "bool", default: false, help: "Show what comes in" },
-    { name: "out", type: "bool", default: false, help: "Show what goes out; the default where anything can" },
+    {
+      name: "out",
+      type: "bool",
+      default: false,
+      help: "Show what goes out; the default, except for components that hand nothing on",
+    },
     {
       name: "format",
       type: "enum",
@@ -29,10 +33,10 @@ export const tap: Command = {
       name: "where",
       type: "string",
       default: "",
-      help: "Show only what matches: words, name=value, name=~regex, -word",
+      help: `Show only items that match all of these: word, "two words", name=value, name=~regex, -term for the opposite`,
     },
-    { name: "sample", type: "string", default: "1", help: "Share of the items to show, 0 to 1" },
-    { name: "rate", type: "int", default: 100, help: "Items a second at most, up to 10000" },
+    { name: "sample", type: "string", default: "1", help: "Share of the items to show, from 0 to 1" },
+    { name: "rate", type: "int", default: 100, help: "Most items a second to look at, up to 10000" },
     {
       name: "trace",
       type: "bool",
@@ -97,15 +101,14 @@ function formatter({ flags, positional }: ParsedCommandLine): (event: ShownEvent
   const format = asked === "auto" ? (process.stdout.isTTY === true ? "pretty" : "logfmt") : asked;
   if (format === "json") return (_event, text) => `${text}\n`;
   if (format === "logfmt") return (event) => `${logfmtEvent(event).join("\n")}\n`;
-  const style = outputStyle();
-  const colored = (color: Color | undefined, text: string) => paint(style, color, text);
+  const paint = painter(outputStyle());
   // With one component in one direction everything comes from the same place.
   const single = positional.length === 1 && !positional[0]!.includes("*") && !(flags.get("in") && flags.get("out"));
   let places = "";
   return (event) => {
     const place = event.event === "item" ? `${event.component} ${event.peer}` : event.component;
     places ||= place;
-    return `${prettyEvent(event, colored, !single || place !== places)}\n`;
+    return `${prettyEvent(event, paint, !single || place !== places)}\n`;
   };
 }
 
@@ -130,13 +133,6 @@ class Tally {
   }
 }
 
-interface StatusAnswer {
-  readonly components: readonly {
-    readonly id: string;
-    readonly flow: { readonly state: string; readonly cause: string };
-  }[];
-}
-
 /** Says once why nothing is shown: nothing matches, or nothing flows and the components know the cause. */
 async function explainSilence(
   client: AgentClient,
@@ -150,11 +146,10 @@ async function explainSilence(
     return;
   }
   try {
-    const { components } = await client.json<StatusAnswer>("status", {}, signal);
-    const patterns = positional.map(globPattern);
-    const asked = components.filter(({ id }) => patterns.some((pattern) => pattern.test(id)));
-    const causes = asked
-      .filter(({ flow }) => flow.state !== "ok")
+    const { components } = await client.json<StatusJson>("status", {}, signal);
+    const isAsked = matcherOf(positional);
+    const causes = components
+      .filter(({ id, flow }) => isAsked(id) && flow.state !== "ok")
       .map(({ id, flow }) => `  ${id}: ${flow.state}: ${flow.cause}\n`);
     if (shown.shown === 0) say(`nothing has passed yet\n${causes.join("")}`);
   } catch {

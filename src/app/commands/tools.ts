@@ -6,7 +6,7 @@ const WAL_TOOLS = ["sample-stats", "target-stats", "wal-stats"];
 /** Alloy's tools look into Prometheus's write-ahead log; the disk queue that takes its place has another form. */
 export const tools: Command = {
   usage: "invar tools COMPONENT SUBCOMMAND [flags]",
-  summary: "Tools of single components",
+  summary: "Tools of single components; there are none yet",
   flags: [],
   positional: [0, 3],
 

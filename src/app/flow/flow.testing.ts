@@ -4,15 +4,13 @@ import type { TestContext } from "node:test";
 import type { Clock } from "#base/clock";
 import { createLogger, type LogRecord } from "#base/log";
 import { s } from "#lang/schema";
-import { standardScope } from "#lang/stdlib";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import { type ComponentContext, type ComponentDefinition, defineComponent } from "#pipeline/component";
 import type { Fanout } from "#pipeline/fanout";
 import type { FlowQueue } from "#pipeline/flow";
 import { testServices } from "#pipeline/testing";
-import { Controller } from "#runtime/controller";
-import { host } from "../host.ts";
+import { testController } from "#runtime/controller.testing";
 import { flowMetrics } from "./flow-metrics.ts";
 import { FlowMonitor } from "./flow-monitor.ts";
 
@@ -90,19 +88,11 @@ export async function setUp(t: TestContext, config: string) {
   const clock = manualClock();
   const logs: LogRecord[] = [];
   const log = createLogger({ enabled: () => true, write: (record) => void logs.push(record) });
-  const controller = new Controller({
+  const controller = testController(definitions, {
     clock,
     log,
     services: testServices(),
-    registry: {
-      names: definitions.map((each) => each.name),
-      missing: new Set(),
-      load: async (name) => definitions.find((each) => each.name === name)!,
-    },
-    blocks: new Map(),
     storagePath: join(tmpdir(), "invar-flow-monitor-test"),
-    communityComponents: false,
-    standardScope: standardScope(host),
   });
   t.after(() => controller.stop(1_000));
   const monitor = new FlowMonitor(controller, clock, log);

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { LiveItem } from "../api/json.ts";
 import { pieceOf } from "../api/live-debugging.ts";
-import { type Paint, prettyEvent, type ShownEvent } from "./print.ts";
-import { logfmtEvent } from "./print-logfmt.ts";
+import type { Paint } from "../terminal/table.ts";
+import { logfmtEvent, prettyEvent, type ShownEvent } from "./print.ts";
 
 const TIME = "2026-01-02T03:04:05.678Z";
 const plain: Paint = (_color, text) => text;
@@ -95,7 +95,7 @@ test("each kind of item as logfmt", () => {
 });
 
 test("whatever is in an item, nothing reaches the terminal that it would act on, and a line stays one", () => {
-  const harmful = /[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
+  const harmful = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (name, value) => {
       const pairs = { [name]: value };
@@ -118,22 +118,21 @@ test("whatever is in an item, nothing reaches the terminal that it would act on,
   );
 });
 
-test("what a stage changed, for any names", () => {
-  const before = { line: "a", labels: { gone: "1" }, metadata: {}, timestamp: TIME, extracted: {} };
-  const after = { ...before, labels: JSON.parse('{"constructor":"x"}'), extracted: JSON.parse('{"toString":null}') };
+test("a trace has its time in front, and is a line for each stage as logfmt", () => {
+  const state = { timestamp: TIME, line: "a", labels: { app: "shop" }, metadata: {}, extracted: {} };
   const steps = [
-    { stage: "0.x", outcome: "passed" as const, reason: "", after },
-    { stage: "1.multiline", outcome: "kept" as const, reason: "waits for more", after: null },
+    { stage: "0.json", outcome: "passed" as const, reason: "", after: { ...state, extracted: { level: "debug" } } },
+    { stage: "1.drop", outcome: "dropped" as const, reason: "too noisy", after: null },
   ];
-  const trace = { before, steps, outcome: "kept" as const };
-  const text = prettyEvent({ event: "trace", time: TIME, component: "loki.process.a", trace }, plain, false);
-  assert.deepEqual(text.split("\n").slice(1), [
-    `    {gone="1"}  ${TIME}`,
-    "  0.x",
-    "      - label gone = 1",
-    "      + label constructor = x",
-    "      + extracted toString = null",
-    "  1.multiline  kept: waits for more",
+  const trace = { before: state, steps, outcome: "dropped" as const };
+  const event: ShownEvent = { event: "trace", time: TIME, component: "loki.process.a", trace };
+  assert.match(prettyEvent(event, plain, false), /^\d\d:04:05\.678 {2}dropped by 1\.drop\n {2}2026-/);
+  assert.match(prettyEvent(event, plain, true), /^\d\d:04:05\.678 {2}loki\.process\.a {2}dropped by 1\.drop\n/);
+  const head = `time=${TIME} component=loki.process.a type=trace`;
+  assert.deepEqual(logfmtEvent(event), [
+    `${head} outcome=dropped timestamp=${TIME} line=a label.app=shop`,
+    `${head} stage=0.json outcome=passed timestamp=${TIME} line=a label.app=shop extracted.level=debug`,
+    `${head} stage=1.drop outcome=dropped reason="too noisy"`,
   ]);
 });
 

@@ -7,12 +7,12 @@ import { isoTime, pairsOf, shownText } from "./shown.ts";
 /** An entry's way through the stages of a component, as it is sent. */
 export function traceJson({ before, steps, outcome }: EntryTrace): TraceJson {
   return {
-    before: stateJson(before),
+    before: stateJson(before, shownText),
     steps: steps.map((step) => ({
       stage: step.stage,
       outcome: step.outcome,
       reason: step.reason ?? "",
-      after: step.after === undefined ? null : stateJson(step.after),
+      after: step.after === undefined ? null : stateJson(step.after, shownText),
     })),
     outcome,
   };
@@ -24,14 +24,18 @@ export function matchesTrace({ before, steps }: EntryTrace, filter: Filter): boo
   return filter.matches(stateText(before)) || (last !== undefined && filter.matches(stateText(last)));
 }
 
-function stateJson({ line, labels, metadata, ms, ns, extracted }: EntryState): EntryStateJson {
+/** `shown` may cut lines and extracted texts. */
+export function stateJson(
+  { line, labels, metadata, ms, ns, extracted }: EntryState,
+  shown: (text: string) => string,
+): EntryStateJson {
   const values: Record<string, string | number | boolean | null> = Object.create(null);
-  for (const [name, value] of extracted) values[name] = typeof value === "string" ? shownText(value) : value;
+  for (const [name, value] of extracted) values[name] = typeof value === "string" ? shown(value) : value;
   return {
-    line: shownText(line),
+    timestamp: isoTime(ms, ns),
+    line: shown(line),
     labels: pairsOf(labels),
     metadata: pairsOf(metadata),
-    timestamp: isoTime(ms, ns),
     extracted: values,
   };
 }

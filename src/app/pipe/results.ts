@@ -3,6 +3,7 @@ import { type LogEntry, logEntries } from "#pipeline/log-batch";
 import type { EntryState, EntryTrace } from "#pipeline/tap";
 import type { EntryStateJson, PipedSampleJson, PipeEntryJson, PipeSampleJson } from "../api/json.ts";
 import { isoTime, numberText, pairsOf } from "../live/shown.ts";
+import { stateJson } from "../live/traces.ts";
 
 /** The forms in which results of a pipe are shown. Nothing is cut and nothing hidden: it is the user's own input. */
 
@@ -12,24 +13,22 @@ export type PipeResult =
 
 /** The way of an entry, from a component that shows it. */
 export function tracedEntry({ before, steps, outcome }: EntryTrace): PipeEntryJson {
-  const first = stateJson(before);
+  const first = wholeState(before);
   const shown = steps.map(({ stage, outcome: result, reason = "", after }) => ({
     stage,
     outcome: result,
     reason,
-    after: after === undefined ? null : after === before ? first : stateJson(after),
+    after: after === undefined ? null : after === before ? first : wholeState(after),
   }));
   return { before: first, steps: shown, outcome, after: outcome === "passed" ? (shown.at(-1)?.after ?? first) : null };
 }
 
-function stateJson({ line, labels, metadata, ms, ns, extracted }: EntryState): EntryStateJson {
-  const values: Record<string, string | number | boolean | null> = Object.create(null);
-  for (const [name, value] of extracted) values[name] = value;
-  return { line, labels: pairsOf(labels), metadata: pairsOf(metadata), timestamp: isoTime(ms, ns), extracted: values };
+function wholeState(state: EntryState): EntryStateJson {
+  return stateJson(state, (text) => text);
 }
 
 export function entryJson({ line, labels, metadata, ms, ns }: LogEntry): EntryStateJson {
-  return stateJson({ line, labels: labels.flat, metadata, ms, ns, extracted: [] });
+  return wholeState({ line, labels: labels.flat, metadata, ms, ns, extracted: [] });
 }
 
 export function entriesIn(batch: LogBatch): EntryStateJson[] {

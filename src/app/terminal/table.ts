@@ -20,6 +20,13 @@ export function paint(style: OutputStyle, color: Color | undefined, text: string
   return style.color && color !== undefined && text !== "" ? `${COLORS[color]}${text}\x1b[0m` : text;
 }
 
+export type Paint = (color: Color | undefined, text: string) => string;
+
+/** Paints in a style. */
+export function painter(style: OutputStyle): Paint {
+  return (color, text) => paint(style, color, text);
+}
+
 export interface Column {
   readonly title: string;
   readonly align: "left" | "right";

@@ -188,17 +188,21 @@ async function call(
   const headers = new Map<string, string>();
   for (const [name, value] of args.client.headers) headers.set(name.toLowerCase(), value);
   const { clientMetadata } = batch;
-  await auth?.(
-    { method: "POST", url: connection.url + path, headers, body: new Uint8Array(0), clientMetadata },
-    signal,
-  );
+  try {
+    const url = connection.url + path;
+    await auth?.({ method: "POST", url, headers, body: new Uint8Array(0), clientMetadata }, signal);
+  } catch (error) {
+    const message = `there are no credentials to send: ${errorText(error)}`;
+    throw new SendError("unauthorized", message, { retryable: true, isRefusal: true });
+  }
   const client = await connection.client();
   return decodeExportResponse(await client.call(path, batch.parts, { timeoutMs: args.timeout, headers, signal }));
 }
 
 /** Which codes may pass. Matches `shouldRetry` of the Collector's OTLP exporter, but for refused credentials, which wait. */
 function asSendError(error: unknown, kind: OtlpKind, client: GrpcClientArguments): SendError {
-  // No certificate, no token: the next attempt may find them.
+  if (error instanceof SendError) return error;
+  // No certificate: the next attempt may find it.
   if (!(error instanceof GrpcError)) return new SendError("no_answer", errorText(error), { retryable: true });
   const { endpoint } = client;
   const { code, retryDelayMs } = error;

@@ -8,6 +8,7 @@ import { requestFromJson } from "#formats/otlp-json";
 import { itemsOf, oracleEncode } from "#formats/otlp-oracle.testing";
 import { ProtoWriter } from "#formats/protobuf";
 import { uncompress } from "#formats/snappy";
+import { Capsule } from "#lang/value";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import { startComponent } from "#pipeline/testing";
@@ -332,4 +333,30 @@ test("a clock that is apart from the backend's degrades the flow", async () => {
   component.flow.judge();
   assert.equal(component.flow.status.rule, "clock_skew");
   assert.match(component.flow.status.cause, /clock is 3 h ahead of that of http:\/\/127/);
+});
+
+test("credentials that cannot be had hold the data like those that are refused", async () => {
+  const { url, seen } = await backend();
+  let works = false;
+  const handler = {
+    componentId: "otelcol.auth.test.t",
+    server: undefined,
+    client: async () => {
+      if (!works) throw new Error("no token from http://idp: HTTP status 401, invalid_client");
+    },
+  };
+  const scope = { handler: new Capsule("otelcol.Handler", handler) };
+  const text = `client {\nendpoint = "${url}"\nauth = handler\n}\nretry_on_failure {\ninitial_interval = "20ms"\n}`;
+  const component = await startComponent(exporter, text, { scope });
+  clean.push(() => component.stop(100));
+  assert.match(
+    await sendUntil(component, "unauthorized"),
+    /there are no credentials to send: no token from http:\/\/idp: HTTP status 401, invalid_client$/,
+  );
+  works = true;
+  for (let i = 0; seen.length === 0; i++) {
+    assert.ok(i < 1_000);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(component.flow.dropped.size, 0);
 });

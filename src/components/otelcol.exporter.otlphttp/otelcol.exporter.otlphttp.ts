@@ -168,7 +168,11 @@ class Backend {
       if (signal.aborted) throw signal.reason;
       if (error instanceof ProtobufError)
         throw new SendError("invalid_request", error.message, { retryable: false, cause: error });
-      const why = error instanceof HttpClientError ? error.message : errorText(error);
+      const isOurs = error instanceof HttpClientError;
+      if (isOurs && error.kind === "authentication") {
+        throw new SendError("unauthorized", error.message, { retryable: true, isRefusal: true });
+      }
+      const why = isOurs ? error.message : errorText(error);
       throw new SendError("no_answer", `request to ${shownUrl(url)} failed: ${why}`, { retryable: true });
     }
     this.skew.observe(answer.headers.get("date"), began, clock.now());

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createLogger } from "#base/log";
+import { StateFile } from "./state-file.ts";
+
+test("writes when the text is another one, tells why it cannot, and tells of a file that cannot be read", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "state-file-"));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  const warnings: string[] = [];
+  const log = createLogger({ enabled: () => true, write: (record) => void warnings.push(record.message) });
+  const path = join(root, "folder", "state.json");
+  const file = new StateFile(path, log);
+  assert.equal(await file.load(), undefined);
+  await file.save("1");
+  assert.equal(await readFile(path, "utf8"), "1");
+  const before = (await stat(path)).ino;
+  await file.save("1");
+  assert.equal((await stat(path)).ino, before, "the same text is not written again");
+  assert.equal((await new StateFile(path, log).load())!.text, "1");
+  await rm(path);
+  await mkdir(path);
+  await file.save("2");
+  await file.save("3");
+  assert.match(file.problem!, /^cannot save the position: .*; after a restart entries would be sent again/);
+  assert.deepEqual(warnings, ["cannot save the position"]);
+  await assert.rejects(file.load(), /is there but cannot be read; nothing is read/);
+  await rm(path, { recursive: true });
+  await file.save("3");
+  assert.equal(file.problem, undefined);
+  assert.equal(await readFile(path, "utf8"), "3");
+});

@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import { suite, type TestContext, test } from "node:test";
+import { OtlpIndex } from "#formats/otlp";
+import { startAgent, type TestAgent } from "../kit/agent.ts";
+import { cleanUp } from "../kit/clean-up.ts";
+import { freePort } from "../kit/process.ts";
+import { Sink, type SinkAnswer } from "../kit/sink.ts";
+import { traceRequest } from "../kit/spans.ts";
+
+/** Spans flow from a client through a receiver to a backend, until the backend refuses them, is gone, or is too slow. */
+
+const RECEIVER = "otelcol.receiver.otlp.in";
+const EXPORTER = "otelcol.exporter.otlphttp.out";
+const SPANS = 3;
+const RETRY = `retry_on_failure {
+    initial_interval = "100ms"
+    max_interval     = "300ms"
+  }`;
+
+interface Client {
+  readonly status: number;
+  readonly retryAfter: string | null;
+}
+
+async function prepare(t: TestContext, exporter = RETRY) {
+  const port = await freePort();
+  let spans = 0;
+  const index = new OtlpIndex();
+  const onBody = (_path: string, body: Uint8Array) => {
+    index.read("traces", body);
+    spans += index.items;
+    index.clear();
+  };
+  const sink = await Sink.start(onBody);
+  cleanUp(t, () => sink.stop());
+  const config = (client = "", rest = exporter) => `otelcol.receiver.otlp "in" {
+  http {
+    endpoint = "127.0.0.1:${port}"
+  }
+  output {
+    traces = [otelcol.exporter.otlphttp.out.input]
+  }
+}
+otelcol.auth.bearer "b" {
+  token = "right"
+}
+otelcol.exporter.otlphttp "out" {
+  client {
+    endpoint = "${sink.url}"
+    ${client}
+  }
+  ${rest}
+}
+`;
+  const agent = await startAgent(t, config());
+  let sent = 0;
+  /** What a client sees that sends a few spans. */
+  const send = async (): Promise<Client> => {
+    const response = await fetch(`http://127.0.0.1:${port}/v1/traces`, {
+      method: "POST",
+      headers: { "content-type": "application/x-protobuf" },
+      body: traceRequest(SPANS) as Uint8Array<ArrayBuffer>,
+      signal: AbortSignal.timeout(30_000),
+    });
+    await response.arrayBuffer();
+    if (response.status === 200) sent += SPANS;
+    return { status: response.status, retryAfter: response.headers.get("retry-after") };
+  };
+  await agent.until(async () => (await send()).status === 200, "the receiver takes spans");
+  await agent.until(() => spans === sent, "they arrive");
+  return {
+    agent,
+    sink,
+    send,
+    config,
+    onBody,
+    sent: () => sent,
+    received: () => spans,
+    answer: (answer: SinkAnswer) => {
+      sink.answer = () => answer;
+    },
+  };
+}
+
+function ruleMetric(agent: TestAgent, rule: string): Promise<number | undefined> {
+  return agent.metric("alloy_component_flow_rule", { component_id: EXPORTER, rule });
+}
+
+suite("failures of delivering OTLP", { concurrency: true }, () => {
+  test("refused credentials: failing with what to set; what waits is delivered once a reload mends it", async (t) => {
+    const { agent, answer, sink, send, config, sent, received } = await prepare(t);
+    answer({ status: 401, body: "unauthorized" });
+    for (let i = 0; i < 5; i++) assert.equal((await send()).status, 200, "the queue takes it");
+    const flow = await agent.untilRule(EXPORTER, "unauthorized", "failing");
+    assert.match(
+      flow.cause,
+      /answered with HTTP status 401: unauthorized \(it wants credentials and none are configured: set `auth` to the handler of an otelcol\.auth component\)$/,
+    );
+    await agent.untilLogged(
+      /level=warn msg="data flow failing" .*component_id=otelcol\.exporter\.otlphttp\.out cause="cannot send/,
+    );
+    assert.equal(await ruleMetric(agent, "unauthorized"), 1);
+    assert.equal((await agent.component(RECEIVER)).flow.state, "ok");
+    assert.ok((await agent.component(EXPORTER)).flow.queue!.bytes > 0);
+    sink.answer = () => ({ status: 204 });
+    assert.equal((await agent.reload(config("auth = otelcol.auth.bearer.b.handler"))).status, 200);
+    await agent.until(() => received() >= sent(), "what waited is delivered, without the long pause");
+    await agent.untilRule(EXPORTER, "", "ok");
+    assert.deepEqual((await agent.component(EXPORTER)).flow.dropped, []);
+    await agent.untilLogged(/msg="data flow recovered" .*component_id=otelcol\.exporter\.otlphttp\.out .*dropped=0/);
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("a wrong path: dropped and counted, with the path that was asked for", async (t) => {
+    const { agent, answer, send } = await prepare(t);
+    answer({ status: 404, body: "no such page" });
+    await send();
+    const flow = await agent.untilRule(EXPORTER, "rejected", "degraded");
+    assert.match(
+      flow.cause,
+      /does not take all: dropped 3 items as http_404 in the last 5 min: .*\/v1\/traces answered with HTTP status 404: no such page \(the path is wrong: `endpoint` gets \/v1\/traces/,
+    );
+    for (let i = 0; i < 12; i++) await send();
+    await agent.untilRule(EXPORTER, "rejected", "failing");
+    assert.equal(
+      await agent.metric("alloy_component_dropped_total", { component_id: EXPORTER, reason: "http_404" }),
+      39,
+    );
+    assert.equal(agent.logged(EXPORTER, "data was dropped").length, 1, "not with each request");
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("a backend that is gone and a queue that fills up: clients see nothing of it, the status shows every loss", async (t) => {
+    const { agent, sink, send, onBody, sent, received } = await prepare(
+      t,
+      `${RETRY}\n  sending_queue {\n    queue_size = 10\n  }`,
+    );
+    const { port } = sink;
+    await sink.stop();
+    await send();
+    const down = await agent.untilRule(EXPORTER, "endpoint_down", "failing");
+    assert.match(down.cause, new RegExp(`127\\.0\\.0\\.1:${port} refuses connections: nothing listens there$`));
+    assert.equal(await ruleMetric(agent, "endpoint_down"), 1);
+    for (let i = 0; i < 19; i++) assert.equal((await send()).status, 200);
+    await agent.until(
+      async () => (await agent.dropped(EXPORTER, "queue_full")) === 10 * SPANS,
+      "what does not fit is counted",
+    );
+    await agent.until(
+      async () =>
+        /; dropped 30 items as queue_full in the last 5 min$/.test((await agent.component(EXPORTER)).flow.cause),
+      "the cause says so",
+    );
+    assert.equal(await ruleMetric(agent, "queue_full"), 1);
+    assert.equal(agent.logged(EXPORTER, "data was dropped").length, 1, "not with each request");
+    const again = await Sink.start(onBody, port);
+    cleanUp(t, () => again.stop());
+    await agent.until(() => received() === sent() - 10 * SPANS, "what was in the queue arrives");
+    const after = await agent.untilRule(EXPORTER, "items_dropped", "degraded");
+    assert.match(after.cause, /^dropped 30 items as queue_full in the last 5 min: the sending queue is full and/);
+    assert.equal(agent.logged(EXPORTER, "data flow failing").length, 1);
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("block_on_overflow: clients are sent away to come again, the chain says where it stands, nothing is lost", async (t) => {
+    const queue = "sending_queue {\n    queue_size = 3\n    block_on_overflow = true\n    num_consumers = 1\n  }";
+    const { agent, sink, send, sent, received } = await prepare(t, `${RETRY}\n  ${queue}`);
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    sink.answer = async () => {
+      await held;
+      return { status: 204 };
+    };
+    for (let i = 0; i < 3; i++) assert.equal((await send()).status, 200);
+    const full = await agent.untilRule(EXPORTER, "queue_full", "degraded");
+    assert.match(full.cause, /^the queue of traces holds 3 of 3 requests: once it is full, senders have to wait/);
+    const away = await send();
+    assert.deepEqual(away, { status: 503, retryAfter: "1" });
+    await agent.untilLogged(
+      /level=warn msg="clients are sent away because the pipeline takes nothing" .*component_id=otelcol\.receiver\.otlp\.in/,
+    );
+    const clients = Promise.all([send(), send()]);
+    await agent.until(
+      async () => (await agent.component(RECEIVER)).flow.sent.some(({ waiting }) => waiting > 0),
+      "the edge shows what waits",
+    );
+    release();
+    for (const { status } of await clients) assert.equal(status, 200);
+    await agent.until(() => received() === sent(), "all that was accepted arrived");
+    await agent.untilRule(EXPORTER, "", "ok");
+    assert.deepEqual((await agent.component(EXPORTER)).flow.dropped, []);
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("wait_for_result: clients are told of a dead backend", async (t) => {
+    const { agent, answer, send } = await prepare(t, `${RETRY}\n  sending_queue {\n    wait_for_result = true\n  }`);
+    answer({ status: 503, body: "down" });
+    const { status, retryAfter } = await send();
+    assert.deepEqual([status, retryAfter], [503, "1"]);
+    const flow = await agent.untilRule(EXPORTER, "endpoint_down", "failing");
+    assert.match(flow.cause, /answered with HTTP status 503: down/);
+    answer({ status: 204 });
+    await agent.until(async () => (await send()).status === 200, "clients get through again");
+    await agent.untilRule(EXPORTER, "", "ok");
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("a receiver whose port is taken: failing with the address, until it is free", async (t) => {
+    const { agent, config } = await prepare(t);
+    const taken = await Sink.start(() => {});
+    cleanUp(t, () => taken.stop());
+    const lines = config().replace(/endpoint = "127\.0\.0\.1:\d+"/, `endpoint = "127.0.0.1:${taken.port}"`);
+    assert.equal((await agent.reload(lines)).status, 200);
+    const flow = await agent.untilRule(RECEIVER, "http_listener", "failing");
+    assert.match(flow.cause, new RegExp(`^http: .*127\\.0\\.0\\.1:${taken.port}`));
+    assert.equal(await agent.metric("alloy_component_flow_rule", { component_id: RECEIVER, rule: "http_listener" }), 1);
+    await taken.stop();
+    await agent.until(
+      async () => (await agent.component(RECEIVER)).flow.rule === "",
+      "it listens once the port is free",
+    );
+    assert.equal(await agent.stop(), 0);
+  });
+});
