@@ -3,8 +3,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort, sleep } from "../kit/process.ts";
 
 const OK = 0;

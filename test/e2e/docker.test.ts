@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { FakeDocker } from "../../src/kits/docker-engine.testing.ts";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { SEQUENCE_MARKER } from "../kit/log-writer.ts";
 import { sleep } from "../kit/process.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { runInvar, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { NumberedPages } from "../kit/numbered-pages.ts";
 import { Sink } from "../kit/sink.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { appendFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";
 import { countSequences } from "../kit/walk.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { Sink, type SinkAnswer } from "../kit/sink.ts";
 
 /** A pipeline that delivers meets a Loki that refuses; the answers are Loki's own words (pkg/validation/validate.go). */

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { appendFileSync, chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { Sink } from "../kit/sink.ts";
 
 /** A pipeline that runs is broken where logs come from; what then shows in the status, the log and the metrics. */

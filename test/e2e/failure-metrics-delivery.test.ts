@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { NumberedPages } from "../kit/numbered-pages.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
 import { Sink, type SinkAnswer } from "../kit/sink.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { Prometheus } from "../kit/prometheus.ts";
 
 /** Two collectors with the same identity in front of a real Prometheus, which throws whole requests away for one sample. */

@@ -3,8 +3,8 @@ import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 
 /** Scrapes that work until the target, or what is configured about it, breaks in the ways in which that happens. */

@@ -6,9 +6,9 @@ import { createServer as createHttpsServer, type Server } from "node:https";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { createAuthority, type TestCertificate } from "#kits/certificates.testing";
 import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { traceRequest } from "../kit/spans.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { OtlpIndex } from "#formats/otlp";
 import { startAgent, type TestAgent } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink, type SinkAnswer } from "../kit/sink.ts";
 import { traceRequest } from "../kit/spans.ts";

@@ -4,9 +4,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { openBrowserPage, useBrowser } from "../kit/browser.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { Sink } from "../kit/sink.ts";
 
 /**

@@ -3,8 +3,8 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
 

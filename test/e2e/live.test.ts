@@ -4,8 +4,8 @@ import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { LiveEvent, LiveItem } from "#app/api/json";
+import { cleanUp } from "#base/clean-up.testing";
 import { programWords, runInvar, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { traceRequest } from "../kit/spans.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { NumberedPages } from "../kit/numbered-pages.ts";
 import { sleep } from "../kit/process.ts";
 import { decodeWrite } from "../kit/remote-write.ts";

@@ -5,10 +5,10 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Locator, Page } from "playwright-core";
+import { cleanUp } from "#base/clean-up.testing";
 import type { ExplainJson, StatusJson } from "../../src/app/api/json.ts";
 import { type AgentOptions, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
 import { type OpenedPage, openBrowserPage, type PageOptions, useBrowser } from "../kit/browser.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 
 /** The component's and the system's part of the page, on a real agent. */
 

@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import type { PipeJson, StatusJson } from "../../src/app/api/json.ts";
 import { programWords, runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 
 const OK = 0;
 const FAILED = 1;

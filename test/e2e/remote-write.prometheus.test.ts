@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { Prometheus } from "../kit/prometheus.ts";
 
 /**

@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
 

@@ -4,9 +4,9 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
+import { cleanUp } from "#base/clean-up.testing";
 import type { PipelineJson, StatusJson } from "../../src/app/api/json.ts";
 import { programWords, runInvar, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort, sleep } from "../kit/process.ts";
 
 /** `invar status`, `invar graph` and `invar top` as processes of their own, against real agents. */

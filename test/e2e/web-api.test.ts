@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import type { ExplainJson, HistoryJson, PipelineEdgeJson, PipelineJson, StatusJson } from "../../src/app/api/json.ts";
 import { startAgent, type TestAgent } from "../kit/agent.ts";
-import { cleanUp } from "../kit/clean-up.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
 

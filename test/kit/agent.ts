@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { cleanUp } from "./clean-up.ts";
+import { cleanUp } from "#base/clean-up.testing";
 import { freePort, sleep } from "./process.ts";
 
 /** Runs the real agent, in a process of its own, for end-to-end tests. */

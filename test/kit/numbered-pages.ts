@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
-import { cleanUp } from "./clean-up.ts";
+import { cleanUp } from "#base/clean-up.testing";
 
 /** How many series beside the number a page has. */
 const FILLER = 20;

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { temporaryFolder } from "./agent.ts";
-import { cleanUp } from "./clean-up.ts";
 import { freePort, sleep } from "./process.ts";
 
 export interface QueriedSeries {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { FakeDocker } from "#kits/docker-engine.testing";
 import { startComponent } from "#pipeline/testing";
 import component from "./discovery.docker.ts";
@@ -10,7 +11,7 @@ import component from "./discovery.docker.ts";
 async function setUp(t: TestContext, overSocket = true) {
   const root = await mkdtemp(join(tmpdir(), "discovery-docker-"));
   const docker = await FakeDocker.start(overSocket ? join(root, "docker.sock") : undefined);
-  t.after(async () => {
+  cleanUp(t, async () => {
     await docker.stop();
     await rm(root, { recursive: true, force: true });
   });
@@ -19,7 +20,7 @@ async function setUp(t: TestContext, overSocket = true) {
 
 async function discover(t: TestContext, docker: FakeDocker, more = "") {
   const source = await startComponent(component, `host = "${docker.host}"\nrefresh_interval = "50ms"\n${more}`);
-  t.after(() => source.stop());
+  cleanUp(t, () => source.stop());
   await eventually(
     () => source.exported.length > 1,
     () => source.flow.status.cause,
@@ -113,7 +114,7 @@ test("filters are Docker's; containers that come and go change the targets, an o
 
 test("a socket that is not there is said with what to do; other addresses are refused", async (t) => {
   const source = await startComponent(component, 'host = "unix:///nonexistent/docker.sock"');
-  t.after(() => source.stop());
+  cleanUp(t, () => source.stop());
   await eventually(() => source.flow.status.rule === "refresh_failed");
   assert.match(
     source.flow.status.cause,

@@ -3,19 +3,20 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { Secret } from "#lang/value";
 import { startComponent } from "#pipeline/testing";
 import localFile from "./local.file.ts";
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "local-file-"));
-  t.after(() => rmSync(path, { recursive: true }));
+  cleanUp(t, () => rmSync(path, { recursive: true }));
   return path;
 }
 
 async function start(t: TestContext, filename: string, more = "") {
   const component = await startComponent(localFile, `filename = ${JSON.stringify(filename)}\n${more}`);
-  t.after(() => component.stop());
+  cleanUp(t, () => component.stop());
   return component;
 }
 

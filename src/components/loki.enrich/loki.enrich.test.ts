@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { Labels } from "#base/labels";
 import { logBatch } from "#pipeline/log-batch";
 import { recordLogs, startComponent } from "#pipeline/testing";
@@ -15,7 +16,7 @@ target_match_label = "hostname"`;
 async function start(t: TestContext, config: string) {
   const recorder = recordLogs();
   const component = await startComponent(enrich, `forward_to = [out]\n${config}`, { scope: { out: recorder.value } });
-  t.after(() => component.stop());
+  cleanUp(t, () => component.stop());
   const send = async (...sets: Record<string, string>[]) => {
     recorder.items.length = 0;
     const batch = logBatch(sets.map((each) => ({ labels: Labels.from(Object.entries(each)), line: "x" })));

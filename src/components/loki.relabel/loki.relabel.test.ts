@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { cleanUp } from "#base/clean-up.testing";
 import { systemClock } from "#base/clock";
 import { Labels } from "#base/labels";
 import { RelabelRules } from "#kits/relabel";
@@ -32,7 +33,7 @@ async function start(t: TestContext, config = RULES) {
   const clock = { ...systemClock, shiftMs: 0, now: () => Date.now() + clock.shiftMs };
   const scope = { out: recorder.value };
   const component = await startComponent(relabel, `forward_to = [out]\n${config}`, { scope, clock });
-  t.after(() => component.stop());
+  cleanUp(t, () => component.stop());
   const send = (apps: readonly string[], acknowledgement?: Acknowledgement) =>
     component.exports.receiver.consume(
       logBatch(
@@ -100,7 +101,7 @@ test("the status says when the rules drop everything, and when only the rules ar
   await send(["a"]);
   assert.equal(judge().state, "ok");
   const rulesOnly = await startComponent(relabel, `forward_to = []\n${RULES}`);
-  t.after(() => rulesOnly.stop());
+  cleanUp(t, () => rulesOnly.stop());
   rulesOnly.flow.judge();
   assert.deepEqual([rulesOnly.flow.status.state, rulesOnly.flow.status.rule], ["idle", "rules_only"]);
 });

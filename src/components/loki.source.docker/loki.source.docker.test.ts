@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { type Clock, systemClock } from "#base/clock";
 import { createAuthority } from "#kits/certificates.testing";
 import { FakeDocker } from "#kits/docker-engine.testing";
@@ -34,7 +35,7 @@ const fastClock: Clock = {
 async function setUp(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), "source-docker-"));
   const docker = await FakeDocker.start(join(root, "docker.sock"));
-  t.after(async () => {
+  cleanUp(t, async () => {
     await docker.stop();
     await rm(root, { recursive: true, force: true });
   });
@@ -58,7 +59,7 @@ async function start(t: TestContext, place: Place, ids: readonly string[], more 
     scope: { out: out ?? recorder.value, rules: new Capsule(RELABEL_RULES_CAPSULE, rules) },
   };
   const source = await startComponent(component, config(place, ids, more), options);
-  t.after(() => source.stop());
+  cleanUp(t, () => source.stop());
   const update = (next: readonly string[], with_ = more) =>
     source.instance.update!(decodeArguments(component, config(place, next, with_), options));
   return { source, recorder, update, lines: () => recorder.items.map((each) => each.line) };
@@ -178,7 +179,7 @@ test("a daemon that is restarted: said while it is away, and no line lost or rep
   assert.equal(source.flow.status.state, "failing");
   container.write("2");
   const again = await FakeDocker.start(join(place.root, "docker.sock"));
-  t.after(() => again.stop());
+  cleanUp(t, () => again.stop());
   again.containers.set("c1", container);
   await recorder.waitFor(2);
   await eventually(() => source.flow.status.state === "ok");
@@ -258,7 +259,7 @@ test("logs that Docker cannot show, targets without an id, and lines without lab
     dataPath: join(place.root, "other"),
     scope: { out: recorder.value },
   });
-  t.after(() => other.stop());
+  cleanUp(t, () => other.stop());
   await eventually(
     () => other.flow.status.rule === "no_labels",
     () => other.flow.status.cause,
@@ -288,7 +289,7 @@ test("over TLS: with the authority's certificate lines come, without it the stat
   const place = await setUp(t);
   const authority = createAuthority();
   const docker = await FakeDocker.start(undefined, authority.issue({}));
-  t.after(() => docker.stop());
+  cleanUp(t, () => docker.stop());
   docker.add("c1", "web").write("over TLS");
   place.docker.host = docker.host;
   const untrusting = await start(t, { ...place, data: join(place.root, "other") }, ["c1"]);

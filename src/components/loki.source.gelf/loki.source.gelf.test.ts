@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
+import { cleanUp } from "#base/clean-up.testing";
 import { RELABEL_RULES_CAPSULE, relabelRuleSchema } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
 import { Capsule } from "#lang/value";
@@ -22,7 +23,7 @@ async function start(t: TestContext, more = "", rules = "") {
     scope: { out: recorder.value, rules: new Capsule(RELABEL_RULES_CAPSULE, rule) },
   });
   const socket = createSocket("udp4");
-  t.after(async () => {
+  cleanUp(t, async () => {
     socket.close();
     await component.stop();
   });
@@ -119,7 +120,7 @@ test("idle until the first message; unhealthy while its port is taken; moves wit
   await until(() => address() !== "", "listening");
   assert.equal(judge().cause, `no message has come to udp ${address()} since the start`);
   const squatter = createSocket("udp4");
-  t.after(() => squatter.close());
+  cleanUp(t, () => squatter.close());
   squatter.bind(0, "127.0.0.1");
   await once(squatter, "listening");
   await component.update(config(`listen_address = "127.0.0.1:${squatter.address().port}"`));

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
 import { JournalWriter, type WrittenEntry } from "#kits/journal-writer.testing";
 import { RELABEL_RULES_CAPSULE, relabelRuleSchema } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
@@ -16,14 +17,14 @@ const rulesSchema = s.object({ rule: s.blocks(relabelRuleSchema).doc("Rules.") }
 
 async function scratch(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), "source-journal-"));
-  t.after(() => rm(root, { recursive: true, force: true }));
+  cleanUp(t, () => rm(root, { recursive: true, force: true }));
   return { root, journal: join(root, "journal"), data: join(root, "data") };
 }
 type Place = Awaited<ReturnType<typeof scratch>>;
 
 async function journalOf(t: TestContext, place: Place, ...entries: WrittenEntry[]): Promise<JournalWriter> {
   const writer = new JournalWriter(place.journal);
-  t.after(() => writer.close());
+  cleanUp(t, () => writer.close());
   await writer.write(...entries);
   await writer.settled();
   return writer;
@@ -36,7 +37,7 @@ async function start(t: TestContext, place: Place, config = "", rules = "") {
     dataPath: place.data,
     scope: { out: recorder.value, rules: new Capsule(RELABEL_RULES_CAPSULE, given) },
   });
-  t.after(() => source.stop());
+  cleanUp(t, () => source.stop());
   return { source, recorder, lines: () => recorder.items.map((each) => each.line) };
 }
 
@@ -273,7 +274,7 @@ test("a machine without journalctl is told so", async (t) => {
   const place = await scratch(t);
   await mkdir(place.journal);
   const before = process.env.PATH;
-  t.after(() => (process.env.PATH = before));
+  cleanUp(t, () => (process.env.PATH = before));
   process.env.PATH = place.root;
   const { source } = await start(t, place);
   await eventually(() => /journalctl is not there.*install systemd's package/.test(source.flow.status.cause));

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { cleanUp } from "#base/clean-up.testing";
 import { systemClock } from "#base/clock";
 import { createAuthority } from "#kits/certificates.testing";
 import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
@@ -39,7 +40,7 @@ async function start(t: TestContext, listener = "", options: Options = {}) {
     clock,
     services: options.minimumStability === undefined ? {} : { minimumStability: options.minimumStability },
   });
-  t.after(() => component.stop());
+  cleanUp(t, () => component.stop());
   const info = () =>
     (
       component.instance.debugInfo!() as {
@@ -69,7 +70,7 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 
 async function open(t: TestContext, port: number): Promise<Socket> {
   const socket = connect(port, "127.0.0.1");
-  t.after(() => socket.destroy());
+  cleanUp(t, () => socket.destroy());
   socket.on("error", () => {});
   socket.resume(); // or its end would never be noticed
   await once(socket, "connect");
@@ -214,7 +215,7 @@ test("datagrams wait for a slow consumer up to a bound, and are counted beyond i
   const listener = 'protocol = "udp"\nudp_queue_size = 1\nlabels = { a = "b" }';
   const { recorder, port, judge, dropped, lines } = await start(t, listener);
   const gate = Promise.withResolvers<void>();
-  t.after(() => gate.resolve());
+  cleanUp(t, () => gate.resolve());
   recorder.gate = () => gate.promise;
   const to = await port();
   const text = `<13>1 - h a - - - ${"z".repeat(8_000)}`;
@@ -232,7 +233,7 @@ test("datagrams wait for a slow consumer up to a bound, and are counted beyond i
 test("a slow consumer holds a TCP sender back, who is not idle meanwhile; afterwards it is", async (t) => {
   const { recorder, port } = await start(t, 'labels = { a = "b" }\nidle_timeout = "300ms"');
   const gate = Promise.withResolvers<void>();
-  t.after(() => gate.resolve());
+  cleanUp(t, () => gate.resolve());
   recorder.gate = () => gate.promise;
   const socket = await open(t, await port());
   const closed = once(socket, "close");
@@ -267,12 +268,12 @@ test("TLS with certificates of clients", async (t) => {
   const { recorder, port, judge } = await start(t, listener, { scope });
   const options = { host: "127.0.0.1", port: await port(), ca: authority.cert, servername: "localhost" };
   const known = connectTls({ ...options, cert: client.cert, key: client.key });
-  t.after(() => known.destroy());
+  cleanUp(t, () => known.destroy());
   known.on("error", () => {});
   known.write("<13>1 - h a - - - secret\n");
   await recorder.waitFor(1);
   const unknown = connectTls(options);
-  t.after(() => unknown.destroy());
+  cleanUp(t, () => unknown.destroy());
   unknown.on("error", () => {});
   await until(() => judge().rule === "connections_refused", "told");
   assert.match(
