@@ -21,6 +21,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   rsyslogd: "/usr/sbin/rsyslogd",
   openssl: "/usr/bin/openssl",
   python3: "/usr/bin/python3",
+  dot: "/usr/bin/dot",
   "systemd-journal-remote": "/lib/systemd/systemd-journal-remote",
 };
 
@@ -34,6 +35,7 @@ const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   ["tls", "openssl"],
   ["mutual-tls", "openssl"],
   ["zip.test.ts", "python3"],
+  ["graphviz", "dot"],
   ["loki.source.journal.test.ts", "systemd-journal-remote"],
   ["e2e/journal.test.ts", "systemd-journal-remote"],
 ];
