@@ -178,6 +178,13 @@ function cells(rows: Locator): Promise<readonly (readonly string[])[]> {
   );
 }
 
+/** The cells of a table once it has so many rows: it may still be on its way from the agent, or from one search to the next. */
+async function settled(rows: Locator, count: number): Promise<readonly (readonly string[])[]> {
+  if (count > 0) await rows.nth(count - 1).waitFor();
+  await rows.nth(count).waitFor({ state: "detached" });
+  return cells(rows);
+}
+
 async function textOf(locator: Locator): Promise<string> {
   return (await locator.textContent()) ?? "";
 }
@@ -208,12 +215,12 @@ test("a writer whose server is gone: state, cause, queue, edges and arguments as
   const written = args.filter(({ origin }) => origin === "text");
   const rows = part(page, "arguments").locator("tbody tr");
   assert.deepEqual(
-    (await cells(rows)).map(([path, value]) => [path, value]),
+    (await settled(rows, written.length)).map(([path, value]) => [path, value]),
     written.map(({ path, value }) => [path, value]),
   );
   assert.equal(written.find(({ path }) => path.endsWith("password"))!.value, "(secret)");
   await page.getByRole("button", { name: `Show ${args.length - written.length} defaults` }).click();
-  assert.equal(await rows.count(), args.length);
+  await settled(rows, args.length);
   assert.equal(await rows.locator("td:last-child", { hasText: /^default$/ }).count(), args.length - written.length);
   assert.match(page.url(), /defaults=1/);
   await page.reload();
@@ -244,8 +251,7 @@ test("tailed files with their place, own metrics with search, and links to neigh
   const { page, explain } = full;
   await part(page, "debug").getByText("a.log").waitFor();
   const { debugInfo, metrics } = await explain("loki.source.file.web");
-  const rows = await cells(part(page, "debug").locator("tbody tr"));
-  assert.equal(rows.length, 3);
+  const rows = await settled(part(page, "debug").locator("tbody tr"), 3);
   const paths = debugInfo.map((each) =>
     each.type === "block" && each.body[0]?.type === "attr" ? each.body[0].value.value : "",
   );
@@ -259,11 +265,8 @@ test("tailed files with their place, own metrics with search, and links to neigh
   const lines = metrics.find(
     ({ name, labels }) => name === "loki_source_file_read_lines_total" && labels.includes("a.log"),
   )!;
-  const found = await cells(part(page, "metrics").locator("tbody tr"));
-  assert.deepEqual(
-    [found.length, found[0]![0], found[0]!.at(-1)],
-    [1, `${lines.name} ${lines.labels}`, String(lines.value)],
-  );
+  const [found] = await settled(part(page, "metrics").locator("tbody tr"), 1);
+  assert.deepEqual([found![0], found!.at(-1)], [`${lines.name} ${lines.labels}`, String(lines.value)]);
   await page.waitForFunction(`document.querySelector("#metrics ~ * .sparkline path:last-child")?.getAttribute("d")`);
   await page.reload();
   assert.equal(await search.inputValue(), "read_lines a.log");
@@ -271,9 +274,9 @@ test("tailed files with their place, own metrics with search, and links to neigh
   await part(page, "flow").getByRole("link", { name: "loki.process.web" }).click();
   await page.getByText("debug_lines").first().waitFor();
   assert.equal(new URL(page.url()).pathname, "/component/loki.process.web");
-  const [drop] = await cells(part(page, "flow").locator(".drops tbody tr"));
+  const [drop] = await settled(part(page, "flow").locator(".drops tbody tr"), 1);
   assert.deepEqual(drop!.slice(0, 3), ["debug_lines", "logs", "12"]);
-  const [from, to] = await cells(part(page, "flow").locator(".data-table tbody tr"));
+  const [from, to] = await settled(part(page, "flow").locator(".data-table tbody tr"), 2);
   assert.deepEqual([from![2], to![2]], ["36", "24"]);
   await page.goBack();
   assert.equal(new URL(page.url()).pathname, "/component/loki.source.file.web");
@@ -300,8 +303,8 @@ test("targets with their last scrape, the dead one first; by keyboard to where t
   const sort = part(page, "debug").getByRole("button", { name: "last error" });
   await sort.focus();
   await page.keyboard.press("Enter");
+  await page.locator('th[aria-sort="ascending"]', { hasText: "last error ↑" }).waitFor();
   assert.match((await cells(table)).at(-1)!.join(" "), /refuses connections/, "sorted by the error, it is the last");
-  assert.equal(await textOf(page.locator('th[aria-sort="ascending"]')), "last error ↑");
   assert.match(page.url(), /debug.target.sort=last_error/);
 
   const reference = part(page, "arguments").getByRole("link", { name: "discovery.relabel.nodes" }).first();
@@ -312,7 +315,7 @@ test("targets with their last scrape, the dead one first; by keyboard to where t
   const output = exports.find(({ name }) => name === "output")!;
   assert.ok(output.type === "attr" && output.value.type === "array");
   assert.deepEqual(
-    (await cells(part(page, "exports").locator("tbody tr"))).map((row) => row[1]),
+    (await settled(part(page, "exports").locator("tbody tr"), 3)).map((row) => row[1]),
     ["one", "two", "dead"],
   );
   assert.equal(output.value.value.length, 3);
@@ -327,11 +330,11 @@ test("long lists of targets are cut, and searched whole", async (t) => {
   await using full = await site(t, "component/discovery.relabel.many", { config });
   const { page } = full;
   await page.getByText("the first 200 of 250 targets").waitFor();
-  assert.equal(await part(page, "exports").locator("tbody tr").count(), 200);
+  await settled(part(page, "exports").locator("tbody tr"), 200);
   await page.keyboard.press("/");
   await page.keyboard.type("10.0.0.249");
   await page.getByText("1 of 250 targets").waitFor();
-  assert.deepEqual(await cells(part(page, "exports").locator("tbody tr")), [["10.0.0.249:9100", "s4"]]);
+  assert.deepEqual(await settled(part(page, "exports").locator("tbody tr"), 1), [["10.0.0.249:9100", "s4"]]);
   assert.deepEqual(full.faults, []);
 });
 
@@ -373,7 +376,7 @@ test("modules: custom components and foreach lead inside, the breadcrumb leads o
   await page.locator("h1", { hasText: "out" }).waitFor();
   assert.equal(new URL(page.url()).pathname, "/component/shipper.eu/loki.write.out");
   const token = part(page, "arguments").locator("tbody tr", { hasText: "bearer_token" });
-  assert.deepEqual((await cells(token))[0], ["endpoint[0].bearer_token", "(secret)", "argument.token.value"]);
+  assert.deepEqual((await settled(token, 1))[0], ["endpoint[0].bearer_token", "(secret)", "argument.token.value"]);
   await assertNoSecrets(page);
   await page.getByRole("navigation", { name: "Module" }).getByRole("link", { name: "shipper.eu" }).click();
   await page.locator("h1", { hasText: "shipper" }).waitFor();
