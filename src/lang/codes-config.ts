@@ -159,6 +159,12 @@ export const configCodes = {
     meaning: "Alloy has the component, this agent does not have it yet.",
     remedy: "Remove the block, or leave this pipeline to Alloy; docs/reference lists the components that there are.",
   },
+  "config.wiring": {
+    title: "Data goes nowhere or never comes",
+    meaning:
+      "The configuration is valid, but as its blocks hang together a component gets no data, nobody takes what it gives, or data ends before it has reached a destination.",
+    remedy: "Connect the block as the message says, or remove it.",
+  },
   "config.wrong_type": {
     title: "Wrong type",
     meaning:

@@ -2,7 +2,7 @@ import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
 import { counter, gauge, histogram } from "#base/metrics";
 import type { Source } from "#lang/ast";
-import { type Diagnostic, DiagnosticError } from "#lang/diagnostic";
+import { DiagnosticError } from "#lang/diagnostic";
 import type { Scope } from "#lang/evaluate";
 import { parseFile } from "#lang/parser";
 import type { Services } from "#pipeline/component";
@@ -143,18 +143,6 @@ export class Controller {
         this.#metrics.evaluating.labels("/", "").set(0);
       }
     });
-  }
-
-  /** Checks a configuration as far as that goes without starting anything; all problems found. */
-  async check(sources: readonly Source[], modulePath: string): Promise<readonly Diagnostic[]> {
-    try {
-      const change = await this.root.prepare(inputsOf(sources, modulePath));
-      await change.discard();
-      return [];
-    } catch (error) {
-      if (error instanceof DiagnosticError) return error.diagnostics;
-      throw error;
-    }
   }
 
   /** Ends everything: sources first, sinks last, each with the time that is left of `deadlineMs`. */

@@ -1,9 +1,11 @@
 import { type Body, blockName } from "#lang/ast";
+import type { Diagnostic } from "#lang/diagnostic";
 import type { Field } from "#lang/schema";
 import { ArgumentNode, DeclareNode } from "./block-nodes.ts";
 import { ComponentNode } from "./component-node.ts";
 import type { Controller } from "./controller.ts";
 import { CustomNode } from "./custom-node.ts";
+import { nameSpan } from "./plan.ts";
 import {
   dataRole,
   type ExportKind,
@@ -33,6 +35,17 @@ export function wiringOf(topology: Topology): ReadonlyMap<string, string> {
     if (problem !== undefined) problems.set(placed.id, problem);
   }
   return problems;
+}
+
+/** The same as warnings that point at the blocks. */
+export function wiringWarnings(controller: Controller): readonly Diagnostic[] {
+  const topology = new Topology(controller.root);
+  return [...wiringOf(topology)].map(([id, problem]) => ({
+    severity: "warning",
+    code: "config.wiring",
+    message: `${id}: ${problem}`,
+    span: nameSpan(topology.nodes.get(id)!.planned.block),
+  }));
 }
 
 class Wiring {

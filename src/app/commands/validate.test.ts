@@ -24,14 +24,30 @@ test("what has no effect is told, and is no failure", async (t) => {
     'tracing {\n  send_traceparent = true\n}\nprometheus.remote_write "x" {\n  wal {\n    truncate_frequency = "1h"\n  }\n}\n',
   );
   assert.equal(code, EXIT.ok);
-  assert.deepEqual(errors.trim().split("\n").sort(), [
+  const told = errors.split("\n").filter((line) => line.includes("has no effect"));
+  assert.deepEqual(told.sort(), [
     'Warning: prometheus.remote_write.x: "truncate_frequency" has no effect: delivered data is deleted at once',
     'Warning: tracing: "send_traceparent" has no effect: requests of components are not traced',
   ]);
 });
 
+test("blocks that hang together so that data goes nowhere are told, with their place", async (t) => {
+  const { code, errors } = await check(
+    t,
+    'loki.source.api "in" {\n  http { }\n  forward_to = [loki.process.cut.receiver]\n}\n\nloki.process "cut" {\n  forward_to = []\n}\n',
+  );
+  assert.equal(code, EXIT.ok);
+  assert.match(
+    errors,
+    /^Warning: .*config\.alloy:6:1: loki\.process\.cut: it forwards to nothing: forward_to is empty/m,
+  );
+  assert.match(errors, /^Warning: .*config\.alloy:1:1: loki\.source\.api\.in: its data reaches no destination/m);
+  assert.match(errors, /^code: config\.wiring$/m);
+});
+
 test("a sound configuration is passed over in silence, a bad one is not", async (t) => {
-  assert.deepEqual(await check(t, 'loki.echo "x" { }\n'), { code: EXIT.ok, errors: "" });
+  const sound = 'loki.source.api "in" {\n  http { }\n  forward_to = [loki.echo.x.receiver]\n}\n\nloki.echo "x" { }\n';
+  assert.deepEqual(await check(t, sound), { code: EXIT.ok, errors: "" });
   const bad = await check(t, 'loki.ecko "x" { }\n');
   assert.equal(bad.code, EXIT.failed);
   assert.match(bad.errors, /did you mean "loki.echo"/);
