@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
+import * as grpc from "@grpc/grpc-js";
 import { cleanUp } from "#base/clean-up.testing";
 import { OtlpIndex } from "#formats/otlp";
-import { startAgent, type TestAgent } from "../kit/agent.ts";
+import { startAgent } from "../kit/agent.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink, type SinkAnswer } from "../kit/sink.ts";
 import { traceRequest } from "../kit/spans.ts";
@@ -82,8 +83,36 @@ otelcol.exporter.otlphttp "out" {
   };
 }
 
-function ruleMetric(agent: TestAgent, rule: string): Promise<number | undefined> {
-  return agent.metric("alloy_component_flow_rule", { component_id: EXPORTER, rule });
+/** A backend for spans over gRPC, made of grpc-js, that refuses whoever does not show `token`. */
+async function grpcBackend(t: TestContext, token: string) {
+  const server = new grpc.Server();
+  const bytes = (value: Buffer) => value;
+  const method: grpc.MethodDefinition<Buffer, Buffer> = {
+    path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: bytes,
+    requestDeserialize: bytes,
+    responseSerialize: bytes,
+    responseDeserialize: bytes,
+  };
+  let requests = 0;
+  const answer: grpc.handleUnaryCall<Buffer, Buffer> = (call, reply) => {
+    if (call.metadata.get("authorization")[0] !== `Bearer ${token}`) {
+      reply({ code: grpc.status.UNAUTHENTICATED, details: "no valid token" });
+      return;
+    }
+    requests += 1;
+    reply(null, Buffer.alloc(0));
+  };
+  server.addService({ Export: method }, { Export: answer });
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  cleanUp(t, () => server.forceShutdown());
+  return { port, requests: () => requests };
 }
 
 suite("failures of delivering OTLP", { concurrency: true }, () => {
@@ -99,7 +128,7 @@ suite("failures of delivering OTLP", { concurrency: true }, () => {
     await agent.untilLogged(
       /level=warn msg="data flow failing" .*component_id=otelcol\.exporter\.otlphttp\.out cause="cannot send/,
     );
-    assert.equal(await ruleMetric(agent, "unauthorized"), 1);
+    assert.equal(await agent.ruleMetric(EXPORTER, "unauthorized"), 1);
     assert.equal((await agent.component(RECEIVER)).flow.state, "ok");
     assert.ok((await agent.component(EXPORTER)).flow.queue!.bytes > 0);
     sink.answer = () => ({ status: 204 });
@@ -108,6 +137,47 @@ suite("failures of delivering OTLP", { concurrency: true }, () => {
     await agent.untilRule(EXPORTER, "", "ok");
     assert.deepEqual((await agent.component(EXPORTER)).flow.dropped, []);
     await agent.untilLogged(/msg="data flow recovered" .*component_id=otelcol\.exporter\.otlphttp\.out .*dropped=0/);
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("credentials refused over gRPC: failing with what to set; what waits is delivered once a reload mends it", async (t) => {
+    const { agent, config, send } = await prepare(t);
+    const backend = await grpcBackend(t, "right");
+    const exporter = "otelcol.exporter.otlp.out";
+    const overGrpc = (client: string) =>
+      config(`tls {\n      insecure = true\n    }\n    ${client}`)
+        .replaceAll("otelcol.exporter.otlphttp", "otelcol.exporter.otlp")
+        .replace(/endpoint = "http:[^"]*"/, `endpoint = "127.0.0.1:${backend.port}"`);
+    assert.equal((await agent.reload(overGrpc(""))).status, 200);
+    for (let i = 0; i < 5; i++) assert.equal((await send()).status, 200, "the queue takes it");
+    const flow = await agent.untilRule(exporter, "unauthorized", "failing");
+    assert.match(
+      flow.cause,
+      /UNAUTHENTICATED.*no valid token.*set `auth` to the handler of an otelcol\.auth component/,
+    );
+    await agent.untilLogged(
+      /level=warn msg="data flow failing" .*component_id=otelcol\.exporter\.otlp\.out cause="cannot send/,
+    );
+    assert.equal(await agent.ruleMetric(exporter, "unauthorized"), 1);
+    assert.equal((await agent.reload(overGrpc("auth = otelcol.auth.bearer.b.handler"))).status, 200);
+    await agent.until(() => backend.requests() === 5, "what waited is delivered");
+    await agent.untilRule(exporter, "", "ok");
+    assert.deepEqual((await agent.component(exporter)).flow.dropped, []);
+    assert.equal(await agent.stop(), 0);
+  });
+
+  test("a clock that is two hours ahead of the backend's is told, though all is taken", async (t) => {
+    const { agent, sink, send, sent, received } = await prepare(t);
+    sink.answer = () => ({ status: 204, headers: { date: new Date(Date.now() - 2 * 3_600_000).toUTCString() } });
+    for (let i = 0; i < 3; i++) assert.equal((await send()).status, 200);
+    const flow = await agent.untilRule(EXPORTER, "clock_skew", "degraded");
+    assert.match(flow.cause, /^this machine's clock is 2 h ahead of that of .*127\.0\.0\.1:\d+.*best by NTP$/);
+    assert.equal(await agent.ruleMetric(EXPORTER, "clock_skew"), 1);
+    await agent.untilLogged(/level=warn msg="data flow degraded" .*component_id=otelcol\.exporter\.otlphttp\.out /);
+    await agent.until(() => received() === sent(), "everything arrives all the same");
+    sink.answer = () => ({ status: 204 });
+    await send();
+    await agent.untilRule(EXPORTER, "", "ok");
     assert.equal(await agent.stop(), 0);
   });
 
@@ -140,7 +210,7 @@ suite("failures of delivering OTLP", { concurrency: true }, () => {
     await send();
     const down = await agent.untilRule(EXPORTER, "endpoint_down", "failing");
     assert.match(down.cause, new RegExp(`127\\.0\\.0\\.1:${port} refuses connections: nothing listens there$`));
-    assert.equal(await ruleMetric(agent, "endpoint_down"), 1);
+    assert.equal(await agent.ruleMetric(EXPORTER, "endpoint_down"), 1);
     for (let i = 0; i < 19; i++) assert.equal((await send()).status, 200);
     await agent.until(
       async () => (await agent.dropped(EXPORTER, "queue_full")) === 10 * SPANS,
@@ -151,7 +221,7 @@ suite("failures of delivering OTLP", { concurrency: true }, () => {
         /; dropped 30 items as queue_full in the last 5 min$/.test((await agent.component(EXPORTER)).flow.cause),
       "the cause says so",
     );
-    assert.equal(await ruleMetric(agent, "queue_full"), 1);
+    assert.equal(await agent.ruleMetric(EXPORTER, "queue_full"), 1);
     assert.equal(agent.logged(EXPORTER, "data was dropped").length, 1, "not with each request");
     const again = await Sink.start(onBody, port);
     cleanUp(t, () => again.stop());
