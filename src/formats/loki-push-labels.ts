@@ -6,7 +6,8 @@ export class LabelTextError extends Error {
   override readonly name = "LabelTextError";
 }
 
-const NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y;
+const METRIC_NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y;
+const NAME = /[a-zA-Z_][a-zA-Z0-9_]*/y;
 const SPACE = /[ \t\r\n]*/y;
 
 /**
@@ -40,7 +41,7 @@ export function parseLabelText(text: string): Labels {
   };
 
   skip(SPACE);
-  const metric = skip(NAME);
+  const metric = skip(METRIC_NAME);
   if (metric !== "") pairs.set("__name__", metric);
   skip(SPACE);
   if (text[at] === "{") {
@@ -81,10 +82,11 @@ const MAX_TEXT = 4_096;
 export class LabelTextCache {
   readonly #known = new Map<string, Labels>();
 
-  get(text: string): Labels {
+  /** `parse` is for other forms than that of `parseLabelText`, in texts that cannot be taken for it; what throws is not kept. */
+  get(text: string, parse: (text: string) => Labels = parseLabelText): Labels {
     let labels = this.#known.get(text);
     if (labels === undefined) {
-      labels = parseLabelText(text);
+      labels = parse(text);
       if (this.#known.size >= MAX_KNOWN) this.#known.clear();
       if (text.length <= MAX_TEXT) this.#known.set(text, labels);
     }

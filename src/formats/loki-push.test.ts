@@ -34,7 +34,10 @@ const entry: fc.Arbitrary<Entry> = fc.record({
     fc.string({ minLength: 100, maxLength: 400 }),
     fc.constant("x".repeat(20_000)),
   ),
-  ms: fc.oneof(fc.integer({ min: -8e15, max: 8e15 }), fc.constantFrom(0, 1, 999, 1_700_000_000_123, 4_294_967_296_000)),
+  ms: fc.oneof(
+    fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }),
+    fc.constantFrom(0, 1, 999, 1_700_000_000_123, 4_294_967_296_000),
+  ),
   ns: fc.nat(999_999),
   metadata: fc.array(fc.string(), { maxLength: 4 }).map((texts) => texts.slice(0, texts.length & ~1)),
 });
@@ -164,6 +167,7 @@ for (const text of [
   '{a="\\q"}',
   '{a="b",a="c"}',
   '{1a="b"}',
+  '{a:b="c"}',
 ]) {
   test(`refuses the labels ${text}`, () => assert.throws(() => parseLabelText(text), /cannot read labels/));
 }
@@ -190,32 +194,141 @@ test("labels that are written are read back, and remembered", () => {
 
 test("JSON: entries, times, metadata; and what is wrong with others", () => {
   const decode = (value: unknown) => decodePushJson(Buffer.from(JSON.stringify(value)));
-  const batch = decode({
+  const { batch, problem } = decode({
+    more: { than: ["needed"] },
     streams: [
-      { stream: { b: "2", a: "1" }, values: [["1700000000123456789", "l"], ["-1", "é", { t: "x" }], null] },
-      { values: [["0", ""]] },
+      { stream: { b: "2", a: "1" }, values: [["1700000000123456789", "l"], ["-1", 'é"', { t: "x" }], null], hash: 1 },
+      { values: [["0", "", { a: "b" }, "beyond"]], stream: {} },
+      { stream: { c: 3, d: true, e: [1, "2"], f: "" }, values: [["1", "x"]] },
       { stream: { c: "3" }, values: null },
     ],
   });
+  assert.equal(problem, undefined);
   assert.deepEqual(
     [...logEntries(batch)].map(({ labels, line, ms, ns, metadata }) => [labels.toString(), line, ms, ns, metadata]),
     [
       ['{a="1", b="2"}', "l", 1_700_000_000_123, 456_789, []],
-      ['{a="1", b="2"}', "é", -1, 999_999, ["t", "x"]],
-      ["{}", "", 0, 0, []],
+      ['{a="1", b="2"}', 'é"', -1, 999_999, ["t", "x"]],
+      ["{}", "", 0, 0, ["a", "b"]],
+      ['{c="3", d="true", e="[1,\\"2\\"]"}', "x", 0, 1, []],
     ],
   );
   for (const [value, message] of [
     [1, /must be a JSON object/],
     [{ streams: {} }, /streams must be an array/],
     [{ streams: [1] }, /streams\[0\] must be an object/],
-    [{ streams: [{ values: [{}] }] }, /values\[0\] must be an array/],
-    [{ streams: [{ values: [["x", "l"]] }] }, /nanoseconds/],
-    [{ streams: [{ values: [["1", 2]] }] }, /the line must be a string/],
-    [{ streams: [{ values: [["1", "l", []]] }] }, /must be an object/],
-    [{ streams: [{ values: [["1", "l", { a: 1 }]] }] }, /metadata "a" must be a string/],
+    [{ streams: [{ stream: [] }] }, /streams\[0\]\.stream must be an object/],
+    [{ streams: [{ stream: {}, values: 1 }] }, /streams\[0\]\.values must be an array/],
+    [{ streams: [{ stream: {}, values: [{}] }] }, /values\[0\] must be an array/],
+    [{ streams: [{ stream: {}, values: [["1", ""], []] }] }, /values\[1\] must be an array/],
+    [{ streams: [{ stream: {}, values: [["x", "l"]] }] }, /nanoseconds/],
+    [{ streams: [{ stream: {}, values: [["9223372036854775808", "l"]] }] }, /beyond 64 bits/],
+    [{ streams: [{ stream: {}, values: [["1"]] }] }, /the line must be a string/],
+    [{ streams: [{ stream: {}, values: [["1", 2]] }] }, /the line must be a string/],
+    [{ streams: [{ stream: {}, values: [["1", "l", []]] }] }, /must be an object/],
+    [{ streams: [{ stream: {}, values: [["1", "l", { a: 1 }]] }] }, /metadata "a" must be a string/],
   ] as const) {
     assert.throws(() => decode(value), message);
   }
   assert.throws(() => decodePushJson(Buffer.from("{")), /not JSON/);
+  assert.throws(() => decodePushJson(Buffer.from('{"streams":[]}{"streams":[]}')), /behind the end/);
+});
+
+test("streams whose labels cannot be read are left out and told of, in JSON as in protobuf", () => {
+  const streams = [
+    { stream: { "foo-bar": "x" }, values: [["1", "lost"]] },
+    { stream: { a: "b" }, values: [["1", "kept"]] },
+    {
+      values: [
+        ["1", "lost, too"],
+        ["2", "and this"],
+      ],
+    },
+  ];
+  const { batch, problem, rejected } = decodePushJson(Buffer.from(JSON.stringify({ streams })));
+  assert.deepEqual([batch.count, rejected], [1, 3]);
+  assert.match(problem!, /^streams\[0\]\.stream: "foo-bar" is no label name/);
+  assert.match(decodePushJson(Buffer.from('{"streams":[{"labels":"{}"}]}')).problem!, /has no `stream`/);
+});
+
+test("what weighs much more than its bytes is refused", () => {
+  const empty = (streams: number, entries: number, metadata: number) =>
+    PushRequest.encode({
+      streams: Array.from({ length: streams }, (_, i) => ({
+        labels: `{a="${i}"}`,
+        entries: Array.from({ length: entries }, () => ({ structuredMetadata: Array(metadata).fill({}) })),
+      })),
+    }).finish();
+  const json = (streams: number, entries: number, metadata: number) => {
+    const pairs = Object.fromEntries(Array.from({ length: metadata }, (_, i) => [`m${i}`, ""]));
+    const values = Array.from({ length: entries }, () => ["1", "", pairs]);
+    return Buffer.from(JSON.stringify({ streams: Array(streams).fill({ stream: { a: "b" }, values }) }));
+  };
+  for (const [streams, entries, metadata] of [
+    [13, 0, 0],
+    [1, 93, 0],
+    [1, 1, 92],
+  ] as const) {
+    for (const decode of [
+      () => decodePush(empty(streams, entries, metadata), undefined, 100),
+      () => decodePushJson(json(streams, entries, metadata), undefined, 100),
+    ]) {
+      assert.throws(decode, (error) => error instanceof PushError && error.tooLarge);
+    }
+  }
+  assert.equal(decodePush(empty(12, 0, 0), undefined, 100).problem, undefined);
+  const bad = Buffer.concat(Array(1_001).fill(Buffer.from([0x0a, 0x03, 0x0a, 0x01, 0x7b])));
+  assert.throws(() => decodePush(bad), /so it is with 1001 streams/);
+  const badJson = JSON.stringify({ streams: Array(1_001).fill({}) });
+  assert.throws(() => decodePushJson(Buffer.from(badJson)), /so it is with 1001 streams/);
+});
+
+test("times that cannot be are refused", () => {
+  for (const timestamp of [{ seconds: 253_402_300_800 }, { seconds: -62_135_596_801 }, { nanos: -1 }, { nanos: 1e9 }]) {
+    const bytes = PushRequest.encode({ streams: [{ labels: "{}", entries: [{ timestamp }] }] }).finish();
+    assert.throws(() => decodePush(bytes), /a time that cannot be/);
+  }
+});
+
+test("JSON: what is written is read, and damage is refused with a PushError", () => {
+  const label = fc.constantFrom("a", "b", 'q"\\\n', "é");
+  const value = fc.tuple(
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    fc.string({ unit: "binary" }).map((text) => text.toWellFormed()),
+    fc.dictionary(fc.string(), fc.string(), { maxKeys: 2 }),
+  );
+  const streams = fc.array(fc.record({ label, values: fc.array(value, { maxLength: 5 }), first: fc.boolean() }), {
+    maxLength: 5,
+  });
+  fc.assert(
+    fc.property(streams, fc.nat(), fc.uint8Array({ maxLength: 2 }), (given, place, insert) => {
+      const text = JSON.stringify({
+        streams: given.map(({ label: app, values, first }) => {
+          const list = values.map(([time, line, metadata]) => [String(time), line, metadata]);
+          return first ? { stream: { app }, values: list } : { values: list, stream: { app } };
+        }),
+      });
+      const { batch, problem } = decodePushJson(Buffer.from(text));
+      assert.equal(problem, undefined);
+      assert.deepEqual(
+        [...logEntries(batch)].map(({ labels, line, ms, ns, metadata }) => [
+          labels.get("app"),
+          BigInt(ms) * 1_000_000n + BigInt(ns),
+          line,
+          metadata,
+        ]),
+        given.flatMap(({ label: app, values }) =>
+          values.map(([time, line, metadata]) => [app, time, line, Object.entries(metadata).flat()]),
+        ),
+      );
+      const bytes = Buffer.from(text);
+      const at = place % bytes.length;
+      try {
+        decodePushJson(Buffer.concat([bytes.subarray(0, at), insert, bytes.subarray(at + 1)]));
+      } catch (error) {
+        assert.ok(error instanceof PushError, String(error));
+      }
+    }),
+    { numRuns: 200 },
+  );
 });

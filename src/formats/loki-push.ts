@@ -9,6 +9,12 @@ import { ProtobufError, ProtoReader } from "./protobuf.ts";
 /** A push request that cannot be read. */
 export class PushError extends Error {
   override readonly name = "PushError";
+  /** Whether it has more entries than the caller allows. */
+  readonly tooLarge: boolean;
+  constructor(message: string, options: ErrorOptions & { readonly tooLarge?: boolean } = {}) {
+    super(message, options);
+    this.tooLarge = options.tooLarge ?? false;
+  }
 }
 
 /** A decoded request, and what of it could not be read. */
@@ -20,13 +26,35 @@ export interface DecodedPush {
   readonly rejected: number;
 }
 
+/** What one stream weighs beside its entries: reading new labels costs more time and memory than a short entry. */
+export const STREAM_WEIGHT = 8;
+/** More streams with labels that cannot be read than this are not worth the time that reading takes. */
+export const MAX_BAD_STREAMS = 1_000;
+
+/** Throws when a request has more in it than the caller allows, counted in entries. */
+export function checkPushWeight(weight: number, maxWeight: number): void {
+  if (weight <= maxWeight) return;
+  throw new PushError(`the request has more than ${Math.floor(maxWeight)} entries, streams and metadata`, {
+    tooLarge: true,
+  });
+}
+
+/** In seconds since 1970, the years 1 and 10000 of Go's times; others are refused as Loki's types refuse them. */
+const FIRST_SECOND = -62_135_596_800;
+const LAST_SECOND = 253_402_300_800;
+
 /**
  * Decodes logproto.PushRequest without copying lines: the batch's data are `bytes`, which must not change while it is used.
- * Throws a PushError for what is no such message.
+ * Throws a PushError for what is no such message, and for one with more than `maxWeight` entries: a few bytes can tell of
+ * an entry that takes much more of them in memory. Metadata weigh as much as entries, streams STREAM_WEIGHT times that.
  */
-export function decodePush(bytes: Uint8Array, labelTexts: LabelTextCache = new LabelTextCache()): DecodedPush {
+export function decodePush(
+  bytes: Uint8Array,
+  labelTexts: LabelTextCache = new LabelTextCache(),
+  maxWeight = Infinity,
+): DecodedPush {
   try {
-    return new PushDecoder(bytes, labelTexts).decode();
+    return new PushDecoder(bytes, labelTexts, maxWeight).decode();
   } catch (cause) {
     if (cause instanceof ProtobufError) throw new PushError(`not a push request: ${cause.message}`, { cause });
     throw cause;
@@ -37,6 +65,8 @@ class PushDecoder {
   readonly #reader: ProtoReader;
   readonly #bytes: Uint8Array;
   readonly #labelTexts: LabelTextCache;
+  readonly #maxWeight: number;
+  #weight = 0;
   #count = 0;
   #start = new Int32Array(256);
   #end = new Int32Array(256);
@@ -46,22 +76,25 @@ class PushDecoder {
   readonly #streams: Labels[] = [];
   #metadata: (readonly string[] | undefined)[] | undefined;
 
-  constructor(bytes: Uint8Array, labelTexts: LabelTextCache) {
+  constructor(bytes: Uint8Array, labelTexts: LabelTextCache, maxWeight: number) {
     this.#bytes = bytes;
     this.#reader = new ProtoReader(bytes);
     this.#labelTexts = labelTexts;
+    this.#maxWeight = maxWeight;
   }
 
   decode(): DecodedPush {
     const reader = this.#reader;
     let problem: string | undefined;
     let rejected = 0;
+    let badStreams = 0;
     while (!reader.done) {
       const tag = reader.tag();
       if (tag !== 0x0a) {
         reader.skip(tag);
         continue;
       }
+      this.#weigh(STREAM_WEIGHT);
       const before = this.#count;
       const outer = reader.enter();
       const labels = this.#streamEntries();
@@ -71,6 +104,7 @@ class PushDecoder {
       } catch (error) {
         if (!(error instanceof LabelTextError)) throw error;
         problem ??= error.message;
+        if (++badStreams > MAX_BAD_STREAMS) throw new PushError(`${problem}; so it is with ${badStreams} streams`);
         rejected += this.#count - before;
         this.#count = before;
       }
@@ -107,7 +141,13 @@ class PushDecoder {
     return labels;
   }
 
+  #weigh(weight: number): void {
+    this.#weight += weight;
+    checkPushWeight(this.#weight, this.#maxWeight);
+  }
+
   #entry(): void {
+    this.#weigh(1);
     if (this.#count === this.#start.length) this.#grow();
     const reader = this.#reader;
     const i = this.#count++;
@@ -133,6 +173,7 @@ class PushDecoder {
         end = start + length;
         reader.position = end;
       } else if (tag === 0x1a) {
+        this.#weigh(1);
         const outer = reader.enter();
         let name = "";
         let value = "";
@@ -145,6 +186,9 @@ class PushDecoder {
         reader.leave(outer);
         (metadata ??= []).push(name, value);
       } else reader.skip(tag);
+    }
+    if (!(seconds >= FIRST_SECOND && seconds < LAST_SECOND && nanos >= 0 && nanos < 1_000_000_000)) {
+      throw new PushError(`an entry has a time that cannot be: ${seconds} seconds and ${nanos} nanoseconds since 1970`);
     }
     const millis = Math.floor(nanos / 1_000_000);
     this.#start[i] = start;

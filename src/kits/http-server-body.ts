@@ -15,8 +15,16 @@ export class HttpError extends Error {
   }
 }
 
-/** Reads a request's body; 413 beyond `limit` bytes, at once when the client announces more. */
-export function readRequestBody(stream: Readable, announced: number, limit: number): Promise<Buffer> {
+/**
+ * Reads a request's body; 413 beyond `limit` bytes, at once when the client announces more. `onData` is told of the bytes
+ * as they come, and may throw to read no further.
+ */
+export function readRequestBody(
+  stream: Readable,
+  announced: number,
+  limit: number,
+  onData?: (bytes: number) => void,
+): Promise<Buffer> {
   if (announced > limit) return Promise.reject(tooLarge(limit, ""));
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -28,9 +36,12 @@ export function readRequestBody(stream: Readable, announced: number, limit: numb
     const take = (chunk: Buffer) => {
       size += chunk.length;
       chunks.push(chunk);
-      if (size > limit) {
+      try {
+        if (size > limit) throw tooLarge(limit, "");
+        onData?.(chunk.length);
+      } catch (error) {
         stream.pause();
-        finish(() => reject(tooLarge(limit, "")));
+        finish(() => reject(error));
       }
     };
     const end = () => finish(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)));

@@ -38,6 +38,8 @@ export interface HttpServerOptions {
   readonly http2?: Http2Options | undefined;
   /** Connections at once; further ones are refused. 0 or left out: no limit. */
   readonly maxConnections?: number;
+  /** All headers of a request together, in HTTP/1; larger ones get 431. Left out: Node's 16 KiB. */
+  readonly maxHeaderBytes?: number;
   /** For the headers of a request to arrive; default 10 s. */
   readonly headerTimeoutMs?: number;
   /** For a whole request to arrive, and for the answer to be sent; default 30 s each, 0 for no limit. */
@@ -53,6 +55,8 @@ export interface HttpServerOptions {
 /** A request as routes see it. Path and query are decoded as far as `URL` does it. */
 export interface ServedRequest extends HttpRequest {
   readonly remoteAddress: string;
+  /** Reads the body; 413 beyond `limit` bytes. `onData` is told of the bytes as they come, and may throw to refuse more. */
+  body(limit: number, onData?: (bytes: number) => void): Promise<Uint8Array>;
   /** The body without its `Content-Encoding`. 413 when larger than the limits (`maxDecodedBytes`: by default `maxBytes`). */
   content(maxBytes: number, maxDecodedBytes?: number): Promise<Uint8Array>;
 }
@@ -74,6 +78,8 @@ type Incoming = IncomingMessage | Http2ServerRequest;
 type Outgoing = ServerResponse | Http2ServerResponse;
 
 const TLS_CHECK_MS = 30_000;
+/** For a client that is still sending to read an answer that came early. */
+const LINGER_MS = 1_000;
 /** How an HTTP/2 connection begins. */
 const HTTP2_PREFACE = "PRI * HTTP/2.0";
 
@@ -135,6 +141,11 @@ export class HttpServer {
     return this;
   }
 
+  /** Connections that are open now. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
   /** Begins to listen; resolves with the address. Rejects with an error that says why not and what to do. */
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
     const { tls, http2, address, port, maxConnections, idleTimeoutMs } = this.#options;
@@ -142,6 +153,7 @@ export class HttpServer {
     const headersTimeout = Math.min(this.#options.headerTimeoutMs ?? 10_000, readMs || Infinity);
     const settings = {
       headersTimeout,
+      ...(this.#options.maxHeaderBytes === undefined ? {} : { maxHeaderSize: this.#options.maxHeaderBytes }),
       requestTimeout: readMs,
       keepAliveTimeout: idleTimeoutMs ?? 120_000,
       connectionsCheckingInterval: Math.max(50, Math.min(5000, headersTimeout / 2)),
@@ -285,7 +297,8 @@ export class HttpServer {
     const method = request.method ?? "GET";
     const handler = this.#find(method, url.pathname);
     const announced = Number(headers.get("content-length") ?? 0);
-    const body = (limit: number) => readRequestBody(request, announced, limit);
+    const body = (limit: number, onData?: (bytes: number) => void) =>
+      readRequestBody(request, announced, limit, onData);
     return handler(
       {
         method,
@@ -342,17 +355,22 @@ async function send(request: Incoming, response: Outgoing, answer: ServedRespons
   for (const [name, value] of Object.entries(headers ?? {})) out.setHeader(name, value);
   out.statusCode = status;
   // What was not read of the request would be taken for the next one: HTTP/1 can only end the connection.
-  if (!request.readableEnded && request.httpVersionMajor === 1) {
-    const unread =
-      Number(request.headers["content-length"] ?? 0) > 0 || request.headers["transfer-encoding"] !== undefined;
-    if (unread) out.setHeader("connection", "close");
-  }
+  const isUnread =
+    !request.readableEnded &&
+    request.httpVersionMajor === 1 &&
+    (Number(request.headers["content-length"] ?? 0) > 0 || request.headers["transfer-encoding"] !== undefined);
+  if (isUnread) out.setHeader("connection", "close");
   if (fixed) {
     const bytes = typeof body === "string" ? Buffer.from(body) : body;
     out.setHeader("content-length", bytes.length);
+    if (isUnread) {
+      if (bytes.length === 0 || request.method === "HEAD") out.flushHeaders();
+      else out.write(bytes);
+      await passOver(request, signal);
+    }
     await new Promise<void>((resolve) => {
       out.once("close", resolve);
-      out.end(request.method === "HEAD" ? undefined : bytes, () => resolve());
+      out.end(isUnread || request.method === "HEAD" ? undefined : bytes, () => resolve());
     });
     return;
   }
@@ -364,6 +382,25 @@ async function send(request: Incoming, response: Outgoing, answer: ServedRespons
     }
   }
   out.end();
+}
+
+/**
+ * Reads on for a moment after the answer: a connection that is closed with bytes unread is reset, and a client that is still
+ * sending would see that rather than the answer.
+ */
+function passOver(request: Incoming, signal: AbortSignal): Promise<void> {
+  if (signal.aborted || request.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, LINGER_MS);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      request.off("end", done).off("close", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done, { once: true });
+    request.once("end", done).once("close", done).resume();
+  });
 }
 
 function drained(out: ServerResponse): Promise<void> {

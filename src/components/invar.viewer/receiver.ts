@@ -27,7 +27,7 @@ export function addReceiverRoutes(server: HttpServer, stores: Stores, now: () =>
   server.route("POST", "/loki/api/v1/push", async (request) => {
     const json = contentType(request) === "application/json";
     const body = json ? await request.content(MAX_BODY, MAX_CONTENT) : await snappyBody(request);
-    const batch = judged(() => (json ? decodePushJson(body) : decodePush(body, labelTexts).batch));
+    const { batch } = judged(() => (json ? decodePushJson(body, labelTexts) : decodePush(body, labelTexts)));
     storeLogs(batch, stores, now());
     events.received("logs", batch.count, body.length, 0);
     return accepted;

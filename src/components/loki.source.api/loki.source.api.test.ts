@@ -144,7 +144,7 @@ test("damaged and oversized requests are refused with a reason", async () => {
     ["push", "{", json, 400, /not JSON/],
     ["push", "[]", json, 400, /must be a JSON object/],
     ["push", '{"streams":[{"stream":{},"values":[[1,"x"]]}]}', json, 400, /streams\[0\]\.values\[0\].*nanoseconds/],
-    ["push", '{"streams":[{"stream":{"a":1},"values":[]}]}', json, 400, /must be a string/],
+    ["push", '{"streams":[{"stream":{"a-b":"c"},"values":[]}]}', json, 400, /"a-b" is no label name/],
     ["push", Buffer.from([0x05, 0xff, 0xff]), proto, 400, /snappy/],
     ["push", compress(Buffer.from([0x0a, 0x7f, 0x01])), proto, 400, /not a push request/],
     ["push", "x".repeat(2_000), proto, 413, /1024 bytes/],
@@ -219,4 +219,78 @@ test("changed arguments count without a restart, a changed address moves the ser
       ["b", '{v="2"}'],
     ],
   );
+});
+
+test("JSON that says it is snappy, and is or is not", async () => {
+  await using t = await start();
+  const body = '{"streams":[{"stream":{"a":"b"},"values":[["1","x"]]}]}';
+  const headers = { "content-type": "application/json", "content-encoding": "snappy" };
+  for (const payload of [body, compress(Buffer.from(body))]) {
+    assert.equal((await t.post("/loki/api/v1/push", payload, headers)).status, 204);
+  }
+  assert.equal(t.recorder.items.length, 2);
+});
+
+test("one tenant, as Grafana's servers read it; plain lines have none, as in Alloy", async () => {
+  await using t = await start('labels = { job = "x" }');
+  const json = { "content-type": "application/json" };
+  const body = '{"streams":[{"stream":{"a":"b"},"values":[["1","x"]]}]}';
+  assert.equal((await t.post("/api/v1/push", body, { ...json, "x-scope-orgid": "t1:sub" })).status, 204);
+  const refused = await t.post("/api/v1/push", body, { ...json, "x-scope-orgid": "t1|t2" });
+  assert.equal(refused.status, 400);
+  assert.match(refused.text, /^X-Scope-OrgID names several tenants/);
+  assert.equal((await t.post("/api/v1/raw", "plain", { "x-scope-orgid": "t1" })).status, 204);
+  assert.deepEqual(
+    t.recorder.items.map(({ labels }) => labels),
+    ['{__tenant_id__="t1", a="b", job="x"}', '{job="x"}'],
+  );
+});
+
+test("metadata, empty lines, internal labels and streams that have only such", async () => {
+  await using t = await start("use_incoming_timestamp = true");
+  const body = {
+    streams: [
+      { stream: { stream: "s", __drop: "x" }, values: [["99000000000", "", { i: "0", other: "val" }]] },
+      { stream: { __only: "x" }, values: [["1", "kept"]] },
+      { stream: {}, values: [["1", "lost"]] },
+    ],
+  };
+  const answer = await t.post("/loki/api/v1/push", JSON.stringify(body), { "content-type": "application/json" });
+  assert.equal(answer.status, 204);
+  assert.deepEqual(
+    t.recorder.items.map(({ line, labels, ms, metadata }) => [line, labels, ms, metadata]),
+    [
+      ["", '{stream="s"}', 99_000, ["i", "0", "other", "val"]],
+      ["kept", "{}", 0, undefined],
+    ],
+  );
+  assert.equal(t.component.flow.dropped.get("logs")?.get("no_labels"), 1);
+});
+
+test("small requests that would take much memory are refused", async () => {
+  await using t = await start('max_send_message_size = "1MiB"');
+  const entries = Buffer.concat([
+    Buffer.from([0x0a, 0x7, ...Buffer.from('{a="b"}')]),
+    Buffer.alloc(200_000, "\x12\x00"),
+  ]);
+  const length = Buffer.from([
+    0x80 | (entries.length & 0x7f),
+    0x80 | ((entries.length >> 7) & 0x7f),
+    entries.length >> 14,
+  ]);
+  const body = compress(Buffer.concat([Buffer.from([0x0a]), length, entries]));
+  assert.ok(body.length < 20_000);
+  const answer = await t.post("/loki/api/v1/push", body, { "content-type": "application/x-protobuf" });
+  assert.equal(answer.status, 413);
+  assert.match(answer.text, /more than 43690 entries/);
+});
+
+test("a hundred thousand plain lines come in their order, in batches", async () => {
+  await using t = await start('labels = { job = "raw" }');
+  const body = Array.from({ length: 100_000 }, (_, i) => `line ${i}\r\n`).join("");
+  assert.equal((await t.post("/api/v1/raw", body)).status, 204);
+  assert.equal(t.recorder.items.length, 100_000);
+  const times = t.recorder.items.map(({ ms, ns }) => ms * 1e6 + ns);
+  assert.ok(t.recorder.items.every(({ line, ns }, i) => line === `line ${i}` && ns === i % 1_000_000));
+  assert.ok(times.at(-1)! > times[0]!);
 });

@@ -1,17 +1,16 @@
-import { counter, DEFAULT_BUCKETS, gauge, histogram } from "#base/metrics";
 import { LabelTextCache } from "#formats/loki-push-labels";
-import { HttpError, HttpServer, type ServedRequest, type ServedResponse, serverOptionsFrom } from "#kits/http-server";
+import { HttpError, type ServedResponse } from "#kits/http-server";
 import { httpServerFields } from "#kits/http-server-schema";
+import { type PushRoute, PushServer, type PushVisit, pushServerMetrics } from "#kits/loki-push-server";
+import { PushStatus } from "#kits/loki-push-status";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
-import { Secret } from "#lang/value";
-import type { LogBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
-import { readContent, readLines, readPush } from "./push-body.ts";
+import { readLines, readPush } from "./push-body.ts";
 import { Settings } from "./settings.ts";
-import { ApiStatus } from "./status.ts";
+import { tenantOf } from "./tenant.ts";
 
-const SIZES = [1, 2.5, 5, 10, 25, 50, 100, 250].map((mib) => mib * 1024 * 1024);
+const NAMESPACE = "loki_source_api";
 
 const schema = s.object({
   ...httpServerFields,
@@ -43,163 +42,77 @@ export default defineComponent({
   forward_to = []
 }`,
   args: schema,
-  metrics: {
-    entries: counter("loki_source_api_entries_written", "Total number of entries written."),
-    duration: histogram(
-      "loki_source_api_request_duration_seconds",
-      "Time (in seconds) spent serving HTTP requests.",
-      DEFAULT_BUCKETS,
-      ["method", "route", "status_code", "ws"],
-    ),
-    inflight: gauge("loki_source_api_inflight_requests", "Current number of inflight requests.", ["method", "route"]),
-    received: histogram(
-      "loki_source_api_request_message_bytes",
-      "Size (in bytes) of messages received in the request.",
-      SIZES,
-      ["method", "route"],
-    ),
-    answered: histogram(
-      "loki_source_api_response_message_bytes",
-      "Size (in bytes) of messages sent in response.",
-      SIZES,
-      ["method", "route"],
-    ),
-  },
+  metrics: pushServerMetrics(NAMESPACE, `${NAMESPACE}_entries_written`, "Total number of entries written."),
 
   start(ctx, args) {
     const out = ctx.fanout("logs", args.forward_to);
     const labelTexts = new LabelTextCache();
     let settings = new Settings(args);
-    let address = "";
-    const status = new ApiStatus(ctx, () => address);
-    /** Bytes of requests in memory; beyond two of the largest, clients are asked to come again. */
-    let held = 0;
+    const status = new PushStatus(ctx, {
+      path: "/loki/api/v1/push",
+      address: () => server.address,
+      labelHint: "let clients send labels, or set `labels`",
+    });
 
-    /** Answers once all consumers have accepted; a client that would wait for too long is asked to come again. */
-    async function forward(batch: LogBatch, signal: AbortSignal): Promise<void> {
-      if (batch.count === 0) return;
-      const { count } = batch;
-      const limit = new AbortController();
-      const abort = () => limit.abort(signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
-      const timer = new AbortController();
-      ctx.clock.sleep(settings.patienceMs, timer.signal).then(
-        () => limit.abort(new Busy()),
-        () => {},
-      );
-      try {
-        await out.consume(batch, limit.signal);
-        ctx.metrics.entries.inc(count);
-      } catch (error) {
-        if (error instanceof Busy) throw new HttpError(503, "the pipeline is full, try again", { "retry-after": "5" });
-        throw error;
-      } finally {
-        timer.abort();
-        signal.removeEventListener("abort", abort);
-      }
-    }
-
-    async function push(request: ServedRequest, signal: AbortSignal): Promise<ServedResponse> {
-      const { batch, problem, rejected } = await readPush(request, settings.maxBytes, labelTexts);
-      const tenant = request.headers.get("x-scope-orgid") ?? "";
+    async function push(visit: PushVisit): Promise<ServedResponse> {
+      const tenant = tenantOf(visit.request.headers.get("x-scope-orgid") ?? "");
+      const { batch, problem, rejected } = await readPush(visit, settings.maxBytes, labelTexts);
       for (const [reason, entries] of settings.prepare(batch, tenant, ctx.clock.now())) status.dropped(reason, entries);
-      await forward(batch, signal);
+      await visit.deliver(batch);
       if (problem === undefined) return NO_CONTENT;
       // As in Alloy: what could be read was forwarded, and the client is told about the rest.
-      ctx.flow.drop("logs", "bad_labels", rejected);
+      if (rejected > 0) ctx.flow.drop("logs", "bad_labels", rejected);
       throw new HttpError(400, problem);
     }
 
-    async function raw(request: ServedRequest, signal: AbortSignal): Promise<ServedResponse> {
-      const body = await readContent(request, settings.maxBytes);
-      const batch = readLines(body, settings.labels, Math.floor(ctx.clock.now()));
-      if (settings.labels.size === 0) status.unlabelled(batch.count);
-      await forward(batch, signal);
+    /** Plain lines get the fixed labels and nothing else: no rules, no tenant, as in Alloy. */
+    async function raw(visit: PushVisit): Promise<ServedResponse> {
+      const { labels, maxBytes } = settings;
+      const body = await visit.content(maxBytes);
+      for (const batch of readLines(body, labels, Math.floor(ctx.clock.now()))) {
+        if (labels.size === 0) status.unlabelled(batch.count);
+        await visit.deliver(batch);
+      }
       return NO_CONTENT;
     }
 
-    type Handler = (request: ServedRequest, signal: AbortSignal) => Promise<ServedResponse>;
-    const measured = (route: string, handler: Handler): Handler => {
-      const { duration, inflight, received, answered } = ctx.metrics;
-      return async (request, signal) => {
-        const size = Number(request.headers.get("content-length") ?? 0);
-        if (held > 0 && held + size > 2 * settings.maxBytes) {
-          throw new HttpError(429, "too many large requests at once, try again", { "retry-after": "1" });
-        }
-        held += size;
-        inflight.labels(request.method, route).inc();
-        received.labels(request.method, route).observe(size);
-        const began = ctx.clock.monotonic();
-        let code = 500;
-        let bytes = 0;
-        try {
-          const response = await handler(request, signal);
-          code = response.status;
-          bytes = (response.body as string).length;
-          return response;
-        } catch (error) {
-          if (error instanceof HttpError) {
-            code = error.status;
-            status.refused(route, code, error.message);
-          }
-          throw error;
-        } finally {
-          held -= size;
-          inflight.labels(request.method, route).dec();
-          answered.labels(request.method, route).observe(bytes);
-          const seconds = (ctx.clock.monotonic() - began) / 1000;
-          duration.labels(request.method, route, String(code), "false").observe(seconds);
-        }
-      };
-    };
-
-    function createServer(http: (typeof args)["http"]): HttpServer {
-      const created = new HttpServer(serverOptionsFrom(http, ctx.log));
-      for (const prefix of ["/api/v1", "/loki/api/v1"]) {
-        created.route("POST", `${prefix}/push`, measured(routeName(`${prefix}/push`), push));
-        created.route("POST", `${prefix}/raw`, measured(routeName(`${prefix}/raw`), raw));
-      }
-      return created.route("GET", "/ready", () => ({ status: 200, body: "ready" }));
-    }
-    async function listen(): Promise<void> {
-      const { host, port } = await server.listen();
-      address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-      ctx.log.info("listening for log entries", { address });
-    }
-
-    let current = args;
-    let server = createServer(args.http);
-    ctx.stack.defer(() => server.close(0));
-    ctx.run(listen);
+    const routes: readonly PushRoute[] = [
+      { method: "POST", path: "/loki/api/v1/push", handle: push },
+      { method: "POST", path: "/loki/api/v1/raw", handle: raw },
+      { method: "POST", path: "/api/v1/push", handle: push },
+      { method: "POST", path: "/api/v1/raw", handle: raw },
+      { method: "GET", path: "/ready", handle: () => ({ status: 200, body: "ready" }) },
+    ];
+    const server = new PushServer(
+      ctx,
+      {
+        metrics: ctx.metrics,
+        out,
+        routes,
+        memoryBytes: memoryFor(settings),
+        accepted: () => status.accepted(),
+        refused: (path, code, error) => status.refused(path, code, error),
+      },
+      args,
+    );
 
     return {
       async update(next) {
         const fresh = new Settings(next);
-        const changed = describe(next.http) !== describe(current.http);
-        if (changed) await server.close(current.graceful_shutdown_timeout);
+        await server.update(next);
         settings = fresh;
-        current = next;
+        server.memory.limit = memoryFor(fresh);
         out.set(next.forward_to);
-        if (!changed) return;
-        server = createServer(next.http);
-        await listen();
       },
-      drain: () => server.close(current.graceful_shutdown_timeout),
-      debugInfo: () => ({ listen_address: address }),
+      drain: () => server.drain(),
+      debugInfo: () => ({ listen_address: server.address }),
     };
   },
 });
 
-/** The server's arguments as a text that differs when they do; secrets included, since it goes nowhere. */
-function describe(http: unknown): string {
-  return JSON.stringify(http, (_, value) => (value instanceof Secret ? value.reveal() : value));
-}
-
 const NO_CONTENT: ServedResponse = { status: 204, body: "" };
 
-class Busy extends Error {}
-
-/** Prometheus-style route names of dskit's server: `loki_api_v1_push`. */
-function routeName(path: string): string {
-  return path.slice(1).replaceAll("/", "_");
+/** Beyond two of the largest requests, clients are asked to come again. */
+function memoryFor({ maxBytes }: Settings): number {
+  return 2 * maxBytes;
 }

@@ -1,9 +1,9 @@
 import { Labels } from "#base/labels";
+import { TENANT_LABEL } from "#kits/loki-push-labels";
 import { RelabelRules } from "#kits/relabel";
 import type { RelabelRule } from "#kits/relabel-schema";
 import type { LogBatch } from "#pipeline/batch";
 
-const TENANT_LABEL = "__tenant_id__";
 const MAX_KNOWN = 10_000;
 
 /** Why an entry is not forwarded. */
@@ -14,15 +14,12 @@ export interface SettingsArguments {
   readonly relabel_rules?: readonly RelabelRule[] | undefined;
   readonly use_incoming_timestamp: boolean;
   readonly max_send_message_size: number;
-  readonly http: { readonly server_write_timeout: number };
 }
 
 /** What the arguments say about entries. */
 export class Settings {
   readonly labels: Labels;
   readonly maxBytes: number;
-  /** How long a client waits for acceptance, below the time after which the server cuts the connection. */
-  readonly patienceMs: number;
   readonly #rules: RelabelRules;
   readonly #useIncomingTime: boolean;
   readonly #known = new Map<Labels, Map<string, Labels | DropReason>>();
@@ -30,7 +27,6 @@ export class Settings {
   constructor(args: SettingsArguments) {
     this.labels = Labels.from(args.labels);
     this.maxBytes = args.max_send_message_size > 0 ? args.max_send_message_size : 100 * 1024 * 1024;
-    this.patienceMs = args.http.server_write_timeout > 0 ? args.http.server_write_timeout * 0.8 : 24_000;
     this.#rules = new RelabelRules(args.relabel_rules ?? []);
     this.#useIncomingTime = args.use_incoming_timestamp;
   }
