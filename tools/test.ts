@@ -23,6 +23,8 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   python3: "/usr/bin/python3",
   dot: "/usr/bin/dot",
   "systemd-journal-remote": "/lib/systemd/systemd-journal-remote",
+  java: "/usr/bin/java",
+  "the broker of Apache Kafka": "node_modules/.cache/kafka/4.1.0",
 };
 
 /** Files that need a program beyond Node, by a part of their path. */
@@ -38,11 +40,14 @@ const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   ["graphviz", "dot"],
   ["loki.source.journal.test.ts", "systemd-journal-remote"],
   ["e2e/journal.test.ts", "systemd-journal-remote"],
+  ["e2e/kafka.test.ts", "java"],
+  ["e2e/kafka.test.ts", "the broker of Apache Kafka"],
 ];
 
 const SUITES: readonly (readonly [name: string, pattern: string])[] = [
   ["unit", "{src,tools,bench,web/source}/**/*.test.ts"],
   ["conformance", "test/conformance/**/*.test.ts"],
+  ["differential", "test/differential/**/*.test.ts"],
   ["e2e", "test/e2e/**/*.test.ts"],
 ];
 

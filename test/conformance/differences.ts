@@ -12,6 +12,10 @@ export const DIFFERENCES: AllowedDifferences = {
     "decompression: present by default":
       "Alloy's holds an empty block that means the same as none; here a block that is written has its required arguments",
   },
+  "loki.source.kafka": {
+    "authentication > sasl_config > oauth_config: present by default":
+      "Alloy's holds an empty block that means the same as none; here a block that is written has its required arguments",
+  },
   "prometheus.remote_write": {
     "endpoint > protobuf_message: experimental":
       "only version 2 of the protocol is experimental, and it is refused; writing the default is fine",

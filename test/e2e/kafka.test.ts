@@ -1,0 +1,342 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { type TestContext, test } from "node:test";
+import { cleanUp } from "#base/clean-up.testing";
+import { startAgent } from "../kit/agent.ts";
+import { KAFKA_PASSWORD, KAFKA_USER, KafkaBroker } from "../kit/kafka-broker.ts";
+import { KafkaTestClient } from "../kit/kafka-client.ts";
+import { SEQUENCE_MARKER } from "../kit/log-writer.ts";
+import { freePort, sleep } from "../kit/process.ts";
+import { SequenceCounter, Sink } from "../kit/sink.ts";
+import { countSequences } from "../kit/walk.ts";
+
+/** One broker for all tests of the file: it takes longer to start than they do to run. */
+test("loki.source.kafka", async (t) => {
+  const broker = await KafkaBroker.start(t);
+  let client = await KafkaTestClient.connect(broker.address);
+  cleanUp(t, () => client.close());
+
+  /** Writes numbered messages until it is told to stop, over restarts of the broker. */
+  function startWriter(topic: string, partitions: number) {
+    const writer = { written: 0, stop: async () => {} };
+    let writing = true;
+    const ended = (async () => {
+      for (let round = 0; writing; round++) {
+        const messages = Array.from({ length: 20 }, (_, i) => ({
+          value: `message ${SEQUENCE_MARKER}${writer.written + i} of many`,
+        }));
+        try {
+          await client.produce(topic, round % partitions, messages);
+          writer.written += messages.length;
+        } catch {
+          // The broker is away; what it may have taken comes twice.
+          await sleep(50);
+        }
+        await sleep(10);
+      }
+    })();
+    writer.stop = () => {
+      writing = false;
+      return ended;
+    };
+    return writer;
+  }
+
+  async function startSink(s: TestContext) {
+    const counter = new SequenceCounter();
+    const sink = await Sink.start((_path, body) => void countSequences(body, SEQUENCE_MARKER, counter));
+    cleanUp(s, () => sink.stop());
+    return { counter, sink };
+  }
+
+  function source(topic: string, group: string, more = ""): string {
+    return `loki.source.kafka "in" {
+  brokers    = ["${broker.address}"]
+  topics     = ["${topic}"]
+  group_id   = "${group}"
+  labels     = { job = "kafka" }
+  forward_to = [loki.write.out.receiver]
+  ${more}
+}
+`;
+  }
+  function write(url: string): string {
+    return `loki.write "out" {
+  endpoint {
+    url                 = "${url}/loki/api/v1/push"
+    batch_wait          = "100ms"
+    min_backoff_period  = "50ms"
+    max_backoff_period  = "300ms"
+    max_backoff_retries = 0
+  }
+}
+`;
+  }
+
+  await t.test("no message is lost: kill -9 in a loop, a backend that fails, a broker that restarts", async (s) => {
+    await client.createTopic("numbered", 2);
+    const { counter, sink } = await startSink(s);
+    let requests = 0;
+    sink.answer = () => ({ status: requests++ % 5 === 3 ? 500 : 204 });
+    const agent = await startAgent(s, source("numbered", "kill-group") + write(sink.url));
+    const writer = startWriter("numbered", 2);
+    cleanUp(s, () => writer.stop());
+    for (let kill = 0; kill < 3; kill++) {
+      const before = counter.distinct;
+      await agent.until(() => counter.distinct > before + 300, `messages come in life ${kill}`);
+      await sleep(Math.random() * 300);
+      await agent.kill();
+      await agent.start();
+    }
+    const before = counter.distinct;
+    await agent.until(() => counter.distinct > before + 300, "messages come before the broker goes");
+    await broker.kill();
+    client.close();
+    const { cause } = await agent.untilRule("loki.source.kafka.in", "connection", "failing");
+    assert.match(cause, /refuses connections|closed the connection/);
+    await broker.restart();
+    client = await KafkaTestClient.connect(broker.address);
+    const back = counter.distinct;
+    await agent.until(() => counter.distinct > back + 300, "messages come again", 60_000);
+    await writer.stop();
+    await agent
+      .until(() => counter.distinct >= writer.written, "every message has come", 60_000)
+      .catch((error) => {
+        throw new Error(`${writer.written - counter.distinct} of ${writer.written} messages lost\n${error}`);
+      });
+    await agent.untilRule("loki.source.kafka.in", "", "ok");
+    assert.equal(await agent.stop(), 0);
+    s.diagnostic(`${writer.written} messages, 3 kills and a restart of the broker, ${counter.duplicated} duplicates`);
+    const duplicates = counter.duplicated;
+    await agent.start();
+    await client.produce("numbered", 0, [{ value: `message ${SEQUENCE_MARKER}${writer.written} after a stop` }]);
+    await agent.until(() => counter.distinct > writer.written, "the message after a stop");
+    assert.equal(counter.duplicated, duplicates, "an orderly stop repeats nothing");
+  });
+
+  await t.test("two agents share a group: nothing is lost when one comes and one goes", async (s) => {
+    await client.createTopic("shared", 2);
+    const { counter, sink } = await startSink(s);
+    const config = source("shared", "shared-group", 'assignor = "sticky"') + write(sink.url);
+    const writer = startWriter("shared", 2);
+    cleanUp(s, () => writer.stop());
+    const partitionsOf = (agent: Awaited<ReturnType<typeof startAgent>>) =>
+      agent
+        .logged("loki.source.kafka.in", "joined the consumer group")
+        .at(-1)
+        ?.match(/shared\/\d/g)?.length ?? 0;
+    const first = await startAgent(s, config);
+    await first.until(() => partitionsOf(first) === 2, "the first has both partitions");
+    const second = await startAgent(s, config);
+    await second.until(() => partitionsOf(second) === 1, "the second has one");
+    await first.until(() => partitionsOf(first) === 1, "the first has the other");
+    await sleep(300);
+    assert.equal(await first.stop(), 0);
+    await second.until(() => partitionsOf(second) === 2, "the second has both after the first has left");
+    await writer.stop();
+    await second
+      .until(() => counter.distinct >= writer.written, "every message has come")
+      .catch((error) => {
+        throw new Error(`${writer.written - counter.distinct} of ${writer.written} messages lost\n${error}`);
+      });
+    s.diagnostic(`${writer.written} messages, ${counter.duplicated} duplicates`);
+    assert.equal(await second.stop(), 0);
+    const ends = await Promise.all([0, 1].map((partition) => client.committed("shared-group", "shared", partition)));
+    assert.equal(ends[0]! + ends[1]!, writer.written, "everything is committed");
+  });
+
+  await t.test("patterns, compression by the broker, keys, times and rules", async (s) => {
+    const codecs = ["uncompressed", "gzip", "snappy", "lz4", "zstd"];
+    for (const codec of codecs) {
+      await client.createTopic(`codec-${codec}`, 1, { "compression.type": codec });
+      // Few enough for the pipe of the agent's log, which is full rather than slow.
+      const messages = Array.from({ length: 10 }, (_, i) => ({
+        key: `key-${i % 2}`,
+        value: `${codec} line ${i} ${"again ".repeat(20)}`,
+        ms: 1_700_000_000_000 + i,
+      }));
+      await client.produce(`codec-${codec}`, 0, messages);
+    }
+    const agent = await startAgent(
+      s,
+      `loki.relabel "names" {
+  forward_to = []
+  rule {
+    source_labels = ["__meta_kafka_topic"]
+    target_label  = "topic"
+  }
+  rule {
+    source_labels = ["__meta_kafka_message_key"]
+    regex         = "key-(.*)"
+    target_label  = "number"
+  }
+  rule {
+    source_labels = ["__meta_kafka_group_id", "__meta_kafka_partition"]
+    separator     = "/"
+    regex         = "(.+/.+)"
+    target_label  = "from"
+  }
+}
+loki.source.kafka "in" {
+  brokers                = ["${broker.address}"]
+  topics                 = ["^codec-[a-z0-9]+$"]
+  group_id               = "codecs"
+  assignor               = "roundrobin"
+  use_incoming_timestamp = true
+  relabel_rules          = loki.relabel.names.rules
+  forward_to             = [loki.echo.out.receiver]
+}
+loki.echo "out" {}
+`,
+    );
+    for (const codec of codecs) {
+      const name = `codec-${codec}`;
+      await agent.untilLogged(new RegExp(`${codec} line 9 `));
+      const lines = agent.log.split("\n").filter((line) => line.includes(`${codec} line `));
+      assert.equal(lines.length, 10, name);
+      assert.match(lines[7]!, new RegExp(`from=\\\\"codecs/0\\\\".*number=\\\\"1\\\\".*topic=\\\\"${name}\\\\"`));
+    }
+    assert.equal((await agent.component("loki.source.kafka.in")).flow.state, "ok");
+    assert.equal(await agent.stop(), 0);
+  });
+
+  await t.test("logins, and what is said when they or something else fails", async (s) => {
+    for (const topic of ["secured", "expired"]) await client.createTopic(topic, 1);
+    await client.produce("secured", 0, [{ value: "a secured message" }]);
+    await client.produce("expired", 0, [{ value: "one" }, { value: "two" }, { value: "three" }]);
+    const azure = createServer((request, response) => {
+      const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+      const now = Math.floor(Date.now() / 1_000);
+      const token = `${part({ alg: "none" })}.${part({ sub: "alice", iat: now, exp: now + 3_600 })}.`;
+      response.setHeader("content-type", "application/json");
+      response.end(
+        JSON.stringify(request.url === "/tenant/oauth2/v2.0/token" ? { access_token: token, expires_in: 3_600 } : {}),
+      );
+    });
+    await new Promise<void>((resolve) => azure.listen(0, "127.0.0.1", resolve));
+    cleanUp(s, () => void azure.close());
+    const { cert, key } = broker.authority.issue({ commonName: "client" });
+    const pem = (text: string) => JSON.stringify(text);
+    const ca = `ca_pem = ${pem(broker.authority.cert)}`;
+    const sasl = (mechanism: string, more = "", password = KAFKA_PASSWORD) =>
+      `type = "sasl"
+       sasl_config {
+         mechanism = "${mechanism}"
+         ${mechanism === "OAUTHBEARER" ? "" : `user = "${KAFKA_USER}"\npassword = "${password}"`}
+         ${more}
+       }`;
+    const tls = (more: string) => `type = "ssl"\ntls_config {\n${more}\n}`;
+    const oauth =
+      'oauth_config {\n token_provider = "azure"\n scopes = ["https://hub.servicebus.windows.net/.default"]\n}';
+    const good: Readonly<Record<string, readonly [address: string, authentication: string]>> = {
+      plain: [broker.saslAddress, sasl("PLAIN")],
+      scram256: [broker.saslAddress, sasl("SCRAM-SHA-256")],
+      scram512: [broker.saslAddress, sasl("SCRAM-SHA-512")],
+      oauth: [broker.saslAddress, sasl("OAUTHBEARER", oauth)],
+      tls: [broker.tlsAddress, tls(`${ca}\ncert_pem = ${pem(cert)}\nkey_pem = ${pem(key)}`)],
+      sasltls: [broker.saslTlsAddress, sasl("SCRAM-SHA-256", `use_tls = true\ntls_config {\n${ca}\n}`)],
+    };
+    const bad: Readonly<Record<string, readonly [address: string, authentication: string, cause: RegExp]>> = {
+      password: [
+        broker.saslAddress,
+        sasl("PLAIN", "", "wrong-password"),
+        /refuses the credentials.*check `user` and `password`/,
+      ],
+      scrampassword: [
+        broker.saslAddress,
+        sasl("SCRAM-SHA-512", "", "wrong-password"),
+        /refuses the credentials.*check `user`/,
+      ],
+      nologin: [broker.saslAddress, 'type = "none"', /it may want a SASL login/],
+      notls: [broker.tlsAddress, 'type = "none"', /it may want TLS|speaks TLS on this port/],
+      noca: [
+        broker.tlsAddress,
+        tls(`cert_pem = ${pem(cert)}\nkey_pem = ${pem(key)}`),
+        /not signed by a trusted authority.*set ca_file/,
+      ],
+      nocert: [broker.tlsAddress, tls(ca), /broke TLS off.*set cert_file/],
+      tlstoplain: [broker.address, tls(ca), /may not speak TLS on this port|did not answer|does not speak TLS/],
+      down: [`127.0.0.1:${await freePort()}`, 'type = "none"', /refuses connections/],
+    };
+    const component = (name: string, address: string, authentication: string, topic = "secured") => `
+loki.source.kafka "${name}" {
+  brokers    = ["${address}"]
+  topics     = ["${topic}"]
+  group_id   = "group-${name}"
+  labels     = { how = "${name}" }
+  forward_to = [loki.echo.out.receiver]
+  authentication {
+    ${authentication}
+  }
+}
+`;
+    let config = 'loki.echo "out" {}\n';
+    for (const [name, [address, authentication]] of [...Object.entries(good), ...Object.entries(bad)]) {
+      config += component(name, address, authentication);
+    }
+    config += component("expired", broker.address, 'type = "none"', "expired");
+    config += component("missing", broker.address, 'type = "none"', "not-there-yet");
+    config += `loki.source.kafka "unlabelled" {
+  brokers    = ["${broker.address}"]
+  topics     = ["secured"]
+  group_id   = "group-unlabelled"
+  forward_to = [loki.echo.out.receiver]
+}
+`;
+    const environment = {
+      AZURE_AUTHORITY_HOST: `http://127.0.0.1:${(azure.address() as { port: number }).port}`,
+      AZURE_TENANT_ID: "tenant",
+      AZURE_CLIENT_ID: "client",
+      AZURE_CLIENT_SECRET: "azure-secret",
+    };
+    const agent = await startAgent(s, config, { environment });
+    for (const name of Object.keys(good)) {
+      await agent
+        .untilLogged(new RegExp(`a secured message.*how=\\\\"${name}\\\\"|how=\\\\"${name}\\\\".*a secured message`))
+        .catch(async (error) => {
+          throw new Error(`${name}: ${(await agent.component(`loki.source.kafka.${name}`)).flow.cause}`, {
+            cause: error,
+          });
+        });
+    }
+    for (const [name, [, , cause]] of Object.entries(bad)) {
+      const id = `loki.source.kafka.${name}`;
+      const flow = await agent.untilRule(id, "connection", "failing");
+      assert.match(flow.cause, cause, name);
+      assert.ok(agent.logged(id, "Kafka cannot be used").length <= 2, `${name} says it once, and not at each attempt`);
+    }
+    for (const secret of [KAFKA_PASSWORD, "wrong-password", "azure-secret"])
+      assert.ok(!agent.log.includes(secret), secret);
+
+    const missing = await agent.untilRule("loki.source.kafka.missing", "topics", "failing");
+    assert.match(missing.cause, /topic not-there-yet does not exist/);
+    await client.createTopic("not-there-yet", 1);
+    await client.produce("not-there-yet", 0, [{ value: "now it is" }]);
+    await agent.untilLogged(/now it is/);
+    await agent.untilRule("loki.source.kafka.missing", "", "ok");
+
+    const unlabelled = await agent.untilRule("loki.source.kafka.unlabelled", "no_labels", "failing");
+    assert.match(unlabelled.cause, /left in Kafka \(secured\/0\); set `labels`/);
+    const labelled = config.replace(
+      '  group_id   = "group-unlabelled"',
+      '  group_id   = "group-unlabelled"\n  labels = { how = "late" }',
+    );
+    assert.equal((await agent.reload(labelled)).status, 200);
+    await agent.untilLogged(/how=\\"late\\"/);
+
+    await agent.untilLogged(/three/);
+    await agent.until(
+      async () => (await client.committed("group-expired", "expired", 0)) === 3,
+      "the position is committed",
+    );
+    assert.equal(await agent.stop(), 0);
+    await client.produce("expired", 0, [{ value: "four" }, { value: "five" }, { value: "six" }]);
+    await client.deleteBefore("expired", 0, 5);
+    await agent.start();
+    await agent.untilLogged(/line=six|six/);
+    assert.equal(await agent.dropped("loki.source.kafka.expired", "messages_expired"), 2);
+    const expired = await agent.untilRule("loki.source.kafka.expired", "messages_lost", "degraded");
+    assert.match(expired.cause, /lost 2 messages.*deleted the messages from offset 3 to 5/);
+    assert.equal(await agent.stop(), 0);
+  });
+});

@@ -1,0 +1,179 @@
+import { KafkaConnection, type KafkaSecurity, tlsSourceOf } from "#kits/kafka-connection";
+import { crc32c } from "#kits/kafka-crc32c";
+import { type KafkaApi, readOffsetFetch } from "#kits/kafka-messages";
+import { type KafkaReader, KafkaWriter } from "#kits/kafka-protocol";
+import { sleep } from "./process.ts";
+
+/** What tests ask of a broker: topics, messages, positions. */
+
+const PRODUCE: KafkaApi = { key: 0, name: "Produce", lowest: 3, highest: 3 };
+const OFFSET_FETCH: KafkaApi = { key: 9, name: "OffsetFetch", lowest: 2, highest: 2 };
+const CREATE_TOPICS: KafkaApi = { key: 19, name: "CreateTopics", lowest: 2, highest: 2 };
+const DELETE_RECORDS: KafkaApi = { key: 21, name: "DeleteRecords", lowest: 0, highest: 0 };
+const CREATE_PARTITIONS: KafkaApi = { key: 37, name: "CreatePartitions", lowest: 0, highest: 0 };
+const TIMEOUT_MS = 20_000;
+const NO_LEADER = new Set([3, 5, 6]);
+const NO_SECURITY: KafkaSecurity = { tls: undefined, sasl: undefined };
+
+export interface TestMessage {
+  readonly key?: string;
+  readonly value: string;
+  /** Epoch milliseconds; now if left out. */
+  readonly ms?: number;
+}
+
+export class KafkaTestClient {
+  readonly #connection: KafkaConnection;
+
+  private constructor(connection: KafkaConnection) {
+    this.#connection = connection;
+  }
+
+  static async connect(address: string, security = NO_SECURITY): Promise<KafkaTestClient> {
+    const options = { security, tlsSource: tlsSourceOf(security), clientId: "test", version: "2.2.1" };
+    return new KafkaTestClient(await KafkaConnection.open(address, options, AbortSignal.timeout(TIMEOUT_MS)));
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async createTopic(name: string, partitions: number, settings: Readonly<Record<string, string>> = {}): Promise<void> {
+    const writer = new KafkaWriter();
+    writer.array([name], (topic) => {
+      writer.string(topic).int32(partitions).int16(1).int32(0);
+      writer.array(Object.entries(settings), ([key, value]) => writer.string(key).string(value));
+    });
+    const reader = await this.#request(CREATE_TOPICS, writer.int32(TIMEOUT_MS).boolean(false));
+    reader.int32(); // throttled for
+    reader.array(() => {
+      const topic = reader.string();
+      const code = reader.int16();
+      if (code !== 0) throw new Error(`${topic}: ${code} ${reader.nullableString()}`);
+      reader.nullableString();
+    });
+  }
+
+  async addPartitions(topic: string, count: number): Promise<void> {
+    const writer = new KafkaWriter();
+    writer.array([topic], (name) => {
+      writer.string(name).int32(count).int32(-1);
+    });
+    const reader = await this.#request(CREATE_PARTITIONS, writer.int32(TIMEOUT_MS).boolean(false));
+    reader.int32();
+    reader.array(() => {
+      reader.string();
+      const code = reader.int16();
+      if (code !== 0) throw new Error(`${topic}: ${code}`);
+      reader.nullableString();
+    });
+  }
+
+  /** Resolves when the broker has the messages. */
+  async produce(topic: string, partition: number, messages: readonly TestMessage[]): Promise<void> {
+    const batch = encodeBatch(messages);
+    for (const end = performance.now() + TIMEOUT_MS; ; ) {
+      const code = await this.#produce(topic, partition, batch);
+      if (code === 0) return;
+      // A topic that was just made has no leader for a moment.
+      if (!NO_LEADER.has(code) || performance.now() > end)
+        throw new Error(`producing to ${topic}/${partition}: error ${code}`);
+      await sleep(20);
+    }
+  }
+
+  async #produce(topic: string, partition: number, batch: Buffer): Promise<number> {
+    const writer = new KafkaWriter().string(null).int16(1).int32(TIMEOUT_MS);
+    writer.array([topic], (name) => {
+      writer.string(name).array([partition], (index) => writer.int32(index).blob(batch));
+    });
+    const reader = await this.#request(PRODUCE, writer);
+    let code = 0;
+    reader.array(() => {
+      reader.string();
+      reader.array(() => {
+        reader.int32();
+        code = reader.int16();
+        reader.int64();
+        reader.int64();
+      });
+    });
+    return code;
+  }
+
+  /** Deletes the messages before an offset, as the retention of a topic does. */
+  async deleteBefore(topic: string, partition: number, offset: number): Promise<void> {
+    const writer = new KafkaWriter();
+    writer.array([topic], (name) => {
+      writer.string(name).array([partition], (index) => writer.int32(index).int64(offset));
+    });
+    await this.#request(DELETE_RECORDS, writer.int32(TIMEOUT_MS));
+  }
+
+  /** The position that a group has committed; −1 for none. */
+  async committed(group: string, topic: string, partition: number): Promise<number> {
+    const writer = new KafkaWriter().string(group);
+    writer.array([topic], (name) => {
+      writer.string(name).array([partition], (index) => writer.int32(index));
+    });
+    return (
+      readOffsetFetch(await this.#request(OFFSET_FETCH, writer), group)
+        .get(topic)
+        ?.get(partition) ?? -1
+    );
+  }
+
+  #request(api: KafkaApi, body: KafkaWriter): Promise<KafkaReader> {
+    return this.#connection.request(api, api.highest, body, AbortSignal.timeout(TIMEOUT_MS));
+  }
+}
+
+/** A record batch without compression; brokers compress it by the topic's `compression.type`. */
+export function encodeBatch(messages: readonly TestMessage[], baseOffset = 0): Buffer {
+  const now = Date.now();
+  const first = messages[0]?.ms ?? now;
+  const records = new KafkaWriter();
+  for (const [i, { key, value, ms = now }] of messages.entries()) {
+    const record = new KafkaWriter().int8(0);
+    varint(record, ms - first);
+    varint(record, i);
+    for (const part of [key, value]) {
+      if (part === undefined) varint(record, -1);
+      else {
+        varint(record, Buffer.byteLength(part));
+        record.raw(Buffer.from(part));
+      }
+    }
+    varint(record, 1);
+    for (const part of ["header", "x"]) {
+      varint(record, part.length);
+      record.raw(Buffer.from(part));
+    }
+    varint(records, record.bytes().length);
+    records.raw(record.bytes());
+  }
+  const last = Math.max(...messages.map((each) => each.ms ?? now));
+  const checked = new KafkaWriter()
+    .int16(0)
+    .int32(messages.length - 1)
+    .int64(first)
+    .int64(last);
+  checked.int64(-1).int16(-1).int32(-1).int32(messages.length).raw(records.bytes());
+  const body = checked.bytes();
+  const head = new KafkaWriter()
+    .int64(baseOffset)
+    .int32(9 + body.length)
+    .int32(-1)
+    .int8(2);
+  return Buffer.concat([head.int32(crc32c(body, 0, body.length) | 0).bytes(), body]);
+}
+
+/** Zigzag. */
+function varint(writer: KafkaWriter, value: number): void {
+  let left = value >= 0 ? value * 2 : -value * 2 - 1;
+  while (left >= 128) {
+    writer.int8((((left % 128) | 128) << 24) >> 24);
+    left = Math.floor(left / 128);
+  }
+  writer.int8(left);
+}
