@@ -88,7 +88,7 @@ suite("failures of delivering logs", { concurrency: true }, () => {
         /reject_old_samples_max_age/,
       ],
       [
-        "too_new",
+        "too_far_in_future",
         400,
         `entry for stream '${stream}' has timestamp too new: 2036-01-01T00:00:00Z`,
         /location of stage\.timestamp/,

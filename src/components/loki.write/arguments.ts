@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { senderIdentity } from "#kits/http-client-identity";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
-import { type Infer, s } from "#lang/schema";
+import { type HttpClientArguments, httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { defaultsOf } from "#lang/decode";
+import { type Infer, type Suspicion, s } from "#lang/schema";
 
 const queueConfig = s
   .object({
@@ -17,6 +18,8 @@ const queueConfig = s
       .doc("With a full queue, let sources wait; otherwise drop what comes, counted as `queue_full`."),
   })
   .doc("The queue in memory.");
+
+const POSITIVE = "must be longer than 0s";
 
 const endpoint = httpClientRules(
   s.object({
@@ -46,6 +49,10 @@ const endpoint = httpClientRules(
     (args) => /^https?:$/.test(URL.parse(args.url)?.protocol ?? ""),
     "is no HTTP URL: write it as http://host:port/loki/api/v1/push",
   )
+  .rule("remote_timeout", (args) => args.remote_timeout > 0, `${POSITIVE}: no request could be answered in time`)
+  .rule("min_backoff_period", (args) => args.min_backoff_period > 0, `${POSITIVE}: it is doubled with each attempt`)
+  .rule("max_backoff_period", (args) => args.max_backoff_period > 0, `${POSITIVE}: it is the longest pause`)
+  .suspect((args) => ignoredHeaders(args))
   .doc("A server to send to.");
 
 const READS = "writes wake the senders at once";
@@ -56,13 +63,17 @@ const wal = s
     max_segment_age: s.duration().default("1h").doc("Age at which entries that could not be delivered are dropped."),
     min_read_frequency: s.duration().default("250ms").doc("Least pause between reads.").withoutEffect(READS),
     max_read_frequency: s.duration().default("1s").doc("Longest pause between reads.").withoutEffect(READS),
-    drain_timeout: s.duration().default("15s").doc("How long to go on sending when the agent stops."),
+    drain_timeout: s
+      .duration()
+      .default("15s")
+      .doc("How long to go on sending when the agent stops, in place of that of `queue_config`."),
   })
   .rule(
     "min_read_frequency",
     (args) => args.min_read_frequency < args.max_read_frequency,
     "must be lower than `max_read_frequency`",
   )
+  .rule("max_segment_age", (args) => args.max_segment_age > 0, `${POSITIVE}: nothing could be kept`)
   .doc("A queue on disk before the endpoints.");
 
 export const schema = s
@@ -76,7 +87,8 @@ export const schema = s
     "endpoint",
     (args) => new Set(endpointNames(args.endpoint)).size === args.endpoint.length,
     "is there twice with the same `name`, or with the same `url`, tenant, user and headers and no name: give each a name of its own",
-  );
+  )
+  .suspect(uselessWithWal);
 
 export type EndpointArguments = Infer<typeof endpoint>;
 export type WriteArguments = Infer<typeof schema>;
@@ -87,5 +99,52 @@ export function endpointNames(endpoints: readonly EndpointArguments[]): readonly
     if (each.name !== "") return each.name;
     const identity = `${each.url}\n${each.tenant_id}\n${senderIdentity(each)}`;
     return createHash("sha256").update(identity).digest("hex").slice(0, 6);
+  });
+}
+
+const QUEUE_DEFAULTS = defaultsOf(queueConfig);
+
+/** What a queue on disk makes meaningless. */
+function uselessWithWal(args: {
+  readonly wal: { readonly enabled: boolean };
+  readonly endpoint: readonly { readonly queue_config: Infer<typeof queueConfig> }[];
+}): readonly Suspicion[] {
+  if (!args.wal.enabled) return [];
+  const names = (["capacity", "min_shards", "drain_timeout", "block_on_overflow"] as const).filter((name) =>
+    args.endpoint.some(({ queue_config }) => queue_config[name] !== QUEUE_DEFAULTS[name]),
+  );
+  if (names.length === 0) return [];
+  return [
+    {
+      field: "wal",
+      message: `makes ${names.map((name) => `\`${name}\``).join(", ")} of \`queue_config\` meaningless: what waits is on disk, and each endpoint has one request under way`,
+      hint: "take them out of the endpoints",
+    },
+  ];
+}
+
+/** Headers that are replaced, as in Alloy (common/loki/client/shards.go) and for credentials. */
+function ignoredHeaders(
+  args: HttpClientArguments & {
+    readonly headers?: ReadonlyMap<string, string> | undefined;
+    readonly tenant_id: string;
+  },
+): readonly Suspicion[] {
+  const hasCredentials =
+    args.basic_auth !== undefined ||
+    args.authorization !== undefined ||
+    args.oauth2 !== undefined ||
+    args.bearer_token.reveal() !== "" ||
+    args.bearer_token_file !== "";
+  const replaced = new Map([
+    ["content-type", "push requests are protobuf"],
+    ["content-encoding", "push requests are compressed with Snappy"],
+    ...(args.tenant_id === "" ? [] : [["x-scope-orgid", "`tenant_id` sets it"] as const]),
+    ...(hasCredentials ? [["authorization", "the endpoint's credentials set it"] as const] : []),
+  ]);
+  return [...(args.headers?.keys() ?? [])].flatMap((name) => {
+    const why = replaced.get(name.toLowerCase());
+    if (why === undefined) return [];
+    return [{ field: "headers", message: `has ${name}, which is replaced: ${why}`, hint: "take it out" }];
   });
 }

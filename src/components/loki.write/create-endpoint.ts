@@ -42,7 +42,7 @@ function endpointOptions(name: string, args: EndpointArguments, maxStreams: numb
     retryRateLimited: args.retry_on_http_429,
     batchBytes: args.batch_size,
     batchWaitMs: args.batch_wait,
-    capacityBytes: queue.capacity,
+    capacityBytes: Math.max(1, queue.capacity),
     maxStreams,
     shards: queue.min_shards,
     drainTimeoutMs: queue.drain_timeout,
@@ -51,8 +51,8 @@ function endpointOptions(name: string, args: EndpointArguments, maxStreams: numb
   };
 }
 
-/** Of an error answer this much is read, for its first line. */
-const MAX_ANSWER_BYTES = 4 * 1024;
+/** Of an error answer this much is read: Loki names each rejected entry, unless it says the same of several. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 export function httpTransport(ctx: WriteContext, args: EndpointArguments): PushTransport {
   const client = HttpClient.create(args, { userAgent: `Invar/${ctx.services.version}` });
@@ -72,6 +72,7 @@ export function httpTransport(ctx: WriteContext, args: EndpointArguments): PushT
       );
       return {
         status: response.status,
+        type: response.headers.get("content-type"),
         retryAfter: response.headers.get("retry-after"),
         date: response.headers.get("date"),
         text: response.body.toString("utf8"),

@@ -1,27 +1,14 @@
 import type { Clock } from "#base/clock";
 import { roughDuration } from "#base/duration";
 import type { Logger } from "#base/log";
-import { splitPush } from "#formats/loki-push";
-import { compress, uncompress } from "#formats/snappy";
 import { ClockSkew } from "#kits/clock-skew";
-import { type Answer, judgeAnswer, judgeFailure, type ProblemKind, type Verdict } from "./answers.ts";
-import { type AlloyReason, type DropReason, MAX_REQUEST_BYTES, type WriteMetrics } from "./write-metrics.ts";
-
-/** A finished push request. */
-export interface PushBody {
-  readonly tenant: string;
-  /** A snappy block, in chunks. */
-  readonly chunks: readonly Uint8Array[];
-  readonly entries: number;
-}
+import { type Answer, judgeAnswer, judgeFailure, type ProblemKind, shownStream, type Verdict } from "./answers.ts";
+import { byteLength, countRejected, firstStream, halve, type PushBody, part } from "./push-body.ts";
+import type { AlloyReason, DropReason, WriteMetrics } from "./write-metrics.ts";
 
 /** Posts to the endpoint. Rejects for what is no HTTP answer. */
 export interface PushTransport {
-  post(
-    chunks: readonly Uint8Array[],
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<Answer & { readonly date: string | undefined }>;
+  post(chunks: readonly Uint8Array[], headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Answer>;
   close(): Promise<void>;
 }
 
@@ -33,15 +20,19 @@ export interface DeliveryOptions {
   /** 0 for no limit. */
   readonly maxRetries: number;
   readonly retryRateLimited: boolean;
+  /** Of entries that name none. */
+  readonly tenant: string;
   readonly headers: ReadonlyMap<string, string>;
 }
+
+/** Of a request, what the endpoint does not want; undefined when it took nothing for too long. */
+export type Rejected = "all" | "some" | undefined;
 
 export interface DeliveryEvents {
   delivered(): void;
   /** The endpoint takes nothing now; the text says why, what to do, and what becomes of the entries. */
   problem(kind: ProblemKind, text: string): void;
-  /** `rejected`: the endpoint does not want these entries. Otherwise it took nothing for too long. */
-  dropped(reason: DropReason, entries: number, rejected: boolean, text: string): void;
+  dropped(reason: DropReason, entries: number, rejected: Rejected, text: string): void;
 }
 
 /**
@@ -119,11 +110,16 @@ export class Delivery {
       }
       this.#log.debug("could not send entries", { entries: body.entries, tenant, error: verdict.text });
       if (verdict.kind === "drop") return this.#drop(body, bytes, verdict);
-      if (verdict.kind === "split") {
-        const halves = split(body);
-        if (halves === undefined) return this.#drop(body, bytes, verdict);
-        for (const half of halves) await this.send(half, signal);
-        return;
+      if (verdict.kind === "halve" || verdict.kind === "part") {
+        const halves = verdict.kind === "halve" ? halve(body) : part(body);
+        if (halves !== undefined) {
+          for (const half of halves) await this.send(half, signal);
+          return;
+        }
+        if (verdict.problem === undefined) {
+          const stream = verdict.kind === "part" ? ` (stream ${shownStream(firstStream(body))})` : "";
+          return this.#drop(body, bytes, { ...verdict, text: verdict.text + stream });
+        }
       }
       let pauseMs: number;
       if (verdict.kind === "refused") {
@@ -165,7 +161,7 @@ export class Delivery {
   }
 
   async #attempt(body: PushBody, signal: AbortSignal): Promise<Verdict> {
-    const { host, retryRateLimited } = this.#options;
+    const { host, retryRateLimited, tenant } = this.#options;
     const began = this.#clock.monotonic();
     const sent = this.#clock.now();
     let status = -1;
@@ -174,7 +170,7 @@ export class Delivery {
       const now = this.#clock.now();
       status = answer.status;
       this.#skew.observe(answer.date, sent, now);
-      return judgeAnswer(host, answer, now, retryRateLimited);
+      return judgeAnswer(host, answer, { now, retryRateLimited, isOwnTenant: body.tenant === tenant });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       return judgeFailure(host, error);
@@ -206,31 +202,24 @@ export class Delivery {
     return `a request is tried ${maxRetries} times, for ${roughDuration(total)} or so, then its entries are dropped (max_backoff_retries)`;
   }
 
-  #drop(body: PushBody, bytes: number, { kind, reason, text, status, refused }: Verdict): void {
+  #drop(body: PushBody, bytes: number, verdict: Verdict): void {
+    const { kind, problem, status, rejections } = verdict;
     const { host } = this.#options;
+    const isRejected = kind === "drop" || ((kind === "halve" || kind === "part") && problem === undefined);
+    const drops = rejections === undefined ? [{ ...verdict, entries: body.entries }] : countRejected(body, rejections);
+    const dropped = drops.reduce((sum, { entries }) => sum + entries, 0);
+    const droppedBytes = Math.round((bytes * dropped) / body.entries);
     const alloyReason: AlloyReason = status === 429 ? "rate_limited" : "ingester_error";
-    this.#metrics.droppedBytes.labels(host, body.tenant, alloyReason).inc(bytes);
-    this.#metrics.droppedEntries.labels(host, body.tenant, alloyReason).inc(body.entries);
-    // Loki takes what is right of a request and says how much was not, at least of the stream that it names.
-    const entries = Math.min(refused ?? body.entries, body.entries);
-    this.#events.dropped(reason, entries, kind === "drop" || kind === "split", text);
+    this.#metrics.droppedBytes.labels(host, body.tenant, alloyReason).inc(droppedBytes);
+    this.#metrics.droppedEntries.labels(host, body.tenant, alloyReason).inc(dropped);
+    if (dropped < body.entries) {
+      this.#metrics.sentBytes.labels(host, body.tenant).inc(bytes - droppedBytes);
+      this.#metrics.sentEntries.labels(host, body.tenant).inc(body.entries - dropped);
+      this.#events.delivered();
+    }
+    const rejected = isRejected ? (dropped < body.entries ? "some" : "all") : undefined;
+    for (const { reason, entries, text } of drops) {
+      if (entries > 0) this.#events.dropped(reason, entries, rejected, text);
+    }
   }
-}
-
-export function byteLength(chunks: readonly Uint8Array[]): number {
-  let length = 0;
-  for (const chunk of chunks) length += chunk.length;
-  return length;
-}
-
-function split(body: PushBody): PushBody[] | undefined {
-  const content = uncompress(Buffer.concat(body.chunks), MAX_REQUEST_BYTES);
-  const halves = splitPush(content);
-  if (halves === undefined) return undefined;
-  const first = body.entries >> 1;
-  return halves.map((half, i) => ({
-    tenant: body.tenant,
-    chunks: [compress(half)],
-    entries: i === 0 ? first : body.entries - first,
-  }));
 }

@@ -4,7 +4,7 @@ import type { LogBatch } from "#pipeline/batch";
 import { RetryableError } from "#pipeline/errors";
 import { sliceable } from "#pipeline/log-batch";
 import type { ProblemKind } from "./answers.ts";
-import { Delivery, type DeliveryOptions, type PushTransport } from "./delivery.ts";
+import { Delivery, type DeliveryOptions, type PushTransport, type Rejected } from "./delivery.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
 import type { StreamTable, WriteStream } from "./streams.ts";
 import { type AlloyReason, type DropReason, initialise, type WriteMetrics } from "./write-metrics.ts";
@@ -30,8 +30,8 @@ export interface EndpointListener {
   delivered(): void;
   /** An attempt failed; the endpoint's `problem` is up to date. */
   failed(problem: EndpointProblem): void;
-  /** `text` says what the endpoint answered, if that was why; `rejected`: it does not want these entries. */
-  dropped(reason: DropReason, entries: number, rejected?: boolean, text?: string): void;
+  /** `text` says what the endpoint answered, if that was why. */
+  dropped(reason: DropReason, entries: number, rejected?: Rejected, text?: string): void;
 }
 
 /** What keeps an endpoint from taking entries. */
@@ -74,7 +74,7 @@ export class Endpoint {
       delivered: () => this.#answered(true),
       problem: (kind, text) => this.#failed({ kind, text }),
       dropped: (reason, entries, rejected, text) => {
-        if (rejected) this.#answered(false);
+        if (rejected === "all") this.#answered(false);
         this.#isProblemOld = true;
         environment.status.dropped(reason, entries, rejected, text);
       },
@@ -197,9 +197,9 @@ export class Endpoint {
         now,
       );
       if (result === "added") continue;
-      if (result === "too_many_streams") this.#drop("stream_limit", "stream_limited", tenant, size);
+      if (result === "too_many_streams") this.dropStream(tenant, 1, size);
       else if (this.options.blockOnOverflow) return { shard, entry: i };
-      else this.#drop("queue_full", "queue_is_full", tenant, size);
+      else this.#drop("queue_full", "queue_is_full", tenant, 1, size);
     }
     return undefined;
   }
@@ -258,19 +258,28 @@ export class Endpoint {
 
   #tenantOf(stream: WriteStream): string {
     const tenant = stream.tenant ?? this.options.tenant;
-    if (!this.#tenants.has(tenant)) {
-      // Bounded: after so many tenants it is enough that counters appear when they count.
-      if (this.#tenants.size < 10_000) this.#tenants.add(tenant);
-      initialise(this.#environment.metrics, this.options.host, tenant);
-    }
+    this.meet(tenant);
     return tenant;
   }
 
-  #drop(reason: DropReason, alloyReason: AlloyReason, tenant: string, bytes: number): void {
+  /** Has the counters of a tenant at hand. */
+  meet(tenant: string): void {
+    if (this.#tenants.has(tenant)) return;
+    // Bounded: after so many tenants it is enough that counters appear when they count.
+    if (this.#tenants.size < 10_000) this.#tenants.add(tenant);
+    initialise(this.#environment.metrics, this.options.host, tenant);
+  }
+
+  /** Counts entries of a stream beyond `max_streams`. */
+  dropStream(tenant: string, entries: number, bytes: number): void {
+    this.#drop("stream_limit", "stream_limited", tenant, entries, bytes);
+  }
+
+  #drop(reason: DropReason, alloyReason: AlloyReason, tenant: string, entries: number, bytes: number): void {
     const { metrics } = this.#environment;
-    metrics.droppedEntries.labels(this.options.host, tenant, alloyReason).inc();
+    metrics.droppedEntries.labels(this.options.host, tenant, alloyReason).inc(entries);
     metrics.droppedBytes.labels(this.options.host, tenant, alloyReason).inc(bytes);
-    this.#environment.status.dropped(reason, 1);
+    this.#environment.status.dropped(reason, entries);
   }
 
   /** The endpoint takes entries, or at least says which it does not want. */

@@ -105,7 +105,9 @@ test("wal: a disk that is full holds senders back while the endpoint is away, an
   await disk.fill();
   let accepted = 0;
   const all = Array.from({ length: 60 }, () => send().then(() => accepted++));
-  await until("it says so", () => /no space left for/.test(component.flow.status.cause), 20_000);
+  const isFull = () =>
+    component.flow.findings.some((found) => found.rule === "disk" && /no space left/.test(found.cause));
+  await until("it says so", isFull, 20_000);
   await until("it fails with the endpoint", () => component.flow.status.state === "failing");
   const before = accepted;
   await new Promise((resolve) => setTimeout(resolve, 50));

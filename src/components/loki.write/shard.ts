@@ -3,7 +3,8 @@ import { type EncodedStream, metadataSize, PushRequestEncoder } from "#formats/l
 import { compress } from "#formats/snappy";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { allocate, type SliceableBuffer } from "#pipeline/log-batch";
-import { byteLength, type Delivery, type PushBody } from "./delivery.ts";
+import type { Delivery } from "./delivery.ts";
+import { byteLength, type PushBody } from "./push-body.ts";
 import type { WriteStream } from "./streams.ts";
 
 export interface ShardOptions {

@@ -3,6 +3,7 @@ import type { LogBatch } from "#pipeline/batch";
 import type { Judgement } from "#pipeline/flow";
 import type { ProblemKind } from "./answers.ts";
 import type { WriteContext } from "./create-endpoint.ts";
+import type { Rejected } from "./delivery.ts";
 import type { Endpoint, EndpointListener, EndpointProblem } from "./endpoint.ts";
 import { StreamChurn } from "./stream-churn.ts";
 import { StreamTable } from "./streams.ts";
@@ -74,16 +75,16 @@ export class WriteStatus implements EndpointListener {
     flow.judge();
   }
 
-  dropped(reason: DropReason, entries: number, rejected = false, text = EXPLANATIONS.get(reason) ?? ""): void {
+  dropped(reason: DropReason, entries: number, rejected?: Rejected, text = EXPLANATIONS.get(reason) ?? ""): void {
     const { flow, clock, log } = this.#ctx;
     flow.drop("logs", reason, entries);
-    const unlogged = (rejected ? this.#rejected : this.#lost).add(reason, entries, text, clock.now());
+    const unlogged = (rejected !== undefined ? this.#rejected : this.#lost).add(reason, entries, text, clock.now());
     if (unlogged !== undefined) log.error("entries were dropped", { reason, entries: unlogged, cause: text });
     // What is dropped entry by entry is judged with the data.
-    if (rejected) {
-      flow.failed(text);
-      flow.judge();
-    }
+    if (rejected === undefined) return;
+    if (rejected === "all") flow.failed(text);
+    else this.#delivered = clock.now(); // what was taken came through after the drops began
+    flow.judge();
   }
 
   /** Failing when no endpoint takes anything, degraded when some do. */

@@ -34,7 +34,9 @@ export class StreamTable {
     const merged = this.#external.size === 0 ? labels : this.#external.merge(labels);
     const shown = merged.filter((name) => !name.startsWith("__"));
     const key = shown.toString();
-    stream = { key, encoded: Buffer.from(key), tenant, hash: hashText(key) };
+    // Loki refuses the replacement character, however it is written; a byte that is no UTF-8 it takes, and shows as one.
+    const encoded = Buffer.from(key.toWellFormed().replaceAll("\ufffd", "\\xff"));
+    stream = { key, encoded, tenant, hash: hashText(key) };
     this.#onUnknown(shown, stream.hash);
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(labels, stream);

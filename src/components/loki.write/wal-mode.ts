@@ -98,7 +98,7 @@ export class WalMode implements WriteMode {
           clock,
           onDrop: (reader, reason, items) => {
             const full = reason === "queue_full" ? `the queue on disk of endpoint ${reader} is full` : undefined;
-            this.#status.dropped(reason, items, false, full);
+            this.#status.dropped(reason, items, undefined, full);
           },
           // Endpoints that take data get it from memory.
           onStatus: ({ state, cause }) => this.#diskSays(state === "ok" ? undefined : { state: "degraded", cause }),
@@ -120,6 +120,10 @@ export class WalMode implements WriteMode {
 
   /** Resolves once the batch is safe; waits while the disk takes nothing. */
   async consume(batch: LogBatch, signal: AbortSignal): Promise<void> {
+    if (this.#endpoints.length === 0) {
+      this.#status.dropped("no_endpoint", batch.count);
+      return batch.acknowledgement.release();
+    }
     const queue = this.#queue ?? (await abortable(this.#opened.promise, signal));
     try {
       await queue.append(encodeWalRecords(batch, this.#streams), signal);

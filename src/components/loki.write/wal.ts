@@ -1,11 +1,14 @@
 import type { Clock } from "#base/clock";
 import { PushRequestEncoder } from "#formats/loki-push-encode";
-import { compress, joinCompressed, uncompressedLength } from "#formats/snappy";
+import { joinStreams, type PushStream, pushStreams } from "#formats/loki-push-streams";
+import { compress, joinCompressed, uncompress, uncompressedLength } from "#formats/snappy";
 import type { LogBatch } from "#pipeline/batch";
 import type { DiskQueue, QueueInput, QueueReader, QueueRecord } from "#pipeline/disk-queue";
 import { sliceable } from "#pipeline/log-batch";
 import type { Endpoint } from "./endpoint.ts";
+import type { PushBody } from "./push-body.ts";
 import type { StreamTable } from "./streams.ts";
+import { MAX_REQUEST_BYTES } from "./write-metrics.ts";
 
 /** Marks a record whose entries name no tenant, so that each endpoint's own counts. */
 const NO_TENANT = 0xffff;
@@ -72,11 +75,12 @@ export async function sendFromWal(
     }
     endpoint.countRead(records.length);
     for (const [tenant, group] of Map.groupBy(records, (record) => decodeWalRecord(record.bytes).tenant)) {
-      const body = {
+      const body = limitStreams(endpoint, {
         tenant: tenant ?? endpoint.options.tenant,
         chunks: joinCompressed(group.map((record) => decodeWalRecord(record.bytes).block)),
         entries: group.reduce((sum, record) => sum + record.items, 0),
-      };
+      });
+      endpoint.meet(body.tenant);
       await endpoint.delivery.send(body, signal);
       const now = clock.now();
       for (const { time, items } of group) {
@@ -85,6 +89,28 @@ export async function sendFromWal(
       reader.ack(...group);
     }
   }
+}
+
+/** A request without the streams beyond `max_streams`, whose entries are dropped and counted. */
+function limitStreams(endpoint: Endpoint, body: PushBody): PushBody {
+  const { maxStreams } = endpoint.options;
+  if (maxStreams === 0) return body;
+  const content = uncompress(Buffer.concat(body.chunks), MAX_REQUEST_BYTES);
+  const known = new Set<string>();
+  const kept: PushStream[] = [];
+  let entries = 0;
+  let dropped = 0;
+  for (const stream of pushStreams(content)) {
+    if (known.size < maxStreams) known.add(stream.labels);
+    if (known.has(stream.labels)) {
+      kept.push(stream);
+      entries += stream.entries;
+    } else {
+      dropped += stream.entries;
+      endpoint.dropStream(body.tenant, stream.entries, stream.end - stream.start);
+    }
+  }
+  return dropped === 0 ? body : { tenant: body.tenant, chunks: [compress(joinStreams(content, kept))], entries };
 }
 
 /** Records for about one request: waits for the first, then for more until `batch_wait` is over. */

@@ -72,6 +72,7 @@ export type DropReason =
   | "endpoint_removed"
   | "invalid_labels"
   | "invalid_metadata"
+  | "invalid_tenant"
   | "line_too_long"
   | "no_endpoint"
   | "not_found"
@@ -85,7 +86,7 @@ export type DropReason =
   | "shutdown"
   | "stream_limit"
   | "timeout"
-  | "too_new"
+  | "too_far_in_future"
   | "too_old"
   | "unauthorized"
   | "unreachable";

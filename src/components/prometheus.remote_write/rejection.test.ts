@@ -41,7 +41,7 @@ const texts: readonly (readonly [status: number, text: string, reason: string, s
   [
     400,
     mimir("received a sample whose timestamp is too far in the future (err-mimir-too-far-in-future)"),
-    "too_new",
+    "too_far_in_future",
     false,
   ],
   [

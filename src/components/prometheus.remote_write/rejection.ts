@@ -16,7 +16,7 @@ const SAME_IDENTITY =
 
 const KINDS: readonly (readonly [texts: RegExp, reason: string, remedy: string])[] = [
   [/duplicate.timestamp|duplicate sample for timestamp|same timestamp/i, "duplicate_sample", SAME_IDENTITY],
-  [/too far in the future|too-far-in-future|timestamp too new/i, "too_new", "check this machine's clock"],
+  [/too far in the future|too-far-in-future|timestamp too new/i, "too_far_in_future", "check this machine's clock"],
   [
     /too old sample|too-old|timestamp is too old|out of bounds|greater-than-max-sample-age/i,
     "too_old",
