@@ -55,7 +55,7 @@ export class PushStatus {
   }
 
   /** Entries are dropped for what is in them. */
-  dropped(reason: "relabel_rules" | "no_labels", entries: number): void {
+  dropped(reason: "relabel_rule" | "no_labels", entries: number): void {
     this.#ctx.flow.drop("logs", reason, entries);
     if (reason === "no_labels") this.#unlabelled.add("dropped", entries, "", this.#ctx.clock.now());
   }

@@ -7,7 +7,7 @@ import type { LogBatch } from "#pipeline/batch";
 const MAX_KNOWN = 10_000;
 
 /** Why an entry is not forwarded. */
-export type DropReason = "relabel_rules" | "no_labels";
+export type DropReason = "relabel_rule" | "no_labels";
 
 export interface SettingsArguments {
   readonly labels: ReadonlyMap<string, string>;
@@ -74,7 +74,7 @@ export class Settings {
   #relabel(labels: Labels, tenant: string): Labels | DropReason {
     const merged = labels.merge(this.labels);
     const relabelled = this.#rules.size === 0 ? merged : this.#rules.apply(merged);
-    if (relabelled === undefined) return "relabel_rules";
+    if (relabelled === undefined) return "relabel_rule";
     if (relabelled.size === 0) return "no_labels";
     const shown = relabelled.filter((name) => !name.startsWith("__"));
     return tenant === "" ? shown : shown.with(TENANT_LABEL, tenant);

@@ -16,7 +16,7 @@ const LAST_PAUSE_MS = 15_000;
 const LOOK_MS = 5_000;
 const STREAM_LABEL = "__meta_docker_container_log_stream";
 
-export type DropReason = "relabel_rules" | "line_too_long" | "no_timestamp" | "empty_line";
+export type DropReason = "relabel_rule" | "line_too_long" | "no_timestamp" | "empty_line";
 
 export interface TailerEnvironment {
   readonly clock: Clock;
@@ -152,7 +152,7 @@ export class ContainerTailer {
         }
         const labels = this.#labelsOf(stream);
         if (labels === undefined) {
-          dropped("relabel_rules");
+          dropped("relabel_rule");
           return;
         }
         const ms = seconds * 1_000 + Math.floor(nanos / 1_000_000);

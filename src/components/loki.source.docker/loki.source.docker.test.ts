@@ -98,7 +98,7 @@ test("a container with a terminal, of several targets one each, and what rules d
   place.docker.add("noisy", "n").write("dropped");
   const { recorder, source } = await start(t, place, ["tty", "tty", "noisy"], "relabel_rules = rules");
   await recorder.waitFor(1);
-  await eventually(() => source.flow.dropped.get("logs")?.get("relabel_rules") === 1);
+  await eventually(() => source.flow.dropped.get("logs")?.get("relabel_rule") === 1);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(
     recorder.items.map((each) => each.line),

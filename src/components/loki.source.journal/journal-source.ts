@@ -298,7 +298,7 @@ export class JournalSource {
     }
     const labels = this.#labels.of(entry);
     if (labels === undefined) {
-      this.#drop("relabel_rules", "empty_labels");
+      this.#drop("relabel_rule", "empty_labels");
       return;
     }
     const stream = builder.streamId(labels);

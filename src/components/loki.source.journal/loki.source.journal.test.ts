@@ -117,7 +117,7 @@ rule {
   assert.deepEqual(
     [...source.flow.dropped.get("logs")!],
     [
-      ["relabel_rules", 1],
+      ["relabel_rule", 1],
       ["no_message", 1],
     ],
   );
