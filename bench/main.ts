@@ -1,15 +1,19 @@
 import { parseArgs } from "node:util";
 import { START_FLAGS } from "#app/v8-flags";
 import { type AgentCommand, type Result, type Scenario, withFolder } from "./kit/scenario.ts";
+import { fileScenarios } from "./scenarios/files.ts";
 import { idleScenarios } from "./scenarios/idle.ts";
 import { logScenarios } from "./scenarios/logs.ts";
 import { metricScenarios, runPeer } from "./scenarios/metrics.ts";
 import { otlpScenarios } from "./scenarios/otlp.ts";
 import { tapScenarios } from "./scenarios/tap.ts";
+import { workerScenarios } from "./scenarios/workers.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   ...idleScenarios,
+  ...fileScenarios,
   ...logScenarios,
+  ...workerScenarios,
   ...metricScenarios,
   ...otlpScenarios,
   ...tapScenarios,

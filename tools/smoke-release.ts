@@ -14,7 +14,8 @@ import { megabytes, run } from "./build/executable.ts";
  * from its tarball. Each gets log lines, spans and something to scrape, has to deliver them, and to end well on SIGTERM.
  */
 
-const LINES = 1_000;
+/** Enough for worker threads, with the template below. */
+const LINES = 20_000;
 const SPANS = 50;
 const DEADLINE_MS = 30_000;
 
@@ -41,7 +42,22 @@ function configuration(backend: string, logFile: string, otlpPort: number): stri
   return `
 loki.source.file "smoke" {
   targets    = [{ __path__ = "${logFile}", job = "smoke" }]
+  forward_to = [loki.process.smoke.receiver]
+}
+
+loki.process "smoke" {
   forward_to = [loki.write.smoke.receiver]
+
+  stage.regex {
+    expression = "level=(?P<level>\\\\w+).* seq=(?P<number>\\\\d+)"
+  }
+  stage.template {
+    source   = "number"
+    template = "{{ repeat 400 .Value | upper | replace \\"1\\" \\"2\\" | len }}"
+  }
+  stage.labels {
+    values = { level = "" }
+  }
 }
 
 loki.write "smoke" {
@@ -135,6 +151,7 @@ async function smoke(release: Release, work: string): Promise<void> {
     [
       ...release.command,
       "run",
+      "--workers=2",
       `--storage.path=${join(elsewhere, "data")}`,
       `--server.http.listen-addr=127.0.0.1:${httpPort}`,
       path,
@@ -151,7 +168,10 @@ async function smoke(release: Release, work: string): Promise<void> {
       assert.equal((await fetch(`${api}/${path}`)).status, 200, `the page's ${path} is missing`);
     }
 
-    for (let i = 0; i < LINES; i++) appendFileSync(logFile, `level=info msg="order placed" seq=${i}\n`);
+    for (let i = 0; i < LINES; i += 100) {
+      const lines = Array.from({ length: 100 }, (_, k) => `level=info msg="order placed" seq=${i + k}\n`);
+      appendFileSync(logFile, lines.join(""));
+    }
     await waitFor(async () => await sendSpans(otlpPort), agent, "OTLP receiver");
     const done = () => arrivals.lines.distinct === LINES && arrivals.spans >= SPANS && arrivals.samples > 0;
     await waitFor(done, agent, "data at the backend").catch((error: unknown) => {
@@ -160,6 +180,8 @@ async function smoke(release: Release, work: string): Promise<void> {
         cause: error,
       });
     });
+
+    assert.match(agent.output, /worker threads take over this pipeline/);
 
     agent.kill("SIGTERM");
     const { code, signal } = await agent.ended;

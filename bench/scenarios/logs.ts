@@ -1,9 +1,10 @@
-import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, sleep, waitUntil } from "../../test/kit/process.ts";
 import { SequenceCounter, Sink } from "../../test/kit/sink.ts";
 import { countSequences } from "../../test/kit/walk.ts";
 import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
+import { PROMTAIL_PIPELINE, promtailKept, promtailLine } from "./promtail.ts";
+import { writeLines } from "./write-lines.ts";
 
 const MARKER = "seq=";
 const LEVELS = ["debug", "info", "info", "info", "warn", "info", "error", "info"];
@@ -20,29 +21,13 @@ function jsonLine(sequence: number): string {
   return `{"ts":"2026-11-20T12:00:00.${String(sequence % 1000).padStart(3, "0")}Z","level":"${level}","service":"svc-${sequence % 20}","msg":"GET ${url} 200 ${sequence % 900}ms ${MARKER}${sequence} ","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","user":"u${sequence % 5000}"}`;
 }
 
+/** 40 bytes, whatever the number. */
+function shortLine(sequence: number): string {
+  return `${LEVELS[sequence % 8]!.padEnd(5)} job done ${MARKER}${sequence} ms=${sequence % 900}`.padEnd(39, " .");
+}
+
 function criLine(sequence: number): string {
   return `2026-11-20T12:00:00.123456789Z stdout F {"level":"info","sequence":"${sequence}","message":"${MARKER}${sequence} line of a container"}`;
-}
-
-interface FileLoad {
-  readonly path: string;
-  readonly lines: number;
-  readonly bytes: number;
-}
-
-function writeLines(path: string, lines: number, line: (sequence: number) => string): FileLoad {
-  const file = openSync(path, "w");
-  let bytes = 0;
-  let chunk = "";
-  for (let i = 0; i < lines; i++) {
-    chunk += `${line(i)}\n`;
-    if (chunk.length > 4 << 20 || i === lines - 1) {
-      bytes += writeSync(file, chunk);
-      chunk = "";
-    }
-  }
-  closeSync(file);
-  return { path, lines, bytes };
 }
 
 const source = (path: string, forward: string) => `
@@ -175,6 +160,16 @@ export const logScenarios: readonly Scenario[] = [
     name: "logs-static",
     summary: "1 GiB of 200-byte lines, static labels: file → Loki push",
     run: (load) => fileScenario(load, "logs-static", 5_368_709, plainLine, undefined, (lines) => lines),
+  },
+  {
+    name: "logs-short",
+    summary: "40-byte lines, static labels: file → Loki push",
+    run: (load) => fileScenario(load, "logs-short", 10_000_000, shortLine, undefined, (lines) => lines),
+  },
+  {
+    name: "logs-promtail",
+    summary: "access log: regular expression, time, match, template, labels",
+    run: (load) => fileScenario(load, "logs-promtail", 1_500_000, promtailLine, PROMTAIL_PIPELINE, promtailKept),
   },
   {
     name: "logs-json",

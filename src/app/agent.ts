@@ -25,6 +25,7 @@ import type { LogOutput } from "./log-output.ts";
 import { openPage, type Page } from "./page.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 import { SelfTracing } from "./tracing.ts";
+import { createWorkers } from "./workers.ts";
 
 export interface AgentOptions {
   /** A file, or a folder whose `*.alloy` files are one configuration. */
@@ -41,6 +42,8 @@ export interface AgentOptions {
   readonly minimumStability: Stability;
   readonly communityComponents: boolean;
   readonly shutdownDeadlineMs: number;
+  /** Worker threads that components may have. */
+  readonly workers: number;
   /** All flags with their values, for the support bundle. */
   readonly flags: ReadonlyMap<string, unknown>;
 }
@@ -104,7 +107,10 @@ export class Agent {
     this.metrics.registerCollector(() => flowMetrics(this.controller.nodes(), this.clock.now()));
     this.handle = createApi(this);
     this.server = new ApiServer(options.listenAddress, this.handle, this.log);
+    const workers = options.workers > 0 ? createWorkers(options.workers) : undefined;
+    if (workers !== undefined) this.#stack.defer(() => workers.close());
     const services: Services = {
+      workers,
       metrics: this.metrics,
       series: new SeriesRegistry(),
       httpAddress: options.listenAddress,

@@ -49,7 +49,7 @@ export const FORMAT_FLAGS: readonly FlagSpec[] = [
   },
 ];
 
-/** The flags of `run`: Alloy's, with its defaults, and `--config.watch`. */
+/** The flags of `run`: Alloy's, with its defaults, `--config.watch` and `--workers`. */
 export const RUN_FLAGS: readonly FlagSpec[] = [
   {
     name: "server.http.listen-addr",
@@ -108,6 +108,12 @@ export const RUN_FLAGS: readonly FlagSpec[] = [
   { name: "disable-reporting", type: "bool", default: false, help: "Do not report usage; Invar never reports any" },
   { name: "storage.path", type: "string", default: "data-alloy/", help: "Folder for queues and positions" },
   ...FEATURE_FLAGS,
+  {
+    name: "workers",
+    type: "int",
+    default: 0,
+    help: "Threads for heavy log pipelines, beside the main one; they start when there is enough to do",
+  },
   {
     name: "windows.priority",
     type: "string",

@@ -160,12 +160,13 @@ export class Summary implements Instrument {
     this.#quantiles = quantiles;
     this.#labelNames = labelNames;
   }
-  observe(value: number): void {
+  /** Observes a value, `count` times; for quantiles these are one. */
+  observe(value: number, count = 1): void {
     this.#values[this.#next] = value;
     this.#times[this.#next] = performance.now();
     this.#next = (this.#next + 1) % SUMMARY_WINDOW;
-    this.#sum += value;
-    this.#count += 1;
+    this.#sum += value * count;
+    this.#count += count;
   }
   labels(...values: string[]): Summary {
     return childOf(this.#children, this.#labelNames, values, () => new Summary(this.#quantiles));

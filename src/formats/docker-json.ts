@@ -5,7 +5,7 @@ import { FIELD_ESCAPED, FIELD_MISSING, FIELD_NULL, FIELD_STRING, JsonFields } fr
  * them through Go's encoding/json: all three fields must be strings or null, a missing or empty `log` makes it no Docker line.
  */
 export class DockerJsonReader {
-  readonly fields = new JsonFields([["log"], ["stream"], ["time"]]);
+  readonly fields = new JsonFields([["log"], ["stream"], ["time"]], { finite: false });
 
   /** Reads `bytes[start, end)`; false if it is no Docker line. The values are then in `fields` under these indices: */
   static readonly LOG = 0;

@@ -1,9 +1,18 @@
+import type { TimeZone } from "./go-time-zone.ts";
 import { unquoteGo } from "./logql.ts";
 
 /** The syntax of Go's package text/template (text/template/parse). */
 
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
+}
+
+/** Go's `time.Time`. */
+export interface GoTime {
+  readonly ms: number;
+  /** Nanoseconds beyond the milliseconds. */
+  readonly ns: number;
+  readonly zone: TimeZone;
 }
 
 /** What templates compute with: integers are bigints, floats are numbers. */
@@ -13,6 +22,7 @@ export type TemplateValue =
   | number
   | bigint
   | boolean
+  | GoTime
   | TemplateValue[]
   | Map<string, TemplateValue>;
 

@@ -161,10 +161,6 @@ for (const [template, expected] of CASES) {
   test(`${template} gives ${expected}`, () => assert.equal(run(template), expected));
 }
 
-test("missing keys are empty where the data are a map of strings", () => {
-  assert.equal(new GoTemplate("[{{ .none }}]").execute(DATA, "empty"), "[]");
-});
-
 test("errors are in Go's words", () => {
   assert.throws(() => new GoTemplate("{{ nothing }}"), /function "nothing" not defined/);
   assert.throws(() => new GoTemplate("\n{{ .a"), /template:2: unclosed action/);

@@ -1,4 +1,4 @@
-import { compareValues, formatValue, TEMPLATE_FUNCTIONS, truth } from "./go-template-functions.ts";
+import { TEMPLATE_FUNCTIONS } from "./go-template-functions.ts";
 import {
   type Operand,
   type ParsedTemplate,
@@ -8,6 +8,7 @@ import {
   type TemplateNode,
   type TemplateValue,
 } from "./go-template-parse.ts";
+import { compareValues, formatValue, truth } from "./go-template-values.ts";
 
 export { TemplateError, type TemplateValue } from "./go-template-parse.ts";
 
@@ -15,9 +16,6 @@ export { TemplateError, type TemplateValue } from "./go-template-parse.ts";
 const MAX_STEPS = 1_000_000;
 const MAX_DEPTH = 200;
 const MAX_OUTPUT = 16 * 1024 * 1024;
-
-/** What a missing key of the data gives: nothing, which prints as `<no value>`, or (`map[string]string`) an empty string. */
-export type MissingKeys = "no value" | "empty";
 
 /** A template of Go's package text/template with the functions of go-template-functions.ts. */
 export class GoTemplate {
@@ -29,8 +27,8 @@ export class GoTemplate {
   }
 
   /** Executes on a map. Throws a TemplateError where Go's execution fails. */
-  execute(data: ReadonlyMap<string, TemplateValue>, missing: MissingKeys = "no value"): string {
-    return new Execution(this.#parsed, data as Map<string, TemplateValue>, missing).run();
+  execute(data: ReadonlyMap<string, TemplateValue>): string {
+    return new Execution(this.#parsed, data as Map<string, TemplateValue>).run();
   }
 }
 
@@ -44,16 +42,14 @@ class Jump {
 class Execution {
   readonly #parsed: ParsedTemplate;
   readonly #data: Map<string, TemplateValue>;
-  readonly #missing: MissingKeys;
   #out = "";
   #steps = 0;
   #depth = 0;
   #variables: [name: string, value: TemplateValue][];
 
-  constructor(parsed: ParsedTemplate, data: Map<string, TemplateValue>, missing: MissingKeys) {
+  constructor(parsed: ParsedTemplate, data: Map<string, TemplateValue>) {
     this.#parsed = parsed;
     this.#data = data;
-    this.#missing = missing;
     this.#variables = [["$", data]];
   }
 
@@ -180,10 +176,7 @@ class Execution {
   }
 
   #field(value: TemplateValue, name: string): TemplateValue {
-    if (value instanceof Map) {
-      const found = value.get(name);
-      return found === undefined && !value.has(name) && value === this.#data && this.#missing === "empty" ? "" : found;
-    }
+    if (value instanceof Map) return value.get(name);
     if (value === undefined) return undefined;
     throw new TemplateError(`can't evaluate field ${name} in a value that is no map`);
   }

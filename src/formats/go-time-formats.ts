@@ -79,7 +79,9 @@ function parseUnix(text: string, into: Instant): boolean {
 
 function parseUnits(text: string, nanosPerUnit: bigint, into: Instant): boolean {
   if (!INTEGER.test(text)) return false;
-  const nanos = BigInt.asIntN(64, BigInt(text.startsWith("+") ? text.slice(1) : text) * nanosPerUnit);
+  const count = BigInt(text.startsWith("+") ? text.slice(1) : text);
+  if (BigInt.asIntN(64, count) !== count) return false;
+  const nanos = BigInt.asIntN(64, count * nanosPerUnit);
   const ns = ((nanos % 1_000_000n) + 1_000_000n) % 1_000_000n;
   into.ms = Number((nanos - ns) / 1_000_000n);
   into.ns = Number(ns);

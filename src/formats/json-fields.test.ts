@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DockerJsonReader } from "./docker-json.ts";
-import { FIELD_MISSING, type FieldValue, JsonFields, marshalJson } from "./json-fields.ts";
+import { FIELD_MISSING, type FieldValue, JsonFields, marshalJsoniter } from "./json-fields.ts";
 
 const PATHS = [["a"], ["b"], ["a", "b"], ["b", "c", "a"], ["é"], ["__proto__"]];
 
@@ -14,7 +14,7 @@ function oracle(text: string, path: readonly string[]): FieldValue | undefined {
       return undefined;
     value = (value as Record<string, unknown>)[name];
   }
-  return typeof value === "object" && value !== null ? marshalJson(value) : (value as FieldValue);
+  return typeof value === "object" && value !== null ? marshalJsoniter(value) : (value as FieldValue);
 }
 function scan(fields: JsonFields, text: string | Uint8Array): boolean {
   const bytes = Buffer.from(text);
@@ -58,7 +58,7 @@ function write(value: unknown, random: () => number): string {
 }
 
 test("finds what JSON.parse finds", () => {
-  const fields = new JsonFields(PATHS);
+  const fields = new JsonFields(PATHS, { finite: true });
   fc.assert(
     fc.property(json.object, fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })), (object, random) => {
       const text = write(object, () => random.next().value);
@@ -70,7 +70,7 @@ test("finds what JSON.parse finds", () => {
 });
 
 test("accepts and refuses what JSON.parse does, for documents with damage", () => {
-  const fields = new JsonFields(PATHS);
+  const fields = new JsonFields(PATHS, { finite: false });
   fc.assert(
     fc.property(
       json.object,
@@ -94,14 +94,14 @@ test("accepts and refuses what JSON.parse does, for documents with damage", () =
 });
 
 test("any bytes: no failure, no reading beyond the end", () => {
-  const fields = new JsonFields(PATHS);
+  const fields = new JsonFields(PATHS, { finite: true });
   fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => void scan(fields, bytes)));
   for (const text of ['{"a":"x', '{"a":', '{"a', "{", '{"a":1', '{"a":tru', '{"a":"\\u12', '{"a":-', "nul"])
     assert.equal(scan(fields, text), false);
 });
 
 test("null is an object without fields, deep nesting is refused", () => {
-  const fields = new JsonFields([["a"]]);
+  const fields = new JsonFields([["a"]], { finite: true });
   assert.equal(scan(fields, " null "), true);
   assert.equal(fields.kind[0], FIELD_MISSING);
   assert.equal(scan(fields, `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`), false);
@@ -116,4 +116,15 @@ test("docker lines: what is one", () => {
   assert.equal(read('{"log":"x\\n"}'), true);
   for (const text of ['{"log":""}', '{"log":null}', '{"log":["x"]}', '{"log":"x","time":1}', "{}", "x"])
     assert.equal(read(text), false);
+});
+
+test("numbers beyond the doubles are refused if all must be finite", () => {
+  const finite = new JsonFields([["a"]], { finite: true });
+  const any = new JsonFields([["a"]], { finite: false });
+  for (const number of ["1e400", "-1e400", "9".repeat(400), `${"9".repeat(400)}.5`]) {
+    assert.equal(scan(finite, `{"x":[${number}]}`), false, number);
+    assert.equal(scan(any, `{"x":[${number}]}`), true, number);
+  }
+  for (const number of ["1e308", "1e-400", "9".repeat(308)])
+    assert.equal(scan(finite, `{"x":${number}}`), true, number);
 });

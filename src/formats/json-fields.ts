@@ -41,9 +41,14 @@ export class JsonFields {
   #bytes: SliceableBuffer = sliceable(new Uint8Array(0));
   #limit = 0;
   #escaped = false;
+  readonly #finite: boolean;
 
-  /** Each path is the names of nested objects' keys; several may be equal. */
-  constructor(paths: readonly (readonly string[])[]) {
+  /**
+   * Each path is the names of nested objects' keys; several may be equal. With `finite`, a number beyond the doubles makes
+   * a document malformed, as for decoders that read all its numbers.
+   */
+  constructor(paths: readonly (readonly string[])[], options: { readonly finite: boolean }) {
+    this.#finite = options.finite;
     this.kind = new Uint8Array(paths.length);
     this.start = new Int32Array(paths.length);
     this.end = new Int32Array(paths.length);
@@ -94,7 +99,7 @@ export class JsonFields {
       case FIELD_NUMBER:
         return Number(this.#bytes.latin1Slice(start, end));
       case FIELD_COMPLEX:
-        return marshalJson(JSON.parse(this.#bytes.utf8Slice(start, end)));
+        return marshalJsoniter(JSON.parse(this.#bytes.utf8Slice(start, end)));
       default:
         return undefined;
     }
@@ -261,8 +266,13 @@ export class JsonFields {
       const digits = this.#digits(at);
       if (digits === at) return -1;
       at = digits;
+      return this.#isInRange(start, at) ? at : -1;
     }
-    return at;
+    return at - start < 308 || this.#isInRange(start, at) ? at : -1;
+  }
+
+  #isInRange(start: number, end: number): boolean {
+    return !this.#finite || Number.isFinite(Number(this.#bytes.latin1Slice(start, end)));
   }
 
   #digits(start: number): number {
@@ -294,6 +304,20 @@ export function marshalJson(value: unknown): string {
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+const SHORT_EXPONENT = /[0-9]e-[0-9](?![0-9])/;
+
+/** The same as jsoniter writes it, which Alloy's stage.json has: exponents have two digits at least. */
+export function marshalJsoniter(value: unknown): string {
+  const text = marshalJson(value);
+  if (!SHORT_EXPONENT.test(text)) return text;
+  if (typeof value === "number") return text.replace("e-", "e-0");
+  if (Array.isArray(value)) return `[${value.map(marshalJsoniter).join(",")}]`;
+  if (typeof value !== "object" || value === null) return text;
+  return `{${Object.entries(value)
+    .map(([key, each]) => `${marshalJson(key)}:${marshalJsoniter(each)}`)
+    .join(",")}}`;
 }
 
 /** What is between the quotes of a JSON string, decoded. The escapes must be valid. */

@@ -8,6 +8,7 @@ import type { Fanout } from "./fanout.ts";
 import type { Flow, FlowQueue, Judgement } from "./flow.ts";
 import type { SeriesRegistry } from "./series.ts";
 import type { Tap } from "./tap.ts";
+import type { WorkerPool } from "./worker-pool.ts";
 
 export type Stability = "experimental" | "public-preview" | "generally-available";
 
@@ -147,6 +148,8 @@ export interface Services {
   /** The least stable level that the user allows (`--stability.level`). */
   readonly minimumStability: Stability;
   readonly version: string;
+  /** Threads for heavy work; none without `--workers`. */
+  readonly workers?: WorkerPool | undefined;
 }
 
 /** The path under which a component's `http` handler is served, without the slash at the end. */

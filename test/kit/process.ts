@@ -65,6 +65,19 @@ export class MeasuredProcess {
     return { cpuSeconds: ticks / TICKS_PER_SECOND, rssBytes, peakRssBytes: this.#peak };
   }
 
+  /** User and system time in seconds of each of its threads that still runs, the main one first. */
+  threadSeconds(): number[] {
+    const pid = this.#child.pid!;
+    return readdirSync(`/proc/${pid}/task`)
+      .sort((a, b) => Number(a) - Number(b))
+      .map((thread) => {
+        const fields = readProc(pid, `task/${thread}/stat`)
+          ?.replace(/^.*\) /s, "")
+          .split(" ");
+        return fields === undefined ? 0 : (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+      });
+  }
+
   /** Ends it: asks, waits, insists. */
   async stop(graceMs = 20_000): Promise<void> {
     if (this.#exited) return;

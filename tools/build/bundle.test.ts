@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { bundleExecutable, bundlePackage, escapeNonAscii } from "./bundle.ts";
+import { Worker } from "node:worker_threads";
+import { bundleExecutable, bundlePackage, escapeNonAscii, WORKER_PROGRAM } from "./bundle.ts";
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "invar-bundle-"));
@@ -32,11 +34,33 @@ test("the executable's program is one file that requires Node's modules only, wi
   });
 });
 
+test("the program of worker threads is one file without the rest of the agent, and runs as text", async () => {
+  await withFolder(async (folder) => {
+    const modules = await bundleExecutable(process.cwd(), join(folder, "worker.cjs"), WORKER_PROGRAM);
+    const sources = modules.map((path) => relative(process.cwd(), path));
+    assert.ok(sources.includes("src/components/loki.process/worker.ts"));
+    assert.deepEqual(
+      sources.filter((path) => /^src\/(?:kits|runtime)\/|^src\/app\/(?!worker\.ts)/.test(path)),
+      [],
+    );
+    const worker = new Worker(readFileSync(join(folder, "worker.cjs"), "utf8"), { eval: true });
+    try {
+      worker.postMessage({ channel: 1, open: "loki.process", body: { stages: [], keepsEntries: false } });
+      worker.postMessage({ channel: 1, body: { task: 7, flush: "all", traces: undefined } });
+      const [answer] = await once(worker, "message");
+      assert.equal(answer.body.task, 7);
+      assert.equal(answer.body.failed, undefined);
+    } finally {
+      await worker.terminate();
+    }
+  });
+});
+
 test("the npm package keeps components in files of their own and chooses the regex engines first", async () => {
   await withFolder(async (folder) => {
     const imports = await bundlePackage(process.cwd(), folder);
     const files = readdirSync(folder);
-    for (const name of ["main.js", "v8-flags.js", "prometheus.scrape.js", "loki.write.js", "run.js"]) {
+    for (const name of ["main.js", "v8-flags.js", "prometheus.scrape.js", "loki.write.js", "run.js", "worker.js"]) {
       assert.ok(files.includes(name), name);
     }
     assert.ok(imports.includes("undici"));

@@ -11,12 +11,19 @@ export function refuse(log: RolldownLog): void {
   if (!HARMLESS.has(log.code ?? "")) throw new Error(`bundling: ${log.code}: ${log.message}`);
 }
 
+/** The main program of worker threads. */
+export const WORKER_PROGRAM = "src/app/worker.ts";
+
 /**
- * The whole program with its packages as one CommonJS file. Components stay lazy: a dynamic import runs a module's code
- * when it is reached, not before. Returns the paths of the modules that are in it.
+ * The whole program, or that of worker threads, with its packages as one CommonJS file. Components stay lazy: a dynamic
+ * import runs a module's code when it is reached, not before. Returns the paths of the modules that are in it.
  */
-export async function bundleExecutable(root: string, file: string): Promise<readonly string[]> {
-  const bundle = await rolldown({ cwd: root, input: "src/app/main.ts", platform: "node", onwarn: refuse });
+export async function bundleExecutable(
+  root: string,
+  file: string,
+  input = "src/app/main.ts",
+): Promise<readonly string[]> {
+  const bundle = await rolldown({ cwd: root, input, platform: "node", onwarn: refuse });
   const { output } = await bundle.generate({ format: "cjs", codeSplitting: false, comments: false });
   await bundle.close();
   if (output.length !== 1) throw new Error(`expected one file, got ${output.map((each) => each.fileName).join(", ")}`);
@@ -40,7 +47,7 @@ export async function bundlePackage(root: string, folder: string): Promise<reado
   const bundle = await rolldown({
     cwd: root,
     // An entry of its own, since a file that main.js imports is evaluated before main.js itself.
-    input: { "v8-flags": "src/app/v8-flags.ts", main: "src/app/main.ts" },
+    input: { "v8-flags": "src/app/v8-flags.ts", main: "src/app/main.ts", worker: WORKER_PROGRAM },
     platform: "node",
     external: isPackage,
     onwarn: refuse,

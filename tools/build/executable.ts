@@ -4,8 +4,9 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PAGE_ASSET_PREFIX } from "#app/page";
 import { REGEX_ENGINE_FLAGS, START_FLAGS } from "#app/v8-flags";
+import { WORKER_ASSET } from "#app/workers";
 import { SNAPPY_WASM_ASSET, snappyWasmUrl } from "#formats/snappy";
-import { bundleExecutable } from "./bundle.ts";
+import { bundleExecutable, WORKER_PROGRAM } from "./bundle.ts";
 import { thirdPartyNotices } from "./notices.ts";
 import { buildPage } from "./page.ts";
 
@@ -13,15 +14,20 @@ import { buildPage } from "./page.ts";
 const EXEC_ARGUMENTS = [...REGEX_ENGINE_FLAGS, ...START_FLAGS, "--no-warnings"];
 
 /**
- * Makes `dist/invar`: Node, stripped of its symbols, with the bundled program, its code cache, the WebAssembly module and
- * the page's files inside; and `dist/THIRD-PARTY-NOTICES`. Needs Node 26, which has `--build-sea`.
+ * Makes `dist/invar`: Node, stripped of its symbols, with the bundled program, its code cache, the program of worker threads,
+ * the WebAssembly module and the page's files inside; and `dist/THIRD-PARTY-NOTICES`. Needs Node 26, which has `--build-sea`.
  */
 export async function buildExecutable(root: string, dist: string): Promise<string> {
   const output = join(dist, "invar");
   const work = join(dist, "executable");
   mkdirSync(work, { recursive: true });
   const main = join(work, "main.cjs");
-  const modules = [...(await bundleExecutable(root, main)), ...(await buildPage(root, { minify: true }))];
+  const worker = join(work, WORKER_ASSET);
+  const modules = [
+    ...(await bundleExecutable(root, main)),
+    ...(await bundleExecutable(root, worker, WORKER_PROGRAM)),
+    ...(await buildPage(root, { minify: true })),
+  ];
   writeFileSync(join(dist, "THIRD-PARTY-NOTICES"), thirdPartyNotices(process.execPath, modules));
 
   const configuration = join(work, "sea.json");
@@ -34,7 +40,7 @@ export async function buildExecutable(root: string, dist: string): Promise<strin
       disableExperimentalSEAWarning: true,
       useCodeCache: true,
       execArgv: EXEC_ARGUMENTS,
-      assets: assets(root),
+      assets: { ...assets(root), [WORKER_ASSET]: worker },
     }),
   );
   rmSync(output, { force: true });

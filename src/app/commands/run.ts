@@ -73,10 +73,19 @@ function createAgent(line: ParsedCommandLine, logOutput: LogOutput): Agent {
       minimumStability: text("stability.level") as Stability,
       communityComponents: on("feature.community-components.enabled"),
       shutdownDeadlineMs: flags.get("feature.component-shutdown-deadline") as number,
+      workers: workersOf(flags.get("workers") as number),
       flags,
     },
     logOutput,
   );
+}
+
+/** More threads than this would only take memory. */
+const MAX_WORKERS = 64;
+
+function workersOf(count: number): number {
+  if (count >= 0 && count <= MAX_WORKERS) return count;
+  throw new UsageError(`--workers must be from 0 to ${MAX_WORKERS}; a thread for each CPU beside the first is enough`);
 }
 
 /** Resolves with the first SIGINT or SIGTERM; a second one ends the process at once. */

@@ -64,6 +64,7 @@ async function startAgent(t: TestContext, config: string) {
       minimumStability: "experimental",
       communityComponents: false,
       shutdownDeadlineMs: 1000,
+      workers: 0,
       flags: new Map(),
     },
     new LogOutput(() => {}),

@@ -52,13 +52,14 @@ export class LineStore {
   #owned = false;
   #spare: SliceableBuffer | undefined;
 
-  reset(data: Uint8Array): void {
+  /** What lies behind `length` is room for new lines: then they are appended in place, as long as there is enough of it. */
+  reset(data: Uint8Array, length = data.length): void {
     this.data = sliceable(data);
-    this.#length = data.length;
-    this.#owned = false;
+    this.#length = length;
+    this.#owned = length < data.length;
   }
 
-  /** Whether lines were appended, so that `data` is not what `reset` was given. */
+  /** Whether `data` is, or may be, not what `reset` was given. */
   get changed(): boolean {
     return this.#owned;
   }

@@ -5,6 +5,7 @@ import { Pipeline } from "./pipeline.ts";
 import { PROCESS_METRICS, type StageEnvironment } from "./stage.ts";
 import { stageField } from "./stages.ts";
 import { Tracer } from "./trace.ts";
+import { WorkerMode } from "./worker-mode.ts";
 
 /** How often entries that stages keep are looked after, such as the last block of `stage.multiline`. */
 const FLUSH_INTERVAL_MS = 250;
@@ -45,18 +46,37 @@ export default defineComponent({
     const out = ctx.fanout("logs", args.forward_to);
     const tracer = new Tracer(ctx.tap);
     const tracing = () => (ctx.tap.tracing ? tracer : undefined);
-    let pipeline = new Pipeline(args.stage, environment);
-    ctx.stack.defer(() => pipeline.close());
+    const pool = ctx.services.workers;
+    const workers =
+      pool &&
+      new WorkerMode({
+        ...{ ctx, pool, environment, inline },
+        deliver: (batch, signal) => out.consume(batch, signal),
+        replace: (fresh) => {
+          pipeline = fresh;
+        },
+      });
+    const build = (stages: typeof args.stage) =>
+      workers?.build(stages) ?? { pipeline: new Pipeline(stages, environment), use: () => {} };
+    const first = build(args.stage);
+    let { pipeline } = first;
+    first.use();
+    ctx.stack.defer(() => {
+      workers?.close();
+      pipeline.close();
+    });
     ctx.rule("lines_not_parsed", () => pipeline.judge());
 
     /** Hands on what stages gave back outside of a batch. */
-    async function handOn(batch: LogBatch | undefined, signal: AbortSignal): Promise<void> {
+    async function flush(of: Pipeline, all: boolean, signal: AbortSignal): Promise<void> {
+      const batch = workers === undefined ? of.flush(all, tracing()) : workers.flushHere(of, all, tracing());
       if (batch !== undefined) await out.consume(batch, signal);
     }
 
-    function consume(batch: LogBatch, signal: AbortSignal): void | Promise<void> {
+    function inline(batch: LogBatch, signal: AbortSignal): void | Promise<void> {
       const current = pipeline;
-      const processed = current.apply(batch, tracing());
+      const processed =
+        workers === undefined ? current.apply(batch, tracing()) : workers.apply(current, batch, tracing());
       const delayMs = current.takeDelay();
       if (processed.count === 0) {
         processed.acknowledgement.release();
@@ -71,23 +91,30 @@ export default defineComponent({
       current.recycle(processed, batch);
     }
 
+    const consume = workers === undefined ? inline : workers.consume.bind(workers);
     ctx.export({ receiver: ctx.receiver("logs", consume) });
     ctx.every(FLUSH_INTERVAL_MS, async (signal) => {
-      if (pipeline.keepsEntries) await handOn(pipeline.flush(false, tracing()), signal);
+      if (workers?.isRemote) workers.flush();
+      else if (pipeline.keepsEntries) await flush(pipeline, false, signal);
     });
 
     return {
       async update(next) {
-        const fresh = new Pipeline(next.stage, environment); // may throw: the old pipeline keeps running
+        const fresh = build(next.stage); // may throw: the old pipeline keeps running
         const old = pipeline;
-        pipeline = fresh;
-        await handOn(old.flush(true, tracing()), ctx.signal);
+        const wasRemote = workers?.isRemote === true;
+        pipeline = fresh.pipeline;
+        fresh.use();
+        // What workers hold they give themselves.
+        if (!wasRemote) await flush(old, true, ctx.signal);
         old.close();
         out.set(next.forward_to);
       },
       async drain(deadline) {
-        await handOn(pipeline.flush(true, tracing()), deadline);
+        await workers?.drain(deadline);
+        if (!workers?.isRemote) await flush(pipeline, true, deadline);
       },
+      ...(workers !== undefined && { debugInfo: () => workers.debugInfo() }),
     };
   },
 });

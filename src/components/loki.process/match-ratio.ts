@@ -48,6 +48,7 @@ class MatchRatio {
   /** A line that it could not read; undefined until one was looked for and found. */
   #sample: string | undefined;
   #isSampling = false;
+  #endSampling: (() => void) | undefined;
 
   constructor(
     chain: CountedChain,
@@ -71,6 +72,23 @@ class MatchRatio {
     return this.#index;
   }
 
+  /** Whether a sample is looked for. */
+  get isSampling(): boolean {
+    return this.#isSampling;
+  }
+  /** A line that it could not read, once it has one. */
+  get sample(): string | undefined {
+    return this.#sample;
+  }
+  /** Ends the search with a line that was found elsewhere. */
+  giveSample(line: string): void {
+    this.#endSampling?.();
+    this.#sample = line;
+  }
+  forgetSample(): void {
+    this.#sample = undefined;
+  }
+
   add(seen: number, now: number): void {
     if (seen === 0) return;
     this.#begin ??= now;
@@ -90,7 +108,7 @@ class MatchRatio {
       this.#sample = undefined;
       return undefined;
     }
-    if (this.#sample === undefined) this.#takeSample();
+    if (this.#sample === undefined) this.takeSample();
     const hint = this.#sample === undefined ? undefined : hintFor(this.#kind, this.#sample);
     if (SPARSE.has(this.#kind) && hint === undefined && (this.#seen < MANY_LINES || matched > 0)) return undefined;
     const share = Math.floor((this.#unmatched / this.#seen) * 100);
@@ -101,11 +119,15 @@ class MatchRatio {
   }
 
   /** Looks over the stage's shoulder until it meets a line that it cannot read; costs nothing otherwise. */
-  #takeSample(): void {
+  takeSample(): void {
     if (this.#isSampling) return;
     this.#isSampling = true;
     const { stages } = this.#chain;
     const stage = stages[this.#index]!;
+    this.#endSampling = () => {
+      this.#isSampling = false;
+      stages[this.#index] = stage;
+    };
     let looks = MAX_LOOKS;
     stages[this.#index] = {
       ...stage,
@@ -116,10 +138,7 @@ class MatchRatio {
         const isUnread = this.tally.count > before;
         looks -= 1;
         if (isUnread) this.#sample = line;
-        if (isUnread || looks === 0) {
-          this.#isSampling = false;
-          stages[this.#index] = stage;
-        }
+        if (isUnread || looks === 0) this.#endSampling!();
         return passed;
       },
     };
@@ -131,6 +150,10 @@ export class MatchRatios {
   readonly #clock: Clock;
   readonly #counter: Counter;
   readonly #chains = new Map<CountedChain, MatchRatio[]>();
+  /** All of them, in the order in which `#reaching` tells of them. */
+  get #all(): readonly MatchRatio[] {
+    return [...this.#chains.values()].flat();
+  }
 
   /** `counter` counts lines by stage. */
   constructor(clock: Clock, counter: Counter) {
@@ -147,9 +170,56 @@ export class MatchRatios {
     ratios.push(new MatchRatio(chain, index, path, kind, what, tally, this.#counter.labels(path)));
   }
 
+  /** How many stages are watched. */
+  get size(): number {
+    return this.#all.length;
+  }
+
   /** Takes over the counts since the last time: once for each batch, before tallies are flushed. */
   take(): void {
     const now = this.#clock.monotonic();
+    this.#reaching((ratio, lines) => ratio.add(lines, now));
+  }
+
+  /** Adds those counts to `counts` from `at` on instead, in the order of the stages. */
+  takeInto(counts: number[], at: number): void {
+    let i = at;
+    this.#reaching((_, lines) => {
+      counts[i++]! += lines;
+    });
+  }
+
+  /** Takes over what `takeInto` gave elsewhere; tallies have theirs already. */
+  give(counts: readonly number[], at: number): void {
+    const now = this.#clock.monotonic();
+    for (const [i, ratio] of this.#all.entries()) ratio.add(counts[at + i]!, now);
+  }
+
+  /** Stages of which a sample is looked for, by their numbers. */
+  get samplesWanted(): readonly number[] {
+    const wanted: number[] = [];
+    for (const [i, ratio] of this.#all.entries()) if (ratio.isSampling) wanted.push(i);
+    return wanted;
+  }
+  sample(number: number): void {
+    this.#all[number]!.takeSample();
+  }
+  /** The samples that were found, each once. */
+  takeSamples(): readonly (readonly [number: number, line: string])[] {
+    const found: (readonly [number, string])[] = [];
+    for (const [i, ratio] of this.#all.entries()) {
+      if (ratio.sample === undefined) continue;
+      found.push([i, ratio.sample]);
+      ratio.forgetSample();
+    }
+    return found;
+  }
+  giveSample(number: number, line: string): void {
+    this.#all[number]!.giveSample(line);
+  }
+
+  /** Tells how many lines came to each stage since the last time. */
+  #reaching(tell: (ratio: MatchRatio, lines: number) => void): void {
     for (const [chain, ratios] of this.#chains) {
       let reaching = chain.runs;
       let stage = 0;
@@ -158,7 +228,7 @@ export class MatchRatios {
           if (stage > 0) reaching -= chain.ended[stage - 1]!;
           reaching += chain.resumed[stage]!;
         }
-        ratio.add(reaching, now);
+        tell(ratio, reaching);
       }
       chain.runs = 0;
       chain.resumed.fill(0);

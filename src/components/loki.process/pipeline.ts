@@ -5,6 +5,7 @@ import type { Judgement } from "#pipeline/flow";
 import { Entry, LineStore, SlotTable } from "./entry.ts";
 import { TextInterner } from "./interner.ts";
 import { type CountedChain, MatchRatios } from "./match-ratio.ts";
+import type { EntryTracker } from "./remote-held.ts";
 import { BatchSink, TimerSink } from "./sink.ts";
 import { type Stage, type StageContext, type StageEnvironment, StageError, Tally } from "./stage.ts";
 import { buildStage, type StageConfig } from "./stages.ts";
@@ -15,6 +16,14 @@ const NOTHING = new Uint8Array(0);
 const REPORT_INTERVAL_MS = 10 * 60_000;
 /** Under this reason lines are dropped that a stage cannot read. */
 const MALFORMED = "json_malformed";
+
+/** How a pipeline differs from one that does all of a component's work. */
+export interface PipelineOptions {
+  /** Finds out which entries are held back. */
+  readonly tracker?: EntryTracker | undefined;
+  /** Whether what is counted is left for `takeCounts`: another pipeline of the same stages reports it. */
+  readonly countsForAnother?: boolean;
+}
 
 /**
  * The stages of one loki.process, with the semantics of Alloy's internal/component/loki/process/stages: every entry goes
@@ -40,10 +49,14 @@ export class Pipeline {
   readonly #ended: Acknowledgement[] = [];
   #tracer: Tracer | undefined;
   #delayMs = 0;
+  readonly #tracker: EntryTracker | undefined;
+  /** What was counted since the last `takeCounts`: all tallies, then how many lines came to each stage that is judged. */
+  readonly #counts: number[] | undefined;
 
   /** Throws StageError for what the schema could not judge. */
-  constructor(configs: readonly StageConfig[], environment: StageEnvironment) {
+  constructor(configs: readonly StageConfig[], environment: StageEnvironment, options: PipelineOptions = {}) {
     this.#environment = environment;
+    this.#tracker = options.tracker;
     this.#ratios = new MatchRatios(environment.clock, environment.metrics.stageLines);
     this.#batchSink = new BatchSink(this.#store);
     this.#sink = this.#batchSink;
@@ -51,6 +64,7 @@ export class Pipeline {
     this.#seeder = new LabelSeeder(this.#slots);
     this.#chain = this.#build(configs, "", (entry) => this.#sink.push(entry));
     for (const entry of this.#entries) entry.seal();
+    if (options.countsForAnother) this.#counts = new Array(this.#tallies.length + this.#ratios.size).fill(0);
   }
 
   /** Whether some stage keeps entries, so that `flush` has to be called from time to time. */
@@ -61,15 +75,16 @@ export class Pipeline {
   /**
    * Runs a batch through the stages. The batch's columns are changed; what is returned is a batch over them with its own
    * acknowledgement, which takes the place of the given one. `count` may be 0: then the caller releases.
-   * With a tracer the same comes out, and the tracer shows how.
+   * With a tracer the same comes out, and the tracer shows how. What `data` has behind `dataLength` may be written to.
    */
-  apply(input: LogBatch, tracer?: Tracer): LogBatch {
+  apply(input: LogBatch, tracer?: Tracer, dataLength = input.data.length): LogBatch {
     const batch: LogBatch = { ...input };
     this.#trace(tracer);
     const entry = this.#entry;
     const sink = this.#batchSink;
+    const tracker = this.#tracker;
     this.#sink = sink;
-    this.#store.reset(batch.data);
+    this.#store.reset(batch.data, dataLength);
     sink.begin(batch);
     const { streams, metadata, acknowledgement } = batch;
     for (; sink.reading < sink.limit; sink.reading++) {
@@ -79,11 +94,12 @@ export class Pipeline {
       entry.ms = batch.ms[i]!;
       entry.ns = batch.ns[i]!;
       entry.metadata = metadata === undefined ? undefined : batch.metadata![i];
-      entry.acknowledgement = acknowledgement;
+      entry.acknowledgement = tracker === undefined ? acknowledgement : tracker.of(i, entry);
       this.#seeder.seed(entry);
       if (tracer === undefined ? this.#chain.run(entry, 0) : tracer.enter(entry, this.#chain)) sink.push(entry);
     }
     this.#count();
+    tracker?.carried(sink.held);
     const output = sink.finish();
     this.#release();
     this.#store.reset(NOTHING); // the data are the batch's now
@@ -110,8 +126,41 @@ export class Pipeline {
     this.#sink = sink;
     this.#chain.flush(all);
     this.#count();
+    this.#tracker?.carried(sink.held);
     this.#release();
     return sink.finish();
+  }
+
+  /** What was counted since the last time, for `addCounts` of a pipeline of the same stages; undefined for nothing. */
+  takeCounts(): readonly number[] | undefined {
+    const counts = this.#counts!;
+    if (counts.every((count) => count === 0)) return undefined;
+    const taken = [...counts];
+    counts.fill(0);
+    return taken;
+  }
+
+  /** Reports what another pipeline of the same stages has counted, as if it had been counted here. */
+  addCounts(counts: readonly number[]): void {
+    for (const [i, tally] of this.#tallies.entries()) tally.add(counts[i]!);
+    this.#ratios.give(counts, this.#tallies.length);
+    for (const tally of this.#tallies) tally.flush();
+  }
+
+  /** The stages that can hardly read a line, of which `judge` wants to see one, by their numbers. */
+  get samplesWanted(): readonly number[] {
+    return this.#ratios.samplesWanted;
+  }
+  /** Looks for a line that stage `number` cannot read, for another pipeline. */
+  sample(number: number): void {
+    this.#ratios.sample(number);
+  }
+  /** The lines that were found since the last time. */
+  takeSamples(): readonly (readonly [number: number, line: string])[] {
+    return this.#ratios.takeSamples();
+  }
+  giveSample(number: number, line: string): void {
+    this.#ratios.giveSample(number, line);
   }
 
   /** What the status has to say of stages that can hardly read a line. */
@@ -124,6 +173,12 @@ export class Pipeline {
   }
 
   #count(): void {
+    const counts = this.#counts;
+    if (counts !== undefined) {
+      this.#ratios.takeInto(counts, this.#tallies.length);
+      for (const [i, tally] of this.#tallies.entries()) counts[i]! += tally.take();
+      return;
+    }
     this.#ratios.take();
     for (const tally of this.#tallies) tally.flush();
   }

@@ -66,6 +66,11 @@ export class BatchSink {
     if (entry.held !== undefined) this.#held.push(...entry.held);
   }
 
+  /** What the entries that were pushed hold beside the batch's acknowledgement. */
+  get held(): readonly Acknowledgement[] {
+    return this.#held;
+  }
+
   /** The batch of what was pushed. */
   finish(): LogBatch {
     const batch = this.#batch;
@@ -110,6 +115,10 @@ export class TimerSink {
     const stream = this.#builder.streamId(entry.labels);
     this.#builder.add(stream, entry.ms, entry.ns, entry.store.data, entry.start, entry.end, entry.metadata);
     if (entry.held !== undefined) this.#held.push(...entry.held);
+  }
+
+  get held(): readonly Acknowledgement[] {
+    return this.#held;
   }
 
   /** The batch of what was pushed, if anything was. */

@@ -104,8 +104,14 @@ export class Tally {
   get count(): number {
     return this.#count;
   }
-  add(): void {
-    this.#count += 1;
+  add(count = 1): void {
+    this.#count += count;
+  }
+  /** Takes the count instead of reporting it. */
+  take(): number {
+    const count = this.#count;
+    this.#count = 0;
+    return count;
   }
   flush(): void {
     if (this.#count === 0) return;

@@ -1,10 +1,12 @@
 import { type Infer, s } from "#lang/schema";
 import type { NestedStages } from "./pipeline.ts";
-import { type Stage, type StageContext, StageError } from "./stage.ts";
+import type { Stage, StageContext } from "./stage.ts";
 import { buildCri, criBody } from "./stages/cri.ts";
 import { buildDecolorize, decolorizeBody } from "./stages/decolorize.ts";
 import { buildDocker, dockerBody } from "./stages/docker.ts";
 import { buildDrop, dropBody } from "./stages/drop.ts";
+import { buildEventLogMessage, eventLogMessageBody } from "./stages/event-log-message.ts";
+import { buildGeoIp, geoIpBody } from "./stages/geoip.ts";
 import { buildJson, jsonBody } from "./stages/json.ts";
 import { buildLabelDrop, buildLabelKeep, labelDropBody, labelKeepBody } from "./stages/label-drop.ts";
 import { buildLabels, labelsBody } from "./stages/labels.ts";
@@ -32,7 +34,7 @@ import { buildTemplate, templateBody } from "./stages/template.ts";
 import { buildTenant, tenantBody } from "./stages/tenant.ts";
 import { buildTimestamp, timestampBody } from "./stages/timestamp.ts";
 import { buildTruncate, truncateBody } from "./stages/truncate.ts";
-import { eventLogMessageBody, geoIpBody, windowsEventBody } from "./stages/unsupported.ts";
+import { buildWindowsEvent, windowsEventBody } from "./stages/windows-event.ts";
 
 /** The bodies of all stages, by the name behind `stage.`. */
 export const stageBodies = {
@@ -94,6 +96,10 @@ export function buildStage(
       return buildDocker(config.args, context);
     case "drop":
       return buildDrop(config.args, context);
+    case "eventlogmessage":
+      return buildEventLogMessage(config.args, context);
+    case "geoip":
+      return buildGeoIp(config.args, context);
     case "json":
       return buildJson(config.args, context);
     case "label_keep":
@@ -142,9 +148,8 @@ export function buildStage(
       return buildTruncate(config.args, context);
     case "timestamp":
       return buildTimestamp(config.args, context);
-    default:
-      // The schema refuses these before a pipeline is built.
-      throw new StageError(`stage.${config.kind} is not supported yet`);
+    case "windowsevent":
+      return buildWindowsEvent(config.args, context);
   }
 }
 

@@ -8,7 +8,7 @@ import {
   FIELD_TRUE,
   type FieldValue,
   JsonFields,
-  marshalJson,
+  marshalJsoniter,
 } from "#formats/json-fields";
 import { type Infer, s } from "#lang/schema";
 import { type Entry, VALUE_ESCAPED, VALUE_NUMBER, VALUE_RANGE } from "../entry.ts";
@@ -53,7 +53,10 @@ export function buildJson(args: Infer<typeof jsonBody>, context: StageContext): 
     if (path !== undefined) plain.push({ slot, path });
     else complex.push({ slot, text, expression: compileExpression(text) });
   }
-  const fields = new JsonFields(plain.map(({ path }) => path));
+  const fields = new JsonFields(
+    plain.map(({ path }) => path),
+    { finite: true },
+  );
   const source = args.source === undefined ? undefined : context.slots.of(args.source);
   const keys = args.regex.source === "" ? undefined : args.regex;
   const needsObject = complex.length > 0 || keys !== undefined;
@@ -131,7 +134,8 @@ export function buildJson(args: Infer<typeof jsonBody>, context: StageContext): 
   };
 }
 
-function compileExpression(text: string): ReturnType<typeof compile> {
+/** Throws a StageError for what is no JMESPath. */
+export function compileExpression(text: string): ReturnType<typeof compile> {
   try {
     return compile(text);
   } catch (cause) {
@@ -141,8 +145,9 @@ function compileExpression(text: string): ReturnType<typeof compile> {
   }
 }
 
-function simplify(value: unknown): FieldValue {
+/** A value as extracted values hold it: lists and objects as JSON. */
+export function simplify(value: unknown): FieldValue {
   if (value === null || value === undefined) return null;
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
-  return marshalJson(value);
+  return marshalJsoniter(value);
 }

@@ -26,7 +26,9 @@ export function buildLimit(args: Infer<typeof limitBody>, context: StageContext)
   const same = args.by_label_name === "" ? "" : ` with the same \`${args.by_label_name}\``;
   const reason = context.drop("ratelimit_drop_stage", `more than ${args.rate} lines per second${same}`);
   if (args.by_label_name !== "") {
-    const buckets = new GenerationalMap(Math.max(args.max_distinct_labels, LEAST_DISTINCT_LABELS), bucket);
+    const size = Math.max(args.max_distinct_labels, LEAST_DISTINCT_LABELS);
+    const forget = (value: string) => metrics.droppedByLabel.remove(args.by_label_name, value);
+    const buckets = new GenerationalMap(size, bucket, forget);
     return {
       process(entry) {
         const value = entry.labels.get(args.by_label_name);
@@ -86,16 +88,18 @@ class TokenBucket {
   }
 }
 
-/** Keeps at least the last `size` keys used and at most twice as many. */
+/** Keeps at least the last `size` keys used and at most twice as many; those it lets go are told. */
 class GenerationalMap<T> {
   readonly #size: number;
   readonly #create: () => T;
+  readonly #forgotten: (key: string) => void;
   #old = new Map<string, T>();
   #new = new Map<string, T>();
 
-  constructor(size: number, create: () => T) {
+  constructor(size: number, create: () => T, forgotten: (key: string) => void) {
     this.#size = size;
     this.#create = create;
+    this.#forgotten = forgotten;
   }
 
   get(key: string): T {
@@ -104,6 +108,7 @@ class GenerationalMap<T> {
     value = this.#old.get(key) ?? this.#create();
     this.#new.set(key, value);
     if (this.#new.size >= this.#size) {
+      for (const each of this.#old.keys()) if (!this.#new.has(each)) this.#forgotten(each);
       this.#old = this.#new;
       this.#new = new Map();
     }

@@ -1,6 +1,7 @@
 import type { Regex } from "#base/regex";
 import { type Infer, s } from "#lang/schema";
 import type { Stage, StageContext } from "../stage.ts";
+import { nextMatch } from "./replace.ts";
 import { missingSource } from "./source.ts";
 
 export const luhnBody = s
@@ -48,6 +49,12 @@ export interface LuhnOptions {
 }
 
 const MAX_INT64 = 2n ** 63n - 1n;
+/** Digits of other scripts belong to a number for Alloy, and no such number passes the check. */
+const OTHER_DIGIT = /\p{Nd}/u;
+
+function isInt64(digits: string): boolean {
+  return /^[0-9]+$/.test(digits) && BigInt(digits) <= MAX_INT64;
+}
 
 /** Replaces the runs of digits (with delimiters between them) that pass the Luhn check. */
 export function redactLuhn(text: string, options: LuhnOptions): string {
@@ -59,13 +66,14 @@ export function redactLuhn(text: string, options: LuhnOptions): string {
   let start = -1;
   let digitsEnd = -1;
   let textEnd = -1;
+  let delimiter = "";
 
   const flush = () => {
-    if (digits.length >= minLength && BigInt(digits) <= MAX_INT64 && isLuhn(digits)) {
+    if (digits.length >= minLength && isInt64(digits) && isLuhn(digits)) {
       skipped ??= skip === undefined ? [] : allMatches(skip, text);
       if (!skipped.some(([from, to]) => from <= start && digitsEnd <= to)) {
         // Of delimiters behind the last digit the last one is kept, as in Alloy.
-        out += text.slice(copied, start) + replacement + (textEnd > digitsEnd ? text[textEnd - 1]! : "");
+        out += text.slice(copied, start) + replacement + (textEnd > digitsEnd ? delimiter : "");
         copied = textEnd;
       }
     }
@@ -75,14 +83,18 @@ export function redactLuhn(text: string, options: LuhnOptions): string {
 
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (code >= 48 && code <= 57) {
+    const char = code < 0x80 ? text[at]! : String.fromCodePoint(text.codePointAt(at)!);
+    if (code < 0x80 ? code >= 48 && code <= 57 : OTHER_DIGIT.test(char)) {
       if (start === -1) start = at;
-      digits += text[at]!;
-      digitsEnd = textEnd = at + 1;
+      digits += char;
+      digitsEnd = textEnd = at + char.length;
     } else if (start !== -1) {
-      if (delimiters !== "" && delimiters.includes(text[at]!)) textEnd = at + 1;
-      else flush();
+      if (delimiters !== "" && delimiters.includes(char)) {
+        textEnd = at + char.length;
+        delimiter = char;
+      } else flush();
     }
+    at += char.length - 1;
   }
   if (start !== -1) flush();
   return copied === 0 ? text : out + text.slice(copied);
@@ -90,12 +102,12 @@ export function redactLuhn(text: string, options: LuhnOptions): string {
 
 function allMatches(regex: Regex, text: string): [number, number][] {
   const found: [number, number][] = [];
-  let from = 0;
-  while (from <= text.length) {
-    const range = regex.matchRange(text.slice(from));
-    if (range === null) break;
-    found.push([from + range[0]!, from + range[1]!]);
-    from += Math.max(range[1]!, 1);
+  for (
+    let match: ArrayLike<number> | null = regex.matchRange(text);
+    match !== null;
+    match = nextMatch(regex, text, match)
+  ) {
+    found.push([match[0]!, match[1]!]);
   }
   return found;
 }

@@ -1,6 +1,14 @@
-import { parseDuration } from "#base/duration";
 import type { Labels } from "#base/labels";
-import { Counter, Gauge, Histogram, type Instrument, type MetricFamily, type MetricSample } from "#base/metrics";
+import {
+  Counter,
+  DEFAULT_BUCKETS,
+  Gauge,
+  Histogram,
+  type Instrument,
+  type MetricFamily,
+  type MetricSample,
+} from "#base/metrics";
+import { parseGoFloat, parseGoSeconds } from "#formats/go-number";
 import { type Infer, s } from "#lang/schema";
 import type { Entry } from "../entry.ts";
 import { isLabelName, type Stage, type StageContext } from "../stage.ts";
@@ -161,7 +169,9 @@ function recorderOf(config: MetricConfig, now: () => number): Recorder {
       return { vector, record };
     }
     case "histogram": {
-      const vector = new MetricVector(config, () => new Histogram(config.args.buckets), now);
+      // As in Go's client, none means the usual ones.
+      const buckets = config.args.buckets.length > 0 ? config.args.buckets : DEFAULT_BUCKETS;
+      const vector = new MetricVector(config, () => new Histogram(buckets), now);
       const record = (labels: Labels, value: unknown) => {
         const number = toNumber(value);
         if (number !== undefined) vector.with(labels).observe(number);
@@ -175,13 +185,5 @@ function recorderOf(config: MetricConfig, now: () => number): Recorder {
 function toNumber(value: unknown): number | undefined {
   if (typeof value === "number") return value;
   if (typeof value === "boolean") return value ? 1 : 0;
-  if (typeof value !== "string" || value.trim() !== value) return undefined;
-  if (/^[+-]?(?:inf|infinity)$/i.test(value)) return value.startsWith("-") ? -Infinity : Infinity;
-  if (/^[+-]?nan$/i.test(value)) return Number.NaN;
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value)) return Number(value);
-  try {
-    return parseDuration(value) / 1000;
-  } catch {
-    return undefined;
-  }
+  return typeof value === "string" ? (parseGoFloat(value) ?? parseGoSeconds(value)) : undefined;
 }

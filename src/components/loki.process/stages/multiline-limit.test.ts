@@ -176,3 +176,21 @@ test("limit: bad configurations", async () => {
     await assert.rejects(runStages(`stage.limit {\n ${config}\n}`, []), message);
   }
 });
+
+test("limit: counts of label values that are long gone are forgotten", async () => {
+  await using run = await startStages(`stage.limit {
+    rate = 0.001
+    burst = 1
+    drop = true
+    by_label_name = "id"
+  }`);
+  for (let start = 0; start < 30_000; start += 1_000) {
+    const lines = Array.from({ length: 2_000 }, (_, i) => ({ line: "x", labels: { id: String(start + (i >> 1)) } }));
+    await run.send(lines);
+  }
+  const families = run.component.services.metrics.collect();
+  const byLabel = families.find(({ name }) => name === "loki_process_dropped_lines_by_label_total");
+  assert.ok(byLabel!.samples.length >= 10_000, `${byLabel!.samples.length} of the last values`);
+  assert.ok(byLabel!.samples.length <= 20_000, `${byLabel!.samples.length} values`);
+  assert.equal(run.items.length, 30_000);
+});

@@ -100,6 +100,8 @@ function parsePattern(text: string): Pattern {
     if (name !== "_" && !isLabelName(name)) throw new StageError(`\`pattern\` has an invalid capture name ${name}`);
     captures.push({ name, until: literal === "" ? undefined : Buffer.from(literal) });
   }
-  if (captures.length === 0) throw new StageError("`pattern` needs at least one capture, such as <status>");
+  if (captures.every(({ name }) => name === "_")) {
+    throw new StageError("`pattern` needs at least one capture with a name, such as <status>");
+  }
   return { prefix: Buffer.from(parts[0]!), captures };
 }

@@ -1,5 +1,6 @@
 import type { Regex } from "#base/regex";
 import { TemplateError } from "#formats/go-template";
+import { StringMap } from "#formats/go-template-values";
 import { type Infer, s } from "#lang/schema";
 import type { Stage, StageContext } from "../stage.ts";
 import { sourceReader } from "./source.ts";
@@ -45,7 +46,7 @@ export function buildReplace(args: Infer<typeof replaceBody>, context: StageCont
         unmatched.add();
         return true;
       }
-      const data = needsData ? templateData(entry) : new Map();
+      const data = needsData ? templateData(entry, new StringMap()) : new StringMap();
       const replaced = new Map<string, string>();
       let out = "";
       let copied = 0;
@@ -57,7 +58,7 @@ export function buildReplace(args: Infer<typeof replaceBody>, context: StageCont
             if (start < 0) continue;
             const captured = text.slice(start, end);
             data.set("Value", captured);
-            const replacement = template.execute(data, "empty");
+            const replacement = template.execute(data);
             if (copied === 0 || copied <= start) {
               out += text.slice(copied, start) + replacement;
               copied = end;
@@ -85,10 +86,16 @@ export function buildReplace(args: Infer<typeof replaceBody>, context: StageCont
 }
 
 /** The next match behind one; as in Go, an empty one right behind a match does not count. */
-function nextMatch(expression: Regex, text: string, match: ArrayLike<number>): ArrayLike<number> | null {
+export function nextMatch(expression: Regex, text: string, match: ArrayLike<number>): ArrayLike<number> | null {
   const end = match[1]!;
-  const from = end > match[0]! ? end : end + 1;
+  const from = end > match[0]! ? end : behindCharacter(text, end);
   const next = from > text.length ? null : expression.matchRange(text, from);
   if (next === null || next[1]! > next[0]! || next[0] !== end) return next;
-  return end + 1 > text.length ? null : expression.matchRange(text, end + 1);
+  const later = behindCharacter(text, end);
+  return later > text.length ? null : expression.matchRange(text, later);
+}
+
+/** Where the character at `at` ends: two code units make one beyond the basic plane. */
+function behindCharacter(text: string, at: number): number {
+  return at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
 }

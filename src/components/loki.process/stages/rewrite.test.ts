@@ -233,9 +233,3 @@ test("metrics: bad configurations", async () => {
     await assert.rejects(runStages(`stage.metrics {\n ${config}\n}`, []), message);
   }
 });
-
-test("stages that are not there yet say so", async () => {
-  for (const config of ['stage.geoip {\n db = "x"\n source = "y"\n}', "stage.windowsevent { }"]) {
-    await assert.rejects(runStages(config, []), /not supported/);
-  }
-});

@@ -1,5 +1,5 @@
 import { type Infer, s } from "#lang/schema";
-import { copyEntry, restoreEntry } from "../entry.ts";
+import { copyEntry, type Entry, restoreEntry } from "../entry.ts";
 import type { Stage, StageContext } from "../stage.ts";
 
 export const splitJsonBody = s
@@ -13,11 +13,21 @@ export function buildSplitJson(args: Infer<typeof splitJsonBody>, context: Stage
   const from = slot === undefined ? "the line" : `\`${args.source}\``;
   const unmatched = context.unmatched("are not JSON arrays", `${from} is not a JSON array`);
   const empty = context.drop("empty_json_array", `${from} is an empty array`);
+
+  /** JSON's own characters are ASCII, so bytes will do, and those that are no UTF-8 stay what they are. */
+  function split(entry: Entry): Uint8Array[] | undefined {
+    if (slot === undefined) {
+      const line = entry.store.data.latin1Slice(entry.start, entry.end);
+      return splitArray(line)?.map((element) => Buffer.from(element, "latin1"));
+    }
+    const text = entry.text(slot);
+    return text === undefined ? undefined : splitArray(text)?.map((element) => Buffer.from(element));
+  }
+
   return {
     sent: "an element of the array",
     process(entry) {
-      const text = slot === undefined ? entry.line : entry.text(slot);
-      const elements = text === undefined ? undefined : splitArray(text);
+      const elements = split(entry);
       if (elements === undefined) {
         unmatched.add();
         return true;
@@ -29,10 +39,10 @@ export function buildSplitJson(args: Infer<typeof splitJsonBody>, context: Stage
       }
       for (const element of elements) {
         const held = copyEntry(entry);
-        restoreEntry(held, Buffer.from(element), held.acknowledgements, spare);
+        restoreEntry(held, element, held.acknowledgements, spare);
         context.emit(spare);
       }
-      entry.setLine(last);
+      entry.setLineBytes(last);
       return true;
     },
   };

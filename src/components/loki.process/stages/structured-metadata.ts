@@ -22,7 +22,9 @@ export function buildStructuredMetadata(args: Infer<typeof structuredMetadataBod
   });
   const regex = args.regex.source === "" ? undefined : args.regex;
   if (regex !== undefined) slots.keepsAll = true;
-  const taken = (name: string) => sources.some(({ from }) => from === name) || regex?.test(name) === true;
+  // Labels that `values` names are gone when the expression looks at the others.
+  const named = new Set(sources.map(({ from }) => from));
+  const taken = (name: string) => named.has(name) || regex?.test(name) === true;
   const remaining = new LabelCache((parent: Labels) => parent.filter((name) => !taken(name)));
 
   return {
@@ -57,7 +59,9 @@ export function buildStructuredMetadata(args: Infer<typeof structuredMetadataBod
         const value = labels.get(from);
         if (value !== undefined) set(name, value);
       }
-      if (regex !== undefined) for (const [name, value] of labels) if (regex.test(name)) set(name, value);
+      if (regex !== undefined) {
+        for (const [name, value] of labels) if (!named.has(name) && regex.test(name)) set(name, value);
+      }
       entry.labels = remaining.get(labels, NONE);
       if (metadata !== undefined) entry.metadata = metadata;
       return true;

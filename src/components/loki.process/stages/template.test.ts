@@ -65,7 +65,10 @@ test("replace: in a source, with named groups and other values in the template",
       replace = "{{ .n }}{{ .Value }}{{ .never }}"
     }
     stage.labels {\n values = { app = "", first = "" }\n}`;
-  assert.deepEqual(await runStages(config, [LINE, "{}"]), [`{app="5Web", first="5W"} ${LINE}`, "{} {}"]);
+  assert.deepEqual(await runStages(config, [LINE, "{}"]), [
+    `{app="5W<no value>eb", first="5W<no value>"} ${LINE}`,
+    "{} {}",
+  ]);
   await assert.rejects(runStages('stage.replace {\n expression = ""\n}', []), /must not be empty/);
   await assert.rejects(runStages('stage.replace {\n expression = "a"\n replace = "{{"\n}', []), /unclosed action/);
 });

@@ -33,8 +33,7 @@ export function compileTemplate(text: string): GoTemplate {
 }
 
 /** All extracted values as text, for templates; null values are left out. */
-export function templateData(entry: Entry): Map<string, TemplateValue> {
-  const data = new Map<string, TemplateValue>();
+export function templateData(entry: Entry, data: Map<string, TemplateValue> = new Map()): Map<string, TemplateValue> {
   for (const [name, value] of entry.extracted()) {
     if (value !== null) data.set(name, typeof value === "string" ? value : entry.namedText(name)!);
   }
