@@ -15,20 +15,44 @@ test("the help lists every command, those that everybody needs first", async () 
   const { code, out } = await invar("--help");
   assert.equal(code, EXIT.ok);
   const names = [...out.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
-  assert.deepEqual(names, ["run", "validate", "fmt", "status", "top", "tap", "pipe", "graph", "tools"]);
+  assert.deepEqual(names, [
+    "run",
+    "validate",
+    "fmt",
+    "status",
+    "top",
+    "tap",
+    "pipe",
+    "graph",
+    "convert",
+    "positions",
+    "tools",
+  ]);
   assert.deepEqual(await invar("help"), { code, out, error: "" });
   assert.deepEqual(await invar("help", "--help"), { code, out, error: "" });
 });
 
 test("each command's help begins with what it does and how it is written", async () => {
-  for (const name of ["run", "validate", "fmt", "status", "top", "tap", "pipe", "graph", "tools"]) {
+  for (const name of [
+    "run",
+    "validate",
+    "fmt",
+    "status",
+    "top",
+    "tap",
+    "pipe",
+    "graph",
+    "convert",
+    "positions",
+    "tools",
+  ]) {
     const { code, out, error } = await invar("help", name);
     assert.equal(code, EXIT.ok);
     assert.match(out, new RegExp(`^[A-Z].*[^.]\n\nUsage:\n {2}invar ${name}.*\n\nFlags:\n`));
     assert.deepEqual(await invar(name, "--help"), { code, out, error });
   }
   assert.match((await invar("help", "statsu")).error, /unknown command "statsu": did you mean "status"\?/);
-  assert.match((await invar("help", "convert")).error, /convert is not supported yet/);
+  assert.match((await invar("help", "completion")).error, /completion is not supported yet/);
 });
 
 test("a flag that a command does not have: the nearest one it has", async () => {

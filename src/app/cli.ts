@@ -34,15 +34,13 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["tap", async () => (await import("./commands/tap.ts")).tap],
   ["pipe", async () => (await import("./commands/pipe.ts")).pipe],
   ["graph", async () => (await import("./commands/graph.ts")).graph],
+  ["convert", async () => (await import("./commands/convert.ts")).convert],
+  ["positions", async () => (await import("./commands/positions.ts")).positions],
   ["tools", async () => (await import("./commands/tools.ts")).tools],
 ]);
 
 /** Alloy's commands that are not there yet, with what to do instead. */
 const MISSING: ReadonlyMap<string, string> = new Map([
-  [
-    "convert",
-    "configurations of other programs are converted by a later release; alloy convert gives a file that Invar runs",
-  ],
   ["gql", "there is no GraphQL API; GET /api/v0/web/components gives the same as JSON"],
   ["graphql", "there is no GraphQL API; GET /api/v0/web/components gives the same as JSON"],
   ["otel", "OpenTelemetry Collector configurations are not run; write them as otelcol.* components"],

@@ -8,8 +8,9 @@ import { CONFIG_BLOCKS, UNSUPPORTED_BLOCKS } from "#runtime/blocks/blocks";
 
 const listed = new Set(Object.keys({ ...codes, ...configCodes }));
 
-/** Strings of the same form that are no codes: flags such as `config.watch`, blocks such as `import.file`. */
+/** Strings of the same form that are no codes: flags such as `config.watch` and Promtail's `config.file`, blocks such as `import.file`. */
 const others = new Set([
+  "config.file",
   ...RUN_FLAGS.map((flag) => flag.name),
   ...CONFIG_BLOCKS.keys(),
   ...UNSUPPORTED_BLOCKS.keys(),

@@ -9,12 +9,16 @@ export interface LogWriterOptions {
   readonly pauseMs: number;
   /** Lines after which the file is rotated; none if left out. */
   readonly rotateAfter?: number;
+  /** Milliseconds after which it is rotated. */
+  readonly rotateAfterMs?: number;
   /** `create` moves the file away, `copytruncate` copies and empties it. */
   readonly rotation?: "create" | "copytruncate";
   /** Rotated files that are kept, as `file.1`, `file.2` and so on. */
   readonly keep?: number;
   /** The number of the first line; 0 unless given. */
   readonly firstNumber?: number;
+  /** From one number to the next; 1 unless given. */
+  readonly step?: number;
 }
 
 /** Appends numbered lines to a file until it is told to stop, and rotates it as logrotate does. */
@@ -25,7 +29,11 @@ export class LogWriter {
   #stopped = false;
   /** The number of the next line: how many were written, if the first one was 0. */
   written: number;
+  /** How many lines were written. */
+  lines = 0;
+  rotations = 0;
   #sinceRotation = 0;
+  #rotatedMs = performance.now();
 
   constructor(path: string, options: LogWriterOptions) {
     this.#path = path;
@@ -40,21 +48,25 @@ export class LogWriter {
   }
 
   async #run(): Promise<void> {
-    const { linesPerWrite, pauseMs, rotateAfter } = this.#options;
+    const { linesPerWrite, pauseMs, rotateAfter = Infinity, rotateAfterMs = Infinity, step = 1 } = this.#options;
     while (!this.#stopped) {
       let text = "";
       for (let i = 0; i < linesPerWrite; i++) {
-        text += `${new Date().toISOString()} level=info msg="request served" ${SEQUENCE_MARKER}${this.written++} path=/items\n`;
+        text += `${new Date().toISOString()} level=info msg="request served" ${SEQUENCE_MARKER}${this.written} path=/items\n`;
+        this.written += step;
       }
       appendFileSync(this.#path, text);
+      this.lines += linesPerWrite;
       this.#sinceRotation += linesPerWrite;
-      if (rotateAfter !== undefined && this.#sinceRotation >= rotateAfter) this.#rotate();
+      if (this.#sinceRotation >= rotateAfter || performance.now() - this.#rotatedMs >= rotateAfterMs) this.#rotate();
       await sleep(pauseMs);
     }
   }
 
   #rotate(): void {
     this.#sinceRotation = 0;
+    this.#rotatedMs = performance.now();
+    this.rotations += 1;
     const keep = this.#options.keep ?? 50;
     rmSync(`${this.#path}.${keep}`, { force: true });
     for (let i = keep - 1; i > 0; i--) {

@@ -1,7 +1,7 @@
 import type { Labels } from "#base/labels";
 import { gauge } from "#base/metrics";
 import { explainNoFiles, isEmpty, judgeMatches, MATCH_RULES } from "#kits/tail/match-status";
-import { type MatchReport, matchTarget, PATH_LABEL } from "#kits/tail/targets";
+import { FileFacts, type MatchReport, matchTarget, PATH_LABEL } from "#kits/tail/targets";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -36,6 +36,7 @@ export default defineComponent({
   },
 
   start(ctx, args) {
+    const facts = new FileFacts();
     let current = args;
     let wake = () => {};
     let matched: readonly Labels[] = [];
@@ -67,7 +68,10 @@ export default defineComponent({
     async function sync() {
       const { path_targets, ignore_older_than } = current;
       const reports: MatchReport[] = [];
-      for (const target of path_targets) reports.push(await matchTarget(target, ignore_older_than, ctx.clock.now()));
+      for (const target of path_targets) {
+        reports.push(await matchTarget(target, ignore_older_than, ctx.clock.now(), facts));
+      }
+      facts.endRound();
       if (ctx.signal.aborted) return;
       const targets = reports.flatMap(({ target, files }) => files.map((file) => target.with(PATH_LABEL, file.path)));
       const changed = targets.length !== matched.length || targets.some((each, i) => !each.equals(matched[i]!));

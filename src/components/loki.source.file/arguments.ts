@@ -59,11 +59,21 @@ export const metrics = {
   readLines: counter("loki_source_file_read_lines_total", "Number of lines read.", ["path"]),
   filesActive: gauge("loki_source_file_files_active_total", "Number of active files."),
   lagBytes: gauge("loki_source_file_lag_bytes", "Bytes of the file that have not been read yet.", ["path"]),
+  lagSeconds: gauge(
+    "loki_source_file_lag_seconds",
+    "How long the oldest bytes of the file that have not been read have been there.",
+    ["path"],
+  ),
   oldestUnread: gauge(
     "loki_source_file_oldest_unread_seconds",
     "How long the oldest bytes that have not been read have been there.",
   ),
   rotations: counter("loki_source_file_rotations_total", "Times that a file was moved, deleted or replaced.", ["path"]),
+  unreadAtRotation: counter(
+    "loki_source_file_unread_at_rotation_bytes_total",
+    "Bytes that had not been read when their file was moved, deleted or replaced; they are read afterwards.",
+    ["path"],
+  ),
   lostBytes: counter("loki_source_file_lost_bytes_total", "Bytes that were gone before they were read.", [
     "path",
     "reason",

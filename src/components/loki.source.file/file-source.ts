@@ -1,18 +1,20 @@
+import { errorText } from "#base/log";
 import { CompressedFiles } from "#kits/tail/compressed";
+import { confirmed } from "#kits/tail/confirmations";
 import { type FileEncoding, fileEncoding } from "#kits/tail/encoding";
 import { judgeMatches, judgePaths } from "#kits/tail/match-status";
+import { type PositionReset, takeResets } from "#kits/tail/position-resets";
 import { Positions } from "#kits/tail/positions";
 import type { TailTarget } from "#kits/tail/tail-environment";
 import { Tailer } from "#kits/tail/tailer";
-import { type MatchReport, matchTarget, PATH_LABEL, publicLabels } from "#kits/tail/targets";
+import { FileFacts, type MatchReport, matchTarget, PATH_LABEL, publicLabels } from "#kits/tail/targets";
 import type { LogBatch } from "#pipeline/batch";
 import type { Fanout } from "#pipeline/fanout";
 import type { Arguments, Context } from "./arguments.ts";
 import { FileStatus } from "./status.ts";
 
-/** How long a stop waits for confirmations of what is on its way; each one that comes renews the wait. */
-const CONFIRM_WITHIN_MS = 2_000;
-const CONFIRM_LOOK_MS = 20;
+/** How often `invar positions reset` is looked for. */
+const RESET_LOOK_MS = 1_000;
 
 /** The life of one loki.source.file: reads as its latest arguments say, keeps positions, reports. */
 export class FileSource {
@@ -27,6 +29,9 @@ export class FileSource {
   #restart = new AbortController();
   #stopReading = new AbortController();
   #wakeResolver = () => {};
+  readonly #facts = new FileFacts();
+  /** Taken over from `invar positions reset`, and not carried out yet. */
+  readonly #resets: PositionReset[] = [];
 
   /** Throws an EncodingError for an encoding that is not known. */
   constructor(ctx: Context, initial: Arguments) {
@@ -66,8 +71,9 @@ export class FileSource {
 
   async run(signal: AbortSignal): Promise<void> {
     await this.#positions.load();
+    await this.#takeResets();
     const saving = new AbortController();
-    const saved = this.#positions.run(saving.signal);
+    const saved = Promise.all([this.#positions.run(saving.signal), this.#watchResets(saving.signal)]);
     try {
       while (!signal.aborted && !this.#stopReading.signal.aborted) {
         this.#restart = new AbortController();
@@ -91,17 +97,8 @@ export class FileSource {
 
   /** Stops reading and waits until what was handed on is safe, as long as confirmations come. */
   async drain(deadline: AbortSignal): Promise<void> {
-    const { clock } = this.#ctx;
     this.#stopReading.abort(new Error("the component stops"));
-    let outstanding = this.#follower.outstanding;
-    let since = clock.monotonic();
-    while (outstanding > 0 && !deadline.aborted && clock.monotonic() - since < CONFIRM_WITHIN_MS) {
-      await clock.sleep(CONFIRM_LOOK_MS, deadline).catch(() => {});
-      if (this.#follower.outstanding !== outstanding) {
-        outstanding = this.#follower.outstanding;
-        since = clock.monotonic();
-      }
-    }
+    await confirmed(this.#ctx.clock, () => this.#follower.outstanding, deadline);
     await this.#positions.save();
   }
 
@@ -120,6 +117,8 @@ export class FileSource {
         ...common,
         format: decompression.format,
         initialDelayMs: decompression.initial_delay,
+        onPositionError: on_positions_file_error,
+        legacy: legacy_positions_file !== "",
       });
     }
     return new Tailer({
@@ -130,8 +129,27 @@ export class FileSource {
       minPollMs: Math.min(file_watch.min_poll_frequency, file_watch.max_poll_frequency),
       maxPollMs: file_watch.max_poll_frequency,
       lost: (path, bytes, reason) => this.status.lost(path, bytes, reason),
-      rotated: (path) => this.status.rotated(path),
+      rotated: (rotation) => this.status.rotated(rotation),
     });
+  }
+
+  /** Requests that are damaged are told of and left where they are. */
+  async #takeResets(): Promise<void> {
+    try {
+      this.#resets.push(...(await takeResets(this.#ctx.dataPath)));
+      this.status.resetsProblem = undefined;
+    } catch (error) {
+      this.status.resetsProblem = `positions cannot be reset: ${errorText(error)}`;
+    }
+  }
+
+  async #watchResets(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#ctx.clock.sleep(RESET_LOOK_MS, signal).catch(() => {});
+      if (signal.aborted) return;
+      await this.#takeResets();
+      if (this.#resets.length > 0) this.#wakeResolver();
+    }
   }
 
   /** Keeps the follower's files as the targets say, looking for files again each `sync_period` if they are patterns. */
@@ -140,7 +158,10 @@ export class FileSource {
       const pause = new AbortController();
       this.#wakeResolver = () => pause.abort();
       const { file_match } = this.#arguments;
-      await follower.setTargets(await this.#targets(follower));
+      const targets = await this.#targets(follower);
+      follower.setTargets(targets);
+      // In the same breath: nothing is read before.
+      await follower.reset(this.#resets.splice(0));
       using _ = forward([signal], pause);
       if (pause.signal.aborted) continue;
       if (file_match.enabled) await this.#ctx.clock.sleep(file_match.sync_period, pause.signal).catch(() => {});
@@ -162,13 +183,14 @@ export class FileSource {
     }
     const reports: MatchReport[] = [];
     for (const target of targets) {
-      const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now());
+      const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now(), this.#facts);
       const labels = publicLabels(target);
       for (const { path } of report.files) files.push({ path, labels });
       // Age keeps files from being taken up, it does not end those that are followed.
       for (const old of report.tooOld) if (follower.follows({ path: old, labels })) files.push({ path: old, labels });
       reports.push(report);
     }
+    this.#facts.endRound();
     status.targets(targets, judgeMatches(reports));
     return files;
   }

@@ -36,7 +36,16 @@ test("reads what is there and what is added, with the target's labels and the fi
   assert.equal(source.metric("loki_source_file_files_active_total"), 1);
   assert.equal(source.flow.status.state, "ok");
   assert.deepEqual(source.instance.debugInfo!(), {
-    targets_info: [{ path, labels: '{job="x"}', is_running: true, read_offset: (await stat(path)).size, lag_bytes: 0 }],
+    targets_info: [
+      {
+        path,
+        labels: '{job="x"}',
+        is_running: true,
+        read_offset: (await stat(path)).size,
+        lag_bytes: 0,
+        lag_seconds: 0,
+      },
+    ],
   });
 });
 

@@ -1,6 +1,7 @@
 import { defineComponent } from "#pipeline/component";
 import { metrics, schema } from "./arguments.ts";
 import { FileSource } from "./file-source.ts";
+import { lagSeconds } from "./status.ts";
 
 /** Metrics and flow status are brought up to date this often. */
 const STATUS_INTERVAL_MS = 1_000;
@@ -19,7 +20,7 @@ export default defineComponent({
   start(ctx, args) {
     const source = new FileSource(ctx, args);
     ctx.run((signal) => source.run(signal));
-    ctx.every(STATUS_INTERVAL_MS, () => source.status.update(source.follower.tails));
+    ctx.every(STATUS_INTERVAL_MS, () => source.status.update(source.follower));
     return {
       update: (next) => source.update(next),
       drain: (deadline) => source.drain(deadline),
@@ -30,6 +31,7 @@ export default defineComponent({
           is_running: file.state === "running",
           read_offset: file.readOffset,
           lag_bytes: file.lagBytes,
+          lag_seconds: lagSeconds(file, ctx.clock.now()),
         })),
       }),
     };

@@ -3,7 +3,7 @@ import { roughDuration } from "#base/duration";
 import type { Labels } from "#base/labels";
 import type { Counter } from "#base/metrics";
 import { MATCH_RULES, type MatchRule } from "#kits/tail/match-status";
-import type { TailState } from "#kits/tail/tail-environment";
+import type { LossReason, Rotation, TailState } from "#kits/tail/tail-environment";
 import type { Flow, Judgement } from "#pipeline/flow";
 import type { Context } from "./arguments.ts";
 import { judgeKeptLabels } from "./kept-labels.ts";
@@ -17,6 +17,8 @@ export interface FollowedFile {
   readonly lines: number;
   readonly readOffset: number;
   readonly lagBytes: number;
+  /** Whether files that lost the name are still read. */
+  readonly draining?: boolean;
   readonly size?: number;
   readonly current?: { readonly size: number } | undefined;
   /** Since when the oldest unread bytes have been there (epoch ms). */
@@ -24,29 +26,59 @@ export interface FollowedFile {
   observe?(now: number): Promise<void>;
 }
 
+/** What the status needs to know of whoever reads the files. */
+export interface Follower {
+  readonly tails: Iterable<FollowedFile>;
+  /** Those of which there may be news since the last call. */
+  takeChanged(): Iterable<FollowedFile>;
+}
+
 /** Without a line for this long, the flow status says that nothing comes. */
 const QUIET_AFTER_MS = 5 * 60_000;
 /** Without a file for this long the log says so. */
 const NO_FILES_AFTER_MS = 20_000;
-/** Lost bytes stay in the status for this long. */
+/** Lost bytes stay in the status, and counters of a file that is gone on the metrics page, for this long. */
 const LOSS_SHOWN_MS = 10 * 60_000;
+/** Less than this is what a busy file has not read at any moment. */
+const MUCH_UNREAD_BYTES = 1024 * 1024;
+/** Rotations that outrun the reader are told of in the log this often. */
+const OUTRUN_EACH_MS = 60_000;
 
+const LOSS_REASONS = ["truncated", "deleted"] as const satisfies readonly LossReason[];
 /** In the order in which they win over others that are as bad. */
-const RULES = [...MATCH_RULES, "no_targets", "positions", "bytes_lost", "labels_not_kept", "behind", "quiet"] as const;
+const RULES = [
+  ...MATCH_RULES,
+  "no_targets",
+  "positions",
+  "bytes_lost",
+  "rotation",
+  "labels_not_kept",
+  "behind",
+  "quiet",
+] as const;
 type Rule = (typeof RULES)[number];
 
 /** Self metrics and flow status of one loki.source.file. */
 export class FileStatus {
   readonly #ctx: Context;
-  readonly #known = new Map<string, { lines: number; counter: Counter }>();
+  readonly #known = new Map<FollowedFile, { lines: number; readonly counter: Counter }>();
+  /** Paths that have series on the metrics page. */
+  #paths = new Set<string>();
+  /** Paths without a file, since when (epoch ms). */
+  readonly #gone = new Map<string, number>();
   readonly #begin: number;
   readonly #lag = new LagWatch();
   positionsProblem: string | undefined;
+  resetsProblem: string | undefined;
   #targets: readonly Labels[] = [];
   #matches: ReadonlyMap<MatchRule, Judgement> = new Map();
   #found: ReadonlyMap<Rule, Judgement> = new Map();
   #nothingSince: number | undefined;
-  #loss: { readonly path: string; readonly bytes: number; readonly reason: string; readonly time: number } | undefined;
+  #loss:
+    | { readonly path: string; readonly bytes: number; readonly reason: LossReason; readonly time: number }
+    | undefined;
+  /** The last rotation that the reader did not keep up with. */
+  #outrun: (Rotation & { readonly time: number }) | undefined;
 
   constructor(ctx: Context) {
     this.#ctx = ctx;
@@ -60,46 +92,92 @@ export class FileStatus {
     this.#matches = matches;
   }
 
-  lost(path: string, bytes: number, reason: string): void {
+  lost(path: string, bytes: number, reason: LossReason): void {
     if (bytes === 0) return;
     this.#ctx.metrics.lostBytes.labels(path, reason).inc(bytes);
+    this.#paths.add(path);
     const before = this.#recentLoss()?.bytes ?? 0;
     this.#loss = { path, reason, bytes: before + bytes, time: this.#ctx.clock.now() };
-    this.#ctx.log.warn("a file was cut before it was read to its end", { path, bytes });
+    const what = reason === "truncated" ? "a file was cut" : "the agent stops and a deleted file goes";
+    this.#ctx.log.warn(`${what} before it was read to its end`, { path, lost_bytes: bytes });
   }
 
-  rotated(path: string): void {
-    this.#ctx.metrics.rotations.labels(path).inc();
+  rotated(rotation: Rotation): void {
+    const { metrics, clock, log } = this.#ctx;
+    const { path, unreadBytes, unreadBefore } = rotation;
+    metrics.rotations.labels(path).inc();
+    this.#paths.add(path);
+    if (unreadBytes > 0) metrics.unreadAtRotation.labels(path).inc(unreadBytes);
+    if (unreadBytes === 0 || (unreadBytes < MUCH_UNREAD_BYTES && unreadBefore === 0)) return;
+    const isNew = this.#outrun === undefined || clock.now() - this.#outrun.time >= OUTRUN_EACH_MS;
+    this.#outrun = { ...rotation, time: isNew ? clock.now() : this.#outrun!.time };
+    if (isNew) {
+      log.warn("a file was rotated before it was read to its end; it is read on", {
+        path,
+        unread_bytes: unreadBytes,
+        unread_files_before: unreadBefore,
+      });
+    }
   }
 
   /** Brings metrics and flow status up to date. */
-  async update(files: Iterable<FollowedFile>): Promise<void> {
+  async update(follower: Follower): Promise<void> {
     const { metrics, flow, clock } = this.#ctx;
-    const present = [...files];
-    await Promise.all(present.map((file) => file.observe?.(clock.now())));
-    for (const file of present) {
+    const now = clock.now();
+    const present = [...follower.tails];
+    const changed = [...follower.takeChanged()];
+    for (const file of changed) {
+      await file.observe?.(now);
       const { path } = file.target;
       metrics.readBytes.labels(path).set(file.readOffset);
       metrics.totalBytes.labels(path).set(file.current?.size ?? file.size ?? 0);
       metrics.lagBytes.labels(path).set(file.lagBytes);
-      let known = this.#known.get(path);
-      if (known === undefined) this.#known.set(path, (known = { lines: 0, counter: metrics.readLines.labels(path) }));
-      if (file.lines > known.lines) known.counter.inc(file.lines - known.lines);
-      known.lines = file.lines;
+      metrics.lagSeconds.labels(path).set(lagSeconds(file, now));
+      this.#countLines(file);
     }
-    metrics.filesActive.set(present.filter((file) => file.state === "running").length);
-    this.#forgetAllBut(new Set(present.map((file) => file.target.path)));
-    this.#lag.take(present, clock.now());
+    metrics.filesActive.set(present.reduce((count, { state }) => (state === "running" ? count + 1 : count), 0));
+    this.#forgetAllBut(present);
+    this.#lag.take(changed, now);
     metrics.oldestUnread.set(this.#lag.oldestMs / 1_000);
     this.#judge(present);
     flow.judge();
   }
 
-  #forgetAllBut(present: ReadonlySet<string>): void {
-    const { readBytes, totalBytes, lagBytes, readLines } = this.#ctx.metrics;
-    for (const path of [...this.#known.keys()].filter((each) => !present.has(each))) {
-      this.#known.delete(path);
-      for (const each of [readBytes, totalBytes, lagBytes, readLines]) each.remove(path);
+  #countLines(file: FollowedFile): void {
+    const { path } = file.target;
+    let known = this.#known.get(file);
+    if (known === undefined) {
+      this.#known.set(file, (known = { lines: 0, counter: this.#ctx.metrics.readLines.labels(path) }));
+      this.#paths.add(path);
+    }
+    if (file.lines > known.lines) known.counter.inc(file.lines - known.lines);
+    known.lines = file.lines;
+  }
+
+  /** Series go with their file; what was counted of it stays for a while, so that it is seen. */
+  #forgetAllBut(present: readonly FollowedFile[]): void {
+    if (this.#known.size === present.length && this.#paths.size === present.length) return;
+    const { readBytes, totalBytes, lagBytes, lagSeconds, readLines } = this.#ctx.metrics;
+    const { rotations, unreadAtRotation, lostBytes } = this.#ctx.metrics;
+    const now = this.#ctx.clock.now();
+    const files = new Set(present);
+    const paths = new Set(present.map(({ target }) => target.path));
+    for (const file of this.#known.keys()) if (!files.has(file)) this.#known.delete(file);
+    for (const path of this.#paths) {
+      if (paths.has(path)) {
+        this.#gone.delete(path);
+        continue;
+      }
+      const since = this.#gone.get(path);
+      if (since === undefined) {
+        this.#gone.set(path, now);
+        for (const each of [readBytes, totalBytes, lagBytes, lagSeconds, readLines]) each.remove(path);
+      } else if (now - since >= LOSS_SHOWN_MS) {
+        this.#gone.delete(path);
+        this.#paths.delete(path);
+        for (const each of [rotations, unreadAtRotation]) each.remove(path);
+        for (const reason of LOSS_REASONS) lostBytes.remove(path, reason);
+      }
     }
   }
 
@@ -111,11 +189,11 @@ export class FileStatus {
       found.set("no_targets", { state: "idle", cause: "`targets` is empty: what it refers to has found nothing" });
     }
     judgeFiles(files, found);
-    if (this.positionsProblem !== undefined) {
-      found.set("positions", { state: "degraded", cause: this.positionsProblem });
-    }
+    const problem = this.positionsProblem ?? this.resetsProblem;
+    if (problem !== undefined) found.set("positions", { state: "degraded", cause: problem });
     const loss = this.#recentLoss();
     if (loss !== undefined) found.set("bytes_lost", { state: "degraded", cause: explainLoss(loss) });
+    found.set("rotation", this.#judgeRotation(files));
     this.#warnOfNothing(found.get("no_files"));
     found.set("labels_not_kept", judgeKeptLabels(this.#targets));
     found.set("behind", this.#lag.judge(blockedBy(flow, clock.now())));
@@ -138,10 +216,32 @@ export class FileStatus {
     }
   }
 
+  /** While files that lost their name are behind, each further rotation adds one, and deleting them does not free the disk. */
+  #judgeRotation(files: readonly FollowedFile[]): Judgement {
+    if (this.#outrun === undefined) return undefined;
+    const behind = files.filter((file) => file.draining === true && file.lagBytes > 0);
+    if (behind.length === 0) {
+      this.#outrun = undefined;
+      return undefined;
+    }
+    const bytes = behind.reduce((sum, { lagBytes }) => sum + lagBytes, 0);
+    const more = behind.length > 1 ? ` and ${behind.length - 1} more` : "";
+    const cause =
+      `${behind[0]!.target.path}${more}: rotated before it was read to its end, ${roughByteSize(bytes)} are unread. ` +
+      "The rotated files are held open and read first, so nothing is lost while the agent runs; if one of them is deleted " +
+      "and the agent stops before it is read, its rest is gone. Rotate later or keep more files, or see what holds the lines up";
+    return { state: "degraded", cause };
+  }
+
   #recentLoss() {
     const loss = this.#loss;
     return loss !== undefined && this.#ctx.clock.now() - loss.time < LOSS_SHOWN_MS ? loss : undefined;
   }
+}
+
+/** How long the oldest unread bytes of a file have been there. */
+export function lagSeconds({ lagBytes, oldestUnread }: FollowedFile, now: number): number {
+  return lagBytes === 0 || oldestUnread === undefined ? 0 : Math.max(0, now - oldestUnread) / 1_000;
 }
 
 function quiet(files: number, ms: number): Judgement {
@@ -164,7 +264,13 @@ function judgeFiles(files: readonly FollowedFile[], found: Map<Rule, Judgement>)
   }
 }
 
-function explainLoss({ path, bytes, reason }: { path: string; bytes: number; reason: string }): string {
+function explainLoss({ path, bytes, reason }: { path: string; bytes: number; reason: LossReason }): string {
+  if (reason === "deleted") {
+    return (
+      `${roughByteSize(bytes)} of deleted files were not read when the agent or the component stopped, the last of ${path}: ` +
+      "keep rotated files for longer, or see what holds the lines up"
+    );
+  }
   return (
     `${roughByteSize(bytes)} were ${reason} in the last 10 minutes before they were read, the last of ${path}: files are ` +
     "cut faster than lines are delivered; rotate them by renaming (logrotate: create, not copytruncate), or see what " +

@@ -8,16 +8,19 @@ import { decompressBzip2 } from "./bzip2.ts";
 import { type BatchAccounts, CommitQueue } from "./commit-queue.ts";
 import { detectByteOrderMark, type FileEncoding } from "./encoding.ts";
 import { explainFailure } from "./explain.ts";
-import { beginsAs, closeFile, fingerprintOf, openFile, readHead } from "./file-io.ts";
+import { beginsAs, closeFile, type FileIdentity, fingerprintOf, openFile, readHead } from "./file-io.ts";
 import { LineColumns } from "./line-columns.ts";
 import { CHUNK_BYTES, MAX_LINE_BYTES } from "./open-file.ts";
-import type { Positions } from "./positions.ts";
-import type { TailState, TailTarget } from "./tail-environment.ts";
+import type { PositionReset } from "./position-resets.ts";
+import type { Position, Positions } from "./positions.ts";
+import type { PositionErrorAction, TailState, TailTarget } from "./tail-environment.ts";
 
 export type CompressionFormat = "gz" | "z" | "bz2";
 
-/** How often files are looked at for changes; compressed files rarely change. */
+/** How often files are looked at for changes; compressed files rarely change. … */
 const LOOK_MS = 1_000;
+/** … With many of them a look at each costs this much time. */
+const LOOK_EACH_MS = 10;
 
 export interface CompressedOptions {
   readonly clock: Clock;
@@ -28,6 +31,9 @@ export interface CompressedOptions {
   /** Time to wait before a new file is read, so that its compression can finish. */
   readonly initialDelayMs: number;
   readonly accounts: BatchAccounts;
+  readonly onPositionError: PositionErrorAction;
+  /** Whether positions without labels count for any labels of their path. */
+  readonly legacy: boolean;
   consume(batch: LogBatch, signal: AbortSignal): void | Promise<void>;
 }
 
@@ -44,6 +50,8 @@ export class CompressedFile {
   /** The state of the file, size and time, at which it was read to its end or failed. */
   seen = "";
   readAfterMs: number;
+  /** Asked for, and not begun yet. */
+  resetTo: "start" | "end" | undefined;
 
   constructor(target: TailTarget, readAfterMs: number) {
     this.target = target;
@@ -84,13 +92,30 @@ export class CompressedFiles {
   }
 
   /** Positions of files that are no longer wanted stay, so that they are not read again if they come back. */
-  async setTargets(targets: Iterable<TailTarget>): Promise<void> {
+  setTargets(targets: Iterable<TailTarget>): void {
     const wanted = new Map<string, TailTarget>();
     for (const target of targets) wanted.set(`${target.path}\0${target.labels}`, target);
     for (const key of this.#files.keys()) if (!wanted.has(key)) this.#files.delete(key);
     const readAfter = this.#options.clock.monotonic() + this.#options.initialDelayMs;
     for (const [key, target] of wanted) {
       if (!this.#files.has(key)) this.#files.set(key, new CompressedFile(target, readAfter));
+    }
+  }
+
+  /** All files: there is no cheaper way to know which have changed. */
+  takeChanged(): Iterable<CompressedFile> {
+    return this.#files.values();
+  }
+
+  /** Has positions begin anew. The end of a compressed file is where it ends when it is looked at next. */
+  async reset(resets: readonly PositionReset[]): Promise<void> {
+    for (const { path, labels, to } of resets) {
+      const file = this.#files.get(`${path}\0${labels}`);
+      if (file === undefined) await this.#options.positions.reset(path, labels, to);
+      else {
+        file.resetTo = to;
+        file.seen = "";
+      }
     }
   }
 
@@ -102,7 +127,7 @@ export class CompressedFiles {
         if (clock.monotonic() >= file.readAfterMs) await this.#readIfChanged(file, signal);
       }
       try {
-        await clock.sleep(LOOK_MS, signal);
+        await clock.sleep(Math.max(LOOK_MS, LOOK_EACH_MS * this.#files.size), signal);
       } catch {
         return;
       }
@@ -115,10 +140,11 @@ export class CompressedFiles {
       const stats = await stat(path);
       if (stats.isDirectory()) throw Object.assign(new Error("EISDIR"), { code: "EISDIR" });
       const seen = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}`;
-      if (seen === file.seen) return;
+      // What is still on its way would be read twice: where to go on is known when it is confirmed.
+      if (seen === file.seen || file.outstanding > 0) return;
       file.size = stats.size;
       file.state = "running";
-      await this.#read(file, { device: stats.dev, inode: stats.ino }, signal);
+      if (!(await this.#read(file, { device: stats.dev, inode: stats.ino }, signal))) return;
       file.seen = seen;
       file.problem = undefined;
       file.state = "waiting";
@@ -138,22 +164,46 @@ export class CompressedFiles {
     }
   }
 
-  async #read(file: CompressedFile, identity: { device: number; inode: number }, signal: AbortSignal): Promise<void> {
+  /** Up to where the file was delivered, in decompressed bytes; undefined if it is to be skipped. */
+  #start(file: CompressedFile, identity: FileIdentity, head: Buffer): number | undefined {
+    const { positions, legacy, onPositionError } = this.#options;
+    const { path } = file.target;
+    if (file.resetTo !== undefined) return file.resetTo === "start" ? 0 : Infinity;
+    // By the file first: `app.log.1.gz` is called `app.log.2.gz` tomorrow.
+    const same = (entry: Position) => entry.file !== undefined && beginsAs(head, entry.file.fingerprint);
+    const known = positions.ofFile(identity).filter((entry) => entry.labels === file.labelText && same(entry));
+    if (known.length > 0) return Math.max(...known.map((entry) => entry.offset));
+    let entries = positions.get(path, file.labelText);
+    if (entries.length === 0 && legacy) entries = positions.get(path, "{}");
+    const last = entries.at(-1);
+    if (last === undefined || (last.file !== undefined && !same(last))) return 0;
+    if (!Number.isNaN(last.offset)) return last.offset;
+    if (onPositionError === "skip") return undefined;
+    return onPositionError === "restart_from_end" ? Infinity : 0;
+  }
+
+  /** Resolves to whether it was read; its position may forbid that. */
+  async #read(
+    file: CompressedFile,
+    { device, inode }: { device: number; inode: number },
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { positions, clock, accounts, encoding: configured } = this.#options;
     const { path } = file.target;
     const fd = await openFile(path);
     const head = await readHead(fd).finally(() => closeFile(fd));
-    const known = positions.get(path, file.labelText).at(-1);
-    const same = known !== undefined && (known.file === undefined || beginsAs(head, known.file.fingerprint));
-    const skip = same && Number.isFinite(known.offset) ? known.offset : 0;
+    const identity = { device, inode, fingerprint: fingerprintOf(head) };
+    const skip = this.#start(file, identity, head);
+    file.resetTo = undefined;
+    if (skip === undefined) {
+      file.state = "failed";
+      file.problem = `${path}: its position is no number, and \`on_positions_file_error\` is "skip"`;
+      return false;
+    }
+    const note = (offset: number) => positions.put({ path, labels: file.labelText, file: identity, offset });
     const commits = new CommitQueue(accounts, () => {
       file.readOffset = commits.committed;
-      positions.put({
-        path,
-        labels: file.labelText,
-        file: { ...identity, fingerprint: fingerprintOf(head) },
-        offset: commits.committed,
-      });
+      note(commits.committed);
     });
     commits.reset(skip);
     file.commits = commits;
@@ -164,7 +214,8 @@ export class CompressedFiles {
     let at = 0; // decompressed bytes before `carry`
     const emit = async (end: number) => {
       const bytes = carry.subarray(0, end);
-      const data = encoding?.decode === undefined ? bytes : Buffer.from(encoding.decode(bytes), "utf8");
+      const { decode } = encoding ?? configured;
+      const data = decode === undefined ? bytes : Buffer.from(decode(bytes), "utf8");
       this.#columns.split(data, 0, data.length);
       const { count } = this.#columns;
       const { acknowledgement, cancel } = commits.add(at + end, count, end);
@@ -197,6 +248,9 @@ export class CompressedFiles {
       else if (carry.length >= MAX_LINE_BYTES) await emit(carry.length);
     }
     if (carry.length > 0) await emit(carry.length);
+    // Nothing new, so nothing will be confirmed: what is known is noted under the name and for the state that it has now.
+    if (commits.committed === skip && commits.outstanding === 0) note(Math.min(skip, at));
+    return true;
   }
 }
 

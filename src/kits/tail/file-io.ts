@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { close, fstat, open, read, type Stats } from "node:fs";
+import { stat } from "node:fs/promises";
 
 /** Promises over plain file descriptors: FileHandle costs more per call and complains when it is collected unclosed. */
 
@@ -26,6 +27,21 @@ export function readFile(
   return new Promise((resolve, reject) =>
     read(fd, buffer, offset, length, position, (error, count) => (error ? reject(error) : resolve(count))),
   );
+}
+
+/** What a path leads to; undefined if nothing is there. Rejects with what else the system says. */
+export async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }
 
 /** What a file begins with, as a hash: tells a file from another that got its inode or its name. */

@@ -64,7 +64,7 @@ test("gives each line once, however the file grows and wherever chunks end", asy
               written = border;
               while (await opened.file.read(opened.slot));
             }
-            while (await opened.file.read(opened.slot, true));
+            while (await opened.file.read(opened.slot, { flush: true }));
           } finally {
             await opened.file.close();
           }

@@ -17,6 +17,8 @@ import type { LastTime, LineColumns } from "./line-columns.ts";
 
 /** Bytes read at once. */
 export const CHUNK_BYTES = 256 * 1024;
+/** Bytes before the offset that are remembered, to know a copy of the file by. */
+const TRAIL_BYTES = 64;
 /** A line beyond this is handed on in pieces of this size: nothing is lost, and memory stays bounded. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
@@ -49,7 +51,9 @@ export class OpenFile {
   readonly device: number;
   readonly inode: number;
   readonly #options: OpenFileOptions;
-  readonly #encoding: FileEncoding;
+  #encoding: FileEncoding;
+  /** When the file was made (epoch ms); 0 where the file system does not know. */
+  readonly bornMs: number;
   /** Up to FINGERPRINT_BYTES first bytes. */
   head: Buffer;
   size: number;
@@ -57,19 +61,26 @@ export class OpenFile {
   /** Names that the file has, when it was last refreshed. */
   links = 1;
   offset = 0;
+  wasCut = false;
   /** Lines handed on. */
   lines = 0;
   /** No newline lies between `offset` and here. */
   #scanned = 0;
   readonly #commits: CommitQueue;
   /** Bytes of a byte order mark. */
-  readonly skip: number;
+  #skip: number;
+  /** The last bytes before `offset`, as far as they were read here. */
+  #trail: Buffer = Buffer.alloc(0);
+  /** The file whose content this one goes on with, a copy or a longer version of it. */
+  #predecessor: OpenFile | undefined;
+  /** The file that goes on with the content of this one. */
+  successor: OpenFile | undefined;
   /** What there is to read, as of the latest `observe`. */
   readonly backlog = new Backlog();
 
   private constructor(
     fd: number,
-    identity: { device: number; inode: number; size: number; modifiedMs: number },
+    identity: { device: number; inode: number; size: number; modifiedMs: number; bornMs: number },
     head: Buffer,
     options: OpenFileOptions,
   ) {
@@ -78,12 +89,13 @@ export class OpenFile {
     this.inode = identity.inode;
     this.size = identity.size;
     this.modifiedMs = identity.modifiedMs;
+    this.bornMs = identity.bornMs;
     this.head = head;
     this.#options = options;
     this.#commits = new CommitQueue(options.accounts, () => options.delivered(this));
     const mark = detectByteOrderMark(head, options.encoding);
     this.#encoding = mark.encoding;
-    this.skip = mark.skip;
+    this.#skip = mark.skip;
   }
 
   /** Rejects with what the operating system says, or with EISDIR. */
@@ -94,8 +106,8 @@ export class OpenFile {
       if (stats.isDirectory())
         throw Object.assign(new Error(`EISDIR: is a directory, open '${path}'`), { code: "EISDIR" });
       const head = await readHead(fd);
-      const identity = { device: stats.dev, inode: stats.ino, size: stats.size, modifiedMs: stats.mtimeMs };
-      return new OpenFile(fd, identity, head, options);
+      const { dev: device, ino: inode, size, mtimeMs: modifiedMs, birthtimeMs: bornMs } = stats;
+      return new OpenFile(fd, { device, inode, size, modifiedMs, bornMs }, head, options);
     } catch (error) {
       await closeFile(fd);
       throw error;
@@ -119,31 +131,52 @@ export class OpenFile {
     return this.#commits.outstanding;
   }
 
-  /** Up to where everything has been delivered for good. */
+  /** Up to where everything has been delivered for good, what was read in the file before this one included. */
   get committed(): number {
-    return this.#commits.committed;
+    const before = this.#predecessor;
+    return before !== undefined && before.outstanding > 0 ? before.committed : this.#commits.committed;
   }
 
   /** Starts (again) at an offset. What is on its way is not followed any longer. */
   seek(offset: number): void {
-    const at = Math.max(offset, this.skip);
+    const at = Math.max(offset, this.#skip);
     this.offset = at;
     this.#scanned = at;
+    this.#trail = Buffer.alloc(0);
     this.#commits.reset(at);
   }
 
+  /** Goes on where `before`, whose content is in this file too, has stopped. What that one has on its way is safe later. */
+  continueFrom(before: OpenFile): void {
+    this.seek(before.offset);
+    this.#trail = before.#trail;
+    this.#predecessor = before;
+    before.successor = this;
+  }
+
   /** To behind the last newline. */
-  async seekToEnd(slot: ReadSlot): Promise<void> {
+  async seekToEnd({ buffer }: Pick<ReadSlot, "buffer">): Promise<void> {
     let end = this.size;
-    const { buffer } = slot;
-    while (end > this.skip) {
-      const begin = Math.max(this.skip, end - buffer.length);
+    while (end > this.#skip) {
+      const begin = Math.max(this.#skip, end - buffer.length);
       const count = await readFile(this.fd, buffer, 0, end - begin, begin);
       const newline = this.#lastLineEnd(buffer, count, begin);
       if (newline > 0) return this.seek(begin + newline);
       end = begin;
     }
-    this.seek(this.skip);
+    this.seek(this.#skip);
+  }
+
+  /** Whether `other` holds what this file holds up to the other's end, as a copy does that is still being made. */
+  async isLongerThan(other: OpenFile): Promise<boolean> {
+    if (other.head.length === 0) return false;
+    const head = Math.min(this.head.length, other.head.length);
+    if (!other.head.subarray(0, head).equals(this.head.subarray(0, head))) return false;
+    const length = Math.min(TRAIL_BYTES, other.size);
+    const [a, b] = [Buffer.allocUnsafe(length), Buffer.allocUnsafe(length)];
+    const at = other.size - length;
+    const counts = [await readFile(this.fd, a, 0, length, at), await readFile(other.fd, b, 0, length, at)];
+    return counts.every((count) => count === length) && a.equals(b);
   }
 
   /** Asks for the file's size, time and number of names again. */
@@ -172,23 +205,40 @@ export class OpenFile {
     return true;
   }
 
-  /** Forgets the beginning, for a file that was rewritten in place. */
-  async relearn(): Promise<void> {
-    this.backlog.forget();
-    this.head = await readHead(this.fd);
+  /** Whether the file was cut since the reader looked at it last. */
+  async isCut(): Promise<boolean> {
+    return (await statFile(this.fd)).size < this.offset || !(await this.beginsTheSame());
+  }
+
+  /** Whether `copy` holds all that was read of this file, and perhaps more. */
+  async isCopiedIn(copy: OpenFile): Promise<boolean> {
+    if (this.head.length === 0 || copy.size < this.offset) return false;
+    const head = Math.min(this.head.length, copy.head.length);
+    if (head < this.head.length && head < copy.size) return false;
+    if (!copy.head.subarray(0, head).equals(this.head.subarray(0, head))) return false;
+    const trail = Buffer.allocUnsafe(this.#trail.length);
+    const count = await readFile(copy.fd, trail, 0, trail.length, this.offset - trail.length);
+    return count === trail.length && trail.equals(this.#trail);
   }
 
   /**
    * Reads one chunk and hands on its complete lines. Resolves to whether it got any further, which means there may be
-   * more. `flush`: what stands after the last newline is a line too.
+   * more. `flush`: what stands after the last newline is a line too. `isChecked`: what was read is handed on only if the
+   * file was not cut until then; `wasCut` says so.
    */
-  async read(slot: ReadSlot, flush = false): Promise<boolean> {
+  async read(slot: ReadSlot, { flush = false, isChecked = false } = {}): Promise<boolean> {
     const { buffer } = slot;
     // A line that was begun is searched for its end from where the search stopped, not from its beginning.
     const resumed = this.#scanned - this.offset >= buffer.length / 2;
     const from = resumed ? this.#scanned : this.offset;
     const count = await readFile(this.fd, buffer, 0, buffer.length, from);
+    if (isChecked && (await this.isCut())) {
+      this.wasCut = true;
+      return false;
+    }
     if (from + count > this.size) this.size = from + count;
+    this.#learnHead(buffer.subarray(0, count), from);
+    if (this.offset === 0 && this.#findByteOrderMark()) return true;
     if (resumed) return this.#readLong(slot, from, count, flush);
     const end = this.#lastLineEnd(buffer, count, from);
     if (end > 0) {
@@ -203,6 +253,23 @@ export class OpenFile {
     const further = searched > this.#scanned;
     this.#scanned = searched;
     return further && count === buffer.length;
+  }
+
+  /** What is read of a file must be known by its beginning, however short it was when it was opened. */
+  #learnHead(bytes: Buffer, from: number): void {
+    const known = this.head.length;
+    if (known === FINGERPRINT_BYTES || from > known || from + bytes.length <= known) return;
+    this.head = Buffer.concat([this.head.subarray(0, from), bytes.subarray(0, FINGERPRINT_BYTES - from)]);
+  }
+
+  /** A file that was empty when it was opened may have got its byte order mark since. Returns whether there is one. */
+  #findByteOrderMark(): boolean {
+    const mark = detectByteOrderMark(this.head, this.#options.encoding);
+    if (mark.skip === 0) return false;
+    this.#encoding = mark.encoding;
+    this.#skip = mark.skip;
+    this.seek(0);
+    return true;
   }
 
   /** Goes on in a line that is longer than a chunk. */
@@ -246,6 +313,8 @@ export class OpenFile {
     const { count } = columns;
     const startOffset = this.offset;
     const { acknowledgement, cancel } = this.#commits.add(endOffset, count, endOffset - startOffset);
+    const trail = this.#trail;
+    this.#trail = Buffer.from(bytes.subarray(Math.max(from, to - TRAIL_BYTES), to));
     this.offset = endOffset;
     this.#scanned = endOffset;
     try {
@@ -254,6 +323,7 @@ export class OpenFile {
     } catch (error) {
       // Not accepted, so it will be read again.
       cancel();
+      this.#trail = trail;
       this.offset = startOffset;
       this.#scanned = startOffset;
       throw error;

@@ -53,10 +53,19 @@ function identity(): Identity {
   return { uid, groups, privileged: uid === 0 && mayReadAll() };
 }
 
+/** Root's capabilities hardly ever change while the agent runs; thousands of files are asked about in a row. */
+const CAPABILITIES_MS = 5_000;
+let capabilities: { readonly readAll: boolean; readonly until: number } | undefined;
+
 /** A root user in a container may have lost the capability that root's right to read everything consists of. */
 function mayReadAll(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(contentOf("/proc/self/status"))?.[1];
-  return effective === undefined || (BigInt(`0x${effective}`) & (CAP_DAC_OVERRIDE | CAP_DAC_READ_SEARCH)) !== 0n;
+  if (capabilities === undefined || performance.now() >= capabilities.until) {
+    const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(contentOf("/proc/self/status"))?.[1];
+    const readAll =
+      effective === undefined || (BigInt(`0x${effective}`) & (CAP_DAC_OVERRIDE | CAP_DAC_READ_SEARCH)) !== 0n;
+    capabilities = { readAll, until: performance.now() + CAPABILITIES_MS };
+  }
+  return capabilities.readAll;
 }
 
 function has(stats: Stats, needed: number, { uid, groups, privileged }: Identity): boolean {

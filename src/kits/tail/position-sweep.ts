@@ -1,4 +1,3 @@
-import { dirname } from "node:path";
 import type { Clock } from "#base/clock";
 import type { DirectoryInodes } from "./directory-inodes.ts";
 import type { Position, Positions } from "./positions.ts";
@@ -39,7 +38,7 @@ export class PositionSweep {
     for (const position of [...this.#positions.all()]) {
       const { path, labels, file } = position;
       if (file === undefined || this.#isFollowed(position)) continue;
-      if ((await this.#inodes.find(dirname(path), file)) !== undefined) continue;
+      if ((await this.#inodes.find(path, file)) !== undefined) continue;
       if (before.has(position) && !this.#isFollowed(position)) this.#positions.remove(path, labels, file);
       else this.#missing.add(position);
     }

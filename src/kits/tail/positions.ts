@@ -2,7 +2,7 @@ import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
-import type { FileIdentity } from "./file-io.ts";
+import { closeFile, type FileIdentity, fingerprintOf, openFile, readHead, statFile } from "./file-io.ts";
 import { type ImportedPosition, parsePositionsYaml } from "./positions-yaml.ts";
 
 /**
@@ -46,6 +46,7 @@ export class Positions {
   #changed = false;
   #problem: string | undefined;
   #lastSaveMs = 0;
+  #saving: Promise<void> = Promise.resolve();
   #wake = () => {};
   #waiting: (() => void)[] = [];
 
@@ -90,9 +91,9 @@ export class Positions {
     return [...(this.#entries.get(keyOf(path, labels))?.values() ?? [])];
   }
 
-  /** Entries of a file with these labels under any path, to find a file that was renamed. */
-  ofFile(file: { readonly device: number; readonly inode: number }, labels: string): Position[] {
-    return [...(this.#byFile.get(fileKey(file))?.values() ?? [])].filter((entry) => entry.labels === labels);
+  /** Entries of a file under any path and labels, to find a file that was renamed, or whose target has other labels now. */
+  ofFile(file: { readonly device: number; readonly inode: number }): Position[] {
+    return [...(this.#byFile.get(fileKey(file))?.values() ?? [])];
   }
 
   *all(): Iterable<Position> {
@@ -122,6 +123,7 @@ export class Positions {
 
   /** Resolves when the next attempt to save has ended, well or not. */
   saved(): Promise<void> {
+    this.#wake();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -140,6 +142,16 @@ export class Positions {
     this.#changed = true;
   }
 
+  /** Begins anew with the file that has the name now; at its end, what was rotated away before it is passed over too. */
+  async reset(path: string, labels: string, to: "start" | "end"): Promise<void> {
+    const entries = this.get(path, labels);
+    if (entries.length === 0) return;
+    const now = await identify(path).catch(() => undefined);
+    if (to === "end") this.remove(path, labels);
+    else if (now !== undefined) this.remove(path, labels, now.file);
+    if (now !== undefined) this.put({ path, labels, file: now.file, offset: to === "start" ? 0 : now.size });
+  }
+
   /**
    * Saves once a second, and soon after a file was seen for the first time, until `signal` is aborted. A slow disk makes it
    * rarer, so that saving stays below 2 % of the time.
@@ -151,6 +163,8 @@ export class Positions {
       const end = () => pause.abort();
       this.#wake = end;
       signal.addEventListener("abort", end, { once: true });
+      // A file that came while the last save was under way waits for the next one, and nothing of it is read until then.
+      if (this.#waiting.length > 0) end();
       await clock.sleep(Math.max(SAVE_INTERVAL_MS, 50 * this.#lastSaveMs), pause.signal).catch(() => {});
       this.#wake = () => {};
       signal.removeEventListener("abort", end);
@@ -162,9 +176,14 @@ export class Positions {
 
   /** Writes the file if anything changed: a new file, synced, put in the place of the old one. Never rejects. */
   async save(): Promise<void> {
-    const waiting = this.#waiting.splice(0);
-    if (this.#changed) await this.#write();
-    for (const resolve of waiting) resolve();
+    const before = this.#saving;
+    this.#saving = (async () => {
+      await before; // both would write the same temporary file
+      const waiting = this.#waiting.splice(0);
+      if (this.#changed) await this.#write();
+      for (const resolve of waiting) resolve();
+    })();
+    await this.#saving;
   }
 
   async #write(): Promise<void> {
@@ -232,6 +251,17 @@ export class Positions {
       this.#entries.delete(keyOf(path, labels ?? "{}"));
       this.put({ path, labels: labels ?? "{}", file: undefined, offset });
     }
+  }
+}
+
+/** The file that has the name now. Rejects if there is none that can be read. */
+async function identify(path: string): Promise<{ readonly file: FileIdentity; readonly size: number }> {
+  const fd = await openFile(path);
+  try {
+    const { dev: device, ino: inode, size } = await statFile(fd);
+    return { file: { device, inode, fingerprint: fingerprintOf(await readHead(fd)) }, size };
+  } finally {
+    await closeFile(fd);
   }
 }
 

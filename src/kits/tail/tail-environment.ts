@@ -5,6 +5,7 @@ import type { LogBatch } from "#pipeline/batch";
 import type { BatchAccounts } from "./commit-queue.ts";
 import type { DirectoryInodes } from "./directory-inodes.ts";
 import type { FileEncoding } from "./encoding.ts";
+import type { Holders } from "./holders.ts";
 import type { Positions } from "./positions.ts";
 import type { Tail } from "./tail.ts";
 
@@ -15,6 +16,18 @@ export interface TailTarget {
 }
 
 export type PositionErrorAction = "skip" | "restart_from_beginning" | "restart_from_end";
+
+/** What was cut before it was read, or was deleted and could no longer be read. */
+export type LossReason = "truncated" | "deleted";
+
+/** What is told of a rotation. */
+export interface Rotation {
+  readonly path: string;
+  /** Bytes that were not read when the file lost its name. They are read all the same as long as the agent runs. */
+  readonly unreadBytes: number;
+  /** Files that lost the name before and are not read to their end either. */
+  readonly unreadBefore: number;
+}
 
 export interface TailEnvironment {
   readonly clock: Clock;
@@ -29,17 +42,18 @@ export interface TailEnvironment {
   deliver(batch: LogBatch): void | Promise<void>;
   /** Has `step` called soon. */
   wake(tail: Tail): void;
+  /** Told when the name leads to another file, perhaps by other links. */
+  opened(tail: Tail): void;
   /** Counts bytes that are gone before they were read. */
-  lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
-  rotated(path: string): void;
+  lost(path: string, bytes: number, reason: LossReason): void;
+  rotated(rotation: Rotation): void;
   /** A file cannot be read, or no longer. */
   failed(path: string, problem: string): void;
   /** Where a rotated file may be found again. */
   readonly inodes: DirectoryInodes;
-  /** Who holds which files open, by device and inode. */
-  readonly holders: Map<string, Set<Tail>>;
-  /** Whether there is a target of its own for this path with these labels. */
-  isTarget(path: string, labels: Labels): boolean;
+  readonly holders: Holders;
+  /** The tail of a present target with this path and these labels (as text). */
+  tailOf(path: string, labels: string): Tail | undefined;
 }
 
 export type TailState = "waiting" | "running" | "failed";

@@ -1,39 +1,52 @@
-import { stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import { explainFailure } from "./explain.ts";
-import { beginsAs, type FileIdentity } from "./file-io.ts";
+import { beginsAs, isSystemError, statIfThere } from "./file-io.ts";
+import { fileKey, namesFile } from "./holders.ts";
 import type { LastTime } from "./line-columns.ts";
 import { OpenFile, type OpenFileOptions, type ReadSlot } from "./open-file.ts";
-import type { Position } from "./positions.ts";
+import { openCopy, openInBetween, openRewritten, openRotated, seekToStart, type TailPlace } from "./resume.ts";
 import type { TailEnvironment, TailState, TailTarget } from "./tail-environment.ts";
 
 /** How long a file that lost its name is read on, since its writer may take a moment to notice. */
 const LINGER_MS = 5_000;
 /** Files of one path that are kept in the positions beside the current one. */
 const KEPT_POSITIONS = 8;
+/** Rotated files of one path that are held open; those after them are found by their names once there is room. */
+const MAX_HELD = 64;
+/** A file that is read without a rest is looked at this often: nobody writes it anew up to where it is read in that time. */
+const LOOK_MS = 10;
+/** Enough to find the end of the last line from behind. */
+const SEEK_BYTES = 64 * 1024;
 
 /**
  * Follows one path: the file that has the name now, and those that had it before for as long as they have unread lines.
- * All work happens in `step`, called by one worker at a time.
+ * All work happens in `step`, called by one worker at a time; only `glance` may come while a step waits for the pipeline.
  */
 export class Tail {
   readonly target: TailTarget;
   readonly #environment: TailEnvironment;
-  readonly #labelText: string;
-  readonly #fileOptions: OpenFileOptions;
+  readonly #place: TailPlace;
   readonly #lastTime: LastTime = { ms: 0, ns: 0 };
   current: OpenFile | undefined;
   /** Files that lost the name, oldest first, each with the time until which it is read on. */
   readonly #rotated: { readonly file: OpenFile; until: number }[] = [];
   /** Read to their end, waiting for acknowledgements. */
   readonly #finished = new Set<OpenFile>();
-  #started = false;
   #rested = false;
+  #lookedMs = 0;
+  /** When the file was made that had the name before the current one (epoch ms). */
+  #lastBornMs = 0;
   /** Nothing is read before the file is in the positions: killed later, the agent then finds it under any name. */
   #recording = false;
   #retired = false;
-  /** Read until its target went; what is confirmed of it later is not kept. */
-  #forgotten: OpenFile | undefined;
+  #started = false;
+  /** In `step`, and there waiting for the pipeline to take a batch. */
+  #stepping = false;
+  #delivering = false;
+  #glance: Promise<void> | undefined;
+  #glanceError: unknown;
+  #resetTo: "start" | "end" | undefined;
+  /** What is confirmed of a file that was cut without a copy says nothing of the file as it is now. */
+  #forgotten = new WeakSet<OpenFile>();
   state: TailState = "waiting";
   /** What keeps the path from being read. */
   problem: string | undefined;
@@ -41,43 +54,47 @@ export class Tail {
   dueMs = 0;
   /** Present pause between two looks. */
   pauseMs = 0;
-  /** In the queue of work or being worked on. */
+  /** In the queue of work or being worked on, … */
   queued = false;
-  /** Set when something happened to the file while it was worked on. */
+  /** … and something happened to the file meanwhile. */
   woken = false;
+  /** Monotonic time of the next glance while it is queued. */
+  glanceMs = 0;
   linesBefore = 0;
 
   constructor(target: TailTarget, environment: TailEnvironment) {
     this.target = target;
     this.#environment = environment;
-    this.#labelText = target.labels.toString();
-    this.#fileOptions = {
+    const fileOptions: OpenFileOptions = {
       labels: target.labels.with("filename", target.path),
       encoding: environment.encoding,
       lastTime: this.#lastTime,
       accounts: environment.accounts,
       now: () => environment.clock.now(),
-      deliver: (batch) => environment.deliver(batch),
+      deliver: (batch) => {
+        const accepted = environment.deliver(batch);
+        return accepted === undefined ? undefined : this.#awaitDelivery(accepted);
+      },
       delivered: (file) => this.#delivered(file),
       lineSplit: () =>
         environment.log.warn("a line is longer than 16 MiB and is handed on in pieces", { path: target.path }),
     };
+    this.#place = { path: target.path, labelText: target.labels.toString(), environment, fileOptions };
   }
 
   get labelText(): string {
-    return this.#labelText;
+    return this.#place.labelText;
   }
 
   /** Bytes of the current file that are delivered; what Alloy calls the read offset. */
   get readOffset(): number {
-    return (
-      this.current?.committed ?? this.#environment.positions.get(this.target.path, this.#labelText).at(-1)?.offset ?? 0
-    );
+    const { positions } = this.#environment;
+    return this.current?.committed ?? positions.get(this.target.path, this.labelText).at(-1)?.offset ?? 0;
   }
 
   /** Looks how much there is to read, for `lagBytes` and `oldestUnread`. */
   async observe(now: number): Promise<void> {
-    await Promise.all(this.#files().map((file) => file.observe(now, this.queued)));
+    for (const file of this.#files()) await file.observe(now, this.queued);
   }
 
   /** Bytes that were there and not read yet at the last `observe`, … */
@@ -97,7 +114,7 @@ export class Tail {
   }
 
   get lines(): number {
-    return this.linesBefore + (this.current?.lines ?? 0);
+    return this.linesBefore + this.#files().reduce((sum, { lines }) => sum + lines, 0);
   }
 
   get outstanding(): number {
@@ -112,62 +129,87 @@ export class Tail {
     return this.#rotated.length > 0;
   }
 
-  /**
-   * Whether the file was rotated from the name of another target, whose tail still reads it. A file that has both names at
-   * once, by a link, is read for both.
-   */
-  async #isClaimed(file: OpenFile): Promise<boolean> {
-    for (const other of this.#environment.holders.get(holderKey(file)) ?? []) {
-      if (other === this || other.labelText !== this.#labelText) continue;
-      if (!(await namesFile(other.target.path, file))) return true;
-    }
-    return false;
-  }
-
-  #hold(file: OpenFile): void {
-    const { holders } = this.#environment;
-    const key = holderKey(file);
-    const tails = holders.get(key);
-    if (tails === undefined) holders.set(key, new Set([this]));
-    else tails.add(this);
+  #isClaimed(file: OpenFile): Promise<boolean> {
+    const { holders, tailOf } = this.#environment;
+    return holders.isClaimed(file, this, (tail) => tailOf(tail.target.path, tail.labelText) === tail);
   }
 
   #release(file: OpenFile): void {
-    const { holders } = this.#environment;
-    const tails = holders.get(holderKey(file));
-    tails?.delete(this);
-    if (tails?.size === 0) holders.delete(holderKey(file));
+    const key = fileKey(file);
+    const others = [...this.#files(), ...this.#finished].filter((each) => each !== file);
+    if (!others.some((each) => fileKey(each) === key)) this.#environment.holders.remove(file, this);
+  }
+
+  async #awaitDelivery(accepted: Promise<void>): Promise<void> {
+    this.#delivering = true;
+    try {
+      await accepted;
+    } finally {
+      this.#delivering = false;
+      await this.#glance;
+    }
   }
 
   /** Does one piece of work. Resolves to whether there may be more at once. Rejects only when a batch was not accepted. */
   async step(slot: ReadSlot): Promise<boolean> {
-    const rested = this.#rested;
-    this.#rested = false;
-    if (this.#recording) return this.#rest();
-    if (await this.#readRotated(slot)) return true;
-    if (this.#retired) return this.#rest();
-    if (this.current === undefined) {
-      if (!(await this.#open(slot)) || this.#recording) return this.#rest();
-      if (this.draining) return true;
-    } else if ((rested || this.current.offset >= this.current.size) && !(await this.#look())) {
-      return this.#rest();
-    }
-    // A look may have found that the name went to another file.
-    if (this.current === undefined) return true;
+    await this.#glance;
+    if (this.#glanceError !== undefined) throw this.#glanceError;
+    this.#stepping = true;
     try {
-      if (await this.current.read(slot)) return true;
+      if (await this.#work(slot)) return true;
+      // After a rest the file is looked at before it is read, since it may have been rewritten.
+      this.#rested = true;
+      return false;
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  async #work(slot: ReadSlot): Promise<boolean> {
+    const isDue = this.#rested || this.#environment.clock.monotonic() - this.#lookedMs >= LOOK_MS;
+    this.#rested = false;
+    if (this.#recording) return false;
+    if (!this.#retired) {
+      if (this.current === undefined) await this.#open(slot);
+      else if (isDue) await this.#look();
+      if (this.#recording) return false;
+    }
+    if (this.#resetTo !== undefined) await this.#reset(slot);
+    if (await this.#readRotated(slot)) return true;
+    if (this.#retired || this.current === undefined) return false;
+    const file = this.current;
+    try {
+      if (await file.read(slot, { isChecked: isDue })) return true;
+      if (file.wasCut && file === this.current) {
+        await this.#cut(file, file.backlog.size);
+        return true;
+      }
     } catch (error) {
       if (!isSystemError(error)) throw error;
       await this.#fail(error);
-      return this.#rest();
+      return false;
     }
-    return (await this.#look()) || this.#rest();
+    return this.#look();
   }
 
-  /** After a rest, and at the known end, the file is looked at before it is read, since it may have been rewritten. */
-  #rest(): false {
-    this.#rested = true;
-    return false;
+  /**
+   * Looks at the name while reading is held up: a file that has it only for a moment is opened, or it would be gone when
+   * reading goes on. Does nothing while a step does the same. Never rejects.
+   */
+  glance(): void {
+    if (this.#glance !== undefined || (this.#stepping && !this.#delivering)) return;
+    if (!this.#started || this.#retired || this.#recording || this.#rotated.length >= MAX_HELD) return;
+    const look = async () => {
+      if (this.current === undefined) await this.#open({ buffer: Buffer.allocUnsafe(SEEK_BYTES) });
+      else await this.#look();
+    };
+    this.#glance = look()
+      .catch((error) => {
+        if (!isSystemError(error)) this.#glanceError = error;
+      })
+      .finally(() => {
+        this.#glance = undefined;
+      });
   }
 
   /** Reads what was rotated away, the oldest first. Resolves to whether it got any further. */
@@ -188,17 +230,19 @@ export class Tail {
       }
       // What its writer left without a newline is the last line.
       try {
-        await old.file.read(slot, true);
+        await old.file.read(slot, { flush: true });
       } catch (error) {
         if (!isSystemError(error)) throw error;
       }
-      this.#rotated.splice(i, 1);
+      const index = this.#rotated.indexOf(old);
+      if (index < 0) continue; // it has its name again
+      this.#rotated.splice(index, 1);
       await this.#finish(old.file);
     }
     return false;
   }
 
-  /** Held until all of it is confirmed: a target with the file's new name would go on where the confirmations are. */
+  /** Held until all is confirmed: a target with the file's new name would go on where the confirmations are. */
   async #finish(file: OpenFile): Promise<void> {
     this.linesBefore += file.lines;
     if (file.outstanding > 0) this.#finished.add(file);
@@ -207,145 +251,95 @@ export class Tail {
   }
 
   #delivered(file: OpenFile): void {
-    const { positions } = this.#environment;
     if (file.outstanding === 0 && this.#finished.delete(file)) this.#release(file);
-    if (file === this.#forgotten) return;
-    positions.put({ path: this.target.path, labels: this.#labelText, file: file.identity, offset: file.committed });
+    if (!this.#forgotten.has(file)) this.#note(file.successor ?? file);
   }
 
-  /** Opens the file that has the name now and finds out where to go on. Resolves to whether it is open. */
-  async #open(slot: ReadSlot): Promise<boolean> {
+  /** Puts a file into the positions. Returns whether it was not known before. */
+  #note(file: OpenFile): boolean {
+    const { path, labelText, environment } = this.#place;
+    return environment.positions.put({ path, labels: labelText, file: file.identity, offset: file.committed });
+  }
+
+  /** Opens the file that has the name now and finds out where to go on. */
+  async #open(slot: Pick<ReadSlot, "buffer">): Promise<void> {
     const { path } = this.target;
+    const { log, opened } = this.#environment;
     let file: OpenFile;
     try {
-      file = await OpenFile.open(path, this.#fileOptions);
+      file = await OpenFile.open(path, this.#place.fileOptions);
     } catch (error) {
       await this.#fail(error as NodeJS.ErrnoException);
-      return false;
+      return;
     }
-    if (await this.#isClaimed(file)) {
-      // The file was rotated from another target's name, and its lines come from there until it is read.
+    const back = this.#rotated.findIndex((each) => fileKey(each.file) === fileKey(file));
+    if (back >= 0 && beginsAs(file.head, this.#rotated[back]!.file.identity.fingerprint)) {
       await file.close();
-      this.state = "waiting";
-      return false;
+      return this.#take(this.#rotated.splice(back, 1)[0]!.file); // it was moved away and has come back
     }
-    let ready = true;
-    if (this.#started) file.seek(0);
-    else ready = await this.#resume(file, slot);
-    if (!ready) {
+    const first = !this.#started;
+    // Held before it is asked who else holds it: of two tails that open it at the same time one sees the other.
+    this.#environment.holders.add(file, this);
+    const begun = (await this.#isClaimed(file)) ? "waiting" : await seekToStart(this.#place, file, slot);
+    if (begun === "damaged") {
+      this.state = "failed";
+      this.problem = `${path}: its position is no number, and \`on_positions_file_error\` is "skip"`;
+    }
+    if (begun !== "ready" || (await this.#isClaimed(file))) {
+      this.#release(file);
       await file.close();
-      return false;
+      return;
     }
-    this.#record(file);
+    this.#take(file);
     this.#started = true;
-    this.current = file;
-    this.#hold(file);
-    this.state = "running";
-    this.problem = undefined;
-    this.#environment.log.info("start tailing file", { path, offset: file.offset });
-    return true;
+    if (first) for (const old of await openRotated(this.#place, file)) this.#queueRotated(old, 0);
+    await this.#queueInBetween(file, this.#environment.clock.monotonic() + LINGER_MS);
+    this.#record(file);
+    opened(this);
+    log.info("start tailing file", { path, offset: file.offset });
   }
 
-  /** Sets the offset of a file that is opened for the first time. */
-  async #resume(file: OpenFile, slot: ReadSlot): Promise<boolean> {
-    const { positions, legacy, onPositionError, tailFromEnd, log } = this.#environment;
-    const { path } = this.target;
-    let entries = positions.get(path, this.#labelText);
-    if (entries.length === 0 && legacy) entries = positions.get(path, "{}");
-    const isFile = (entry: Position) => entry.file !== undefined && sameFile(entry.file, file);
-    const own = entries.find(isFile) ?? (await this.#renamedFrom(file));
-    await this.#resumeRotated(entries.filter((entry) => entry.file !== undefined && entry !== own));
-    const entry = own ?? entries.find((each) => each.file === undefined);
-    if (entry !== undefined && Number.isNaN(entry.offset)) {
-      if (onPositionError === "skip") {
-        this.state = "failed";
-        this.problem = `${path}: its position is no number, and \`on_positions_file_error\` is "skip"`;
-        return false;
-      }
-      if (onPositionError === "restart_from_end") await file.seekToEnd(slot);
-      else file.seek(0);
-      log.info("reset position after a positions file error", { path, offset: file.offset });
-    } else if (entry !== undefined && entry.offset > file.size) {
-      // Truncated while nobody looked; how much was lost is not known.
-      file.seek(0);
-    } else if (entry !== undefined && entry.offset > 0) {
-      file.seek(entry.offset);
-    } else if (entries.some((each) => each.file !== undefined) || !tailFromEnd) {
-      file.seek(0);
-    } else {
-      await file.seekToEnd(slot);
+  #take(file: OpenFile): void {
+    this.current = file;
+    this.#environment.holders.add(file, this);
+    this.state = "running";
+    this.problem = undefined;
+    this.#lookedMs = this.#environment.clock.monotonic();
+  }
+
+  #queueRotated(file: OpenFile, until: number): void {
+    this.#environment.holders.add(file, this);
+    this.#rotated.push({ file, until });
+    this.#record(file);
+  }
+
+  /** Queues what had the name since the last file or copy that is known, and was never seen with it. */
+  async #queueInBetween(current: OpenFile, until: number): Promise<void> {
+    for (const old of await openInBetween(this.#place, this.#lastBornMs, current)) {
+      this.#lastBornMs = Math.max(this.#lastBornMs, old.bornMs);
+      this.#queueRotated(old, until);
     }
-    return true;
   }
 
   #record(file: OpenFile): void {
-    const { positions, wake } = this.#environment;
-    const position = { path: this.target.path, labels: this.#labelText, file: file.identity, offset: file.committed };
-    if (!positions.put(position)) return;
+    if (!this.#note(file)) return;
     this.#recording = true;
-    void positions.saved().then(() => {
+    void this.#environment.positions.saved().then(() => {
       this.#recording = false;
       this.#rested = false; // nothing of it has been read yet
-      wake(this);
+      this.#environment.wake(this);
     });
-  }
-
-  /**
-   * The position that the file had under a name that it no longer has. After several rotations there may be one for each
-   * name; the furthest is the latest, and the others are forgotten with it once the file is recorded under its new name.
-   */
-  async #renamedFrom(file: OpenFile): Promise<Position | undefined> {
-    const { positions } = this.#environment;
-    const past: Position[] = [];
-    for (const entry of positions.ofFile(file, this.#labelText)) {
-      if (sameFile(entry.file!, file) && !(await namesFile(entry.path, file))) past.push(entry);
-    }
-    past.sort((a, b) => b.offset - a.offset);
-    for (const stale of past.slice(1)) positions.remove(stale.path, stale.labels, stale.file);
-    return past[0];
-  }
-
-  /** Goes on with files that were rotated away while the agent was not running or had not finished them. */
-  async #resumeRotated(entries: readonly Position[]): Promise<void> {
-    const { positions, clock, isTarget, inodes } = this.#environment;
-    for (const entry of entries) {
-      const wanted = entry.file!;
-      const path = await inodes.find(dirname(this.target.path), wanted);
-      if (path === undefined) {
-        positions.remove(entry.path, entry.labels, wanted);
-        continue;
-      }
-      if (isTarget(path, this.target.labels)) continue;
-      let file: OpenFile;
-      try {
-        file = await OpenFile.open(path, this.#fileOptions);
-      } catch {
-        continue;
-      }
-      if (sameFile(wanted, file) && file.size > entry.offset) {
-        file.seek(entry.offset);
-        this.#hold(file);
-        this.#rotated.push({ file, until: clock.monotonic() });
-      } else {
-        await file.close();
-      }
-    }
-    for (const old of entries.slice(0, -KEPT_POSITIONS)) positions.remove(old.path, old.labels, old.file);
   }
 
   /** Has the name gone to another file, was the file cut, or is there more of it? Resolves to whether there is work to do. */
   async #look(): Promise<boolean> {
     const file = this.current!;
     const { path } = this.target;
-    let named: { dev: number; ino: number; size: number; mtimeMs: number } | undefined;
-    try {
-      named = await stat(path);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== "ENOENT" && code !== "ENOTDIR") {
-        this.problem = explainFailure(path, error as NodeJS.ErrnoException);
-        return false;
-      }
+    this.#lookedMs = this.#environment.clock.monotonic();
+    const named = await statIfThere(path).catch((error: NodeJS.ErrnoException) => error);
+    if (named instanceof Error) {
+      this.problem = explainFailure(path, named);
+      return false;
     }
     if (named === undefined || named.dev !== file.device || named.ino !== file.inode) {
       await this.#rotate(named !== undefined);
@@ -354,67 +348,77 @@ export class Tail {
     this.problem = undefined;
     if (named.size === file.size && named.mtimeMs === file.modifiedMs && named.size >= file.offset) return false;
     const before = file.size;
+    const wasEmpty = file.head.length === 0;
     file.size = named.size;
     file.modifiedMs = named.mtimeMs;
     if (named.size < file.offset || !(await file.beginsTheSame())) {
-      const lost = Math.max(0, Math.max(before, file.backlog.size) - file.offset);
-      this.#environment.lost(path, lost, "truncated");
-      await file.relearn();
-      file.seek(0);
-      this.#environment.positions.put({ path, labels: this.#labelText, file: file.identity, offset: file.committed });
-      this.#environment.log.info("file was truncated, reading it from its beginning", { path });
+      await this.#cut(file, Math.max(before, file.backlog.size));
       return true;
     }
+    // What was written to it and cut since it was seen empty shows only by the copy.
+    if (wasEmpty) await this.#queueInBetween(file, 0);
     return named.size > before || named.size > file.offset;
+  }
+
+  /**
+   * The file was cut, and begins anew. Who rotates with copytruncate leaves a copy, in which what was not read yet can be
+   * read; what was written between the copy and the cut nobody has. `size`: how much of it was seen.
+   */
+  async #cut(file: OpenFile, size: number): Promise<void> {
+    const { log, lost, holders } = this.#environment;
+    const { path } = this.target;
+    // Not by its name, which may have gone on meanwhile.
+    const fresh = await OpenFile.open(`/dev/fd/${file.fd}`, this.#place.fileOptions);
+    fresh.seek(0);
+    const copy = await openCopy(this.#place, file);
+    lost(path, Math.max(0, size - (copy?.size ?? file.offset)), "truncated");
+    this.#take(fresh);
+    const isRead = (tail: Tail) => tail.#files().some((each) => fileKey(each) === fileKey(copy!));
+    if (copy === undefined || [...holders.of(copy)].some(isRead)) {
+      this.#forgotten.add(file);
+      await copy?.close();
+    } else {
+      copy.continueFrom(file);
+      this.#queueRotated(copy, 0);
+      this.#lastBornMs = copy.bornMs;
+      await this.#queueInBetween(fresh, 0);
+    }
+    this.#note(fresh);
+    log.info("file was truncated, reading it from its beginning", { path, copied: copy !== undefined });
+    await this.#finish(file);
   }
 
   /** The name went away from the current file, to another one if `replaced`. */
   async #rotate(replaced: boolean): Promise<void> {
-    const old = this.current!;
     const { clock, log, rotated, positions } = this.#environment;
     const { path } = this.target;
-    this.current = undefined;
-    this.state = "waiting";
-    rotated(path);
-    const past = positions.get(path, this.#labelText).slice(0, -KEPT_POSITIONS);
-    for (const entry of past) positions.remove(entry.path, entry.labels, entry.file);
+    if (await this.current!.isCut()) await this.#cut(this.current!, this.current!.backlog.size);
+    const old = this.current!;
+    const past = positions.get(path, this.labelText).slice(0, -KEPT_POSITIONS);
+    if (this.#rotated.length === 0) for (const entry of past) positions.remove(entry.path, entry.labels, entry.file);
     if (replaced && (await this.#isRewritten(old))) return;
     await old.refresh().catch(() => {});
+    const unreadBytes = Math.max(0, old.size - old.offset);
+    rotated({ path, unreadBytes, unreadBefore: this.#rotated.filter(({ file }) => file.size > file.offset).length });
+    log.info("file was moved or deleted, reading what is left of it", { path, unread_bytes: unreadBytes });
+    this.current = undefined;
+    this.state = "waiting";
+    this.#lastBornMs = old.bornMs;
     this.#rotated.push({ file: old, until: clock.monotonic() + LINGER_MS });
-    log.info("file was moved or deleted, reading what is left of it", { path, unread_bytes: old.size - old.offset });
+    // At once, though the old file is read first: this one may lose the name too before that is done.
+    if (replaced) await this.#open({ buffer: Buffer.allocUnsafe(SEEK_BYTES) });
   }
 
-  /**
-   * Editors and some programs rewrite a file by putting a longer copy in its place. The old one is gone then, and the new
-   * one begins with all of the old one's beginning: go on in it at the same place.
-   */
+  /** Goes on in a longer copy that was put in the place of the file. Resolves to whether there is one. */
   async #isRewritten(old: OpenFile): Promise<boolean> {
-    if (old.head.length === 0) return false;
-    let file: OpenFile | undefined;
-    try {
-      await old.refresh();
-      if (old.links > 0) return false;
-      file = await OpenFile.open(this.target.path, this.#fileOptions);
-      if (
-        file.size >= old.offset &&
-        beginsAs(file.head, old.identity.fingerprint) &&
-        file.head.length >= old.head.length
-      ) {
-        file.seek(old.offset);
-        this.current = file;
-        this.#hold(file);
-        this.state = "running";
-        const { positions } = this.#environment;
-        positions.remove(this.target.path, this.#labelText, old.identity);
-        positions.put({ path: this.target.path, labels: this.#labelText, file: file.identity, offset: file.committed });
-        await this.#finish(old);
-        return true;
-      }
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-    }
-    await file?.close();
-    return false;
+    const file = await openRewritten(this.#place, old);
+    if (file === undefined) return false;
+    file.continueFrom(old);
+    this.#take(file);
+    this.#environment.positions.remove(this.target.path, this.labelText, old.identity);
+    this.#note(file);
+    await this.#finish(old);
+    return true;
   }
 
   async #fail(error: NodeJS.ErrnoException): Promise<void> {
@@ -429,33 +433,46 @@ export class Tail {
     }
   }
 
+  /** Has the file read again from its beginning, or passes over all that is in it and in those rotated away before it. */
+  reset(to: "start" | "end"): void {
+    this.#resetTo = to;
+  }
+
+  async #reset(slot: ReadSlot): Promise<void> {
+    const to = this.#resetTo!;
+    this.#resetTo = undefined;
+    const { path } = this.target;
+    const { positions, log } = this.#environment;
+    await positions.reset(path, this.labelText, to);
+    if (to === "end") for (const { file } of this.#rotated.splice(0)) await this.#finish(file);
+    const file = this.current;
+    if (file === undefined) return;
+    await file.refresh();
+    if (to === "end") await file.seekToEnd(slot);
+    else file.seek(0);
+    this.#note(file);
+    log.info("position was reset", { path, offset: file.offset });
+  }
+
   /**
-   * The target is gone. A file that still has its name is left alone at once and its position forgotten, as Alloy does; one
-   * that lost it is read to its end, and its position kept: a pattern that was looked at in the middle of a rotation finds
-   * the file under neither name, and under the new one the next time. Resolves to whether there is something left to do.
+   * The target is gone. A file that still has its name is left alone at once, one that lost it is read to its end: a
+   * pattern that was looked at in the middle of a rotation finds the file under neither name, and under the new one the
+   * next time. Positions stay: a target that comes back, or has other labels now, goes on where this one ends. Resolves to
+   * whether there is something left to do.
    */
   async retire(): Promise<boolean> {
     if (this.#retired) return this.#rotated.length > 0;
     this.#retired = true;
+    await this.#glance;
     const { path } = this.target;
     const file = this.current;
     this.current = undefined;
-    if (file !== undefined) {
-      if (await namesFile(path, file)) {
-        this.#forgotten = file;
-        await this.#finish(file);
-      } else {
-        await file.refresh().catch(() => {});
-        this.#rotated.push({ file, until: this.#environment.clock.monotonic() });
-      }
+    if (file !== undefined && (await namesFile(path, file))) await this.#finish(file);
+    else if (file !== undefined) {
+      await file.refresh().catch(() => {});
+      this.#rotated.push({ file, until: this.#environment.clock.monotonic() });
     }
-    const { positions, log } = this.#environment;
-    for (const entry of positions.get(path, this.#labelText)) {
-      if (entry.file === undefined || (await namesFile(path, entry.file))) {
-        positions.remove(path, this.#labelText, entry.file);
-      }
-    }
-    log.info("stopped tailing file", { path });
+    this.#environment.log.info("stopped tailing file", { path });
     return this.#rotated.length > 0;
   }
 
@@ -465,7 +482,14 @@ export class Tail {
 
   /** Lets go of all files. Positions stay. */
   async close(): Promise<void> {
+    this.#retired = true;
+    await this.#glance;
     const files = this.#files();
+    for (const file of files) {
+      await file.refresh().catch(() => {});
+      // A file that has no name any longer is gone with us.
+      if (file.links === 0) this.#environment.lost(this.target.path, Math.max(0, file.size - file.offset), "deleted");
+    }
     this.#rotated.length = 0;
     this.current = undefined;
     // What is on its way is still waited for: a stop that forgot it would have it read again at the next start.
@@ -473,22 +497,4 @@ export class Tail {
     for (const file of files) this.#release(file);
     await Promise.all(files.map((file) => file.close()));
   }
-}
-
-function sameFile(entry: FileIdentity, file: OpenFile): boolean {
-  return entry.device === file.device && entry.inode === file.inode && beginsAs(file.head, entry.fingerprint);
-}
-
-function holderKey(file: { readonly device: number; readonly inode: number }): string {
-  return `${file.device}:${file.inode}`;
-}
-
-/** Whether the path leads to the file. */
-async function namesFile(path: string, file: { readonly device: number; readonly inode: number }): Promise<boolean> {
-  const named = await stat(path).catch(() => undefined);
-  return named !== undefined && named.ino === file.inode && named.dev === file.device;
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }

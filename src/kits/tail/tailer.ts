@@ -1,4 +1,3 @@
-import { realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { Clock } from "#base/clock";
 import type { Labels } from "#base/labels";
@@ -8,19 +7,24 @@ import type { BatchAccounts } from "./commit-queue.ts";
 import { DirectoryInodes } from "./directory-inodes.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import type { FileEncoding } from "./encoding.ts";
+import { Holders } from "./holders.ts";
 import { LineColumns } from "./line-columns.ts";
+import { linkChain } from "./link-chain.ts";
 import { CHUNK_BYTES, type ReadSlot } from "./open-file.ts";
+import type { PositionReset } from "./position-resets.ts";
 import { PositionSweep } from "./position-sweep.ts";
 import type { Position, Positions } from "./positions.ts";
 import { Tail } from "./tail.ts";
-import type { PositionErrorAction, TailEnvironment, TailTarget } from "./tail-environment.ts";
+import type { LossReason, PositionErrorAction, Rotation, TailEnvironment, TailTarget } from "./tail-environment.ts";
 
 /** Files read at the same time. Each has a buffer while it is read; idle files have none. */
 const WORKERS = 4;
 /** The pause of the one timer behind all files. */
 const TICK_MS = 100;
-/** How often a file in a watched directory is looked at nevertheless. */
+/** How often a file in a watched directory is looked at nevertheless, … */
 const WATCHED_PAUSE_MS = 10_000;
+/** … and with thousands of them, the time between two such looks at any of them. */
+const WATCHED_LOOK_MS = 20;
 /** Files that cannot be read and are named in the log, in each time of this length. */
 const MAX_FAILURES = 10;
 const FAILURES_EACH_MS = 60_000;
@@ -38,8 +42,8 @@ export interface TailerOptions {
   readonly maxPollMs: number;
   readonly accounts: BatchAccounts;
   consume(batch: LogBatch, signal: AbortSignal): void | Promise<void>;
-  lost(path: string, bytes: number, reason: "truncated" | "replaced"): void;
-  rotated(path: string): void;
+  lost(path: string, bytes: number, reason: LossReason): void;
+  rotated(rotation: Rotation): void;
 }
 
 /**
@@ -52,10 +56,11 @@ export class Tailer {
   /** Tails whose target is gone and that have something left to read. */
   readonly #retired = new Set<Tail>();
   readonly #queue: Tail[] = [];
+  readonly #changed = new Set<Tail>();
   readonly #watch: DirectoryWatch;
   /** Tails by directory and name, under the path as given and, for links, as resolved. */
   readonly #byPlace = new Map<string, Map<string, Set<Tail>>>();
-  readonly #places = new Map<Tail, { directory: string; name: string }[]>();
+  readonly #places = new Map<Tail, { path: string; directory: string; name: string }[]>();
   readonly #environment: TailEnvironment;
   readonly #sweep: PositionSweep;
   #waiting: (() => void)[] = [];
@@ -76,14 +81,25 @@ export class Tailer {
       wake: (tail) => this.#wake(tail),
       failed: (path, problem) => this.#failed(path, problem),
       inodes: new DirectoryInodes(clock),
-      holders: new Map(),
-      isTarget: (path, labels) => this.#tails.has(keyOf({ path, labels })),
+      holders: new Holders(),
+      tailOf: (path, labels) => this.#tails.get(`${path}\0${labels}`),
+      opened: (tail) => void linkChain(tail.target.path).then((names) => this.#place(tail, names)),
     };
     this.#sweep = new PositionSweep(positions, this.#environment.inodes, (position) => this.#isFollowed(position));
   }
 
   get tails(): Iterable<Tail> {
     return this.#tails.values();
+  }
+
+  /** Those of which there may be news since the last call: of thousands of files most rest. */
+  takeChanged(): Iterable<Tail> {
+    const changed = [...this.#changed];
+    for (const tail of changed) {
+      const isBusy = tail.queued || tail.draining || tail.lagBytes > 0 || tail.outstanding > 0;
+      if (!isBusy || tail.retired) this.#changed.delete(tail);
+    }
+    return changed;
   }
 
   /** Batches that were handed on and are not safe yet. */
@@ -99,7 +115,7 @@ export class Tailer {
   }
 
   /** Follows exactly these files from now on. Equal targets count once. */
-  async setTargets(targets: Iterable<TailTarget>): Promise<void> {
+  setTargets(targets: Iterable<TailTarget>): void {
     const wanted = new Map<string, TailTarget>();
     for (const target of targets) wanted.set(keyOf(target), target);
     for (const [key, tail] of this.#tails) {
@@ -116,9 +132,21 @@ export class Tailer {
       fresh.push(tail);
     }
     for (const tail of fresh) {
-      await this.#place(tail);
+      this.#place(tail, [tail.target.path]);
       this.#wake(tail);
     }
+  }
+
+  /** Has positions begin anew; those of files that nobody follows are changed where they are kept. */
+  async reset(resets: readonly PositionReset[]): Promise<void> {
+    const others: PositionReset[] = [];
+    for (const reset of resets) {
+      const tail = this.#tails.get(`${reset.path}\0${reset.labels}`);
+      tail?.reset(reset.to);
+      if (tail === undefined) others.push(reset);
+      else this.#wake(tail);
+    }
+    for (const { path, labels, to } of others) await this.#options.positions.reset(path, labels, to);
   }
 
   /** Of many files that cannot be read a few are named; the component's flow status counts them all. */
@@ -133,10 +161,13 @@ export class Tailer {
     if (this.#failuresLeft >= 0) log.error("failed to tail file", { path, error: problem });
   }
 
-  #isFollowed({ path, labels }: Position): boolean {
-    if (this.#tails.has(`${path}\0${labels}`)) return true;
-    for (const { target, labelText } of this.#retired) if (target.path === path && labelText === labels) return true;
-    return false;
+  /** Whether a position is that of a file that is held open, or belongs to a target whose file is away for the moment. */
+  #isFollowed({ path, labels, file }: Position): boolean {
+    const tails = [this.#tails.get(`${path}\0${labels}`), ...this.#retired].filter(
+      (tail) => tail?.target.path === path && tail.labelText === labels,
+    );
+    const isHeld = file !== undefined && this.#environment.holders.has(file);
+    return tails.some((tail) => isHeld || tail!.current === undefined);
   }
 
   /** Works until `signal` is aborted, then lets go of all files. */
@@ -164,7 +195,10 @@ export class Tailer {
         return;
       }
       const now = this.#options.clock.monotonic();
-      for (const tail of this.#tails.values()) if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
+      for (const tail of this.#tails.values()) {
+        if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
+        else if (tail.queued && now >= tail.glanceMs) this.#glance(tail, now);
+      }
       for (const tail of this.#retired) if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
     }
   }
@@ -208,11 +242,18 @@ export class Tailer {
     const places = this.#places.get(tail) ?? [];
     const watched = places.length > 0 && places.every((place) => this.#watch.isWatched(place.directory));
     if (tail.draining || (tail.state === "waiting" && tail.problem === undefined)) tail.pauseMs = minPollMs;
-    else if (watched && tail.state === "running") tail.pauseMs = WATCHED_PAUSE_MS;
+    else if (watched && tail.state === "running")
+      tail.pauseMs = Math.max(WATCHED_PAUSE_MS, WATCHED_LOOK_MS * this.#tails.size);
     else tail.pauseMs = Math.min(maxPollMs, Math.max(minPollMs, tail.pauseMs * 2));
     // A file that cannot be opened is tried again like Alloy does, at most each ten seconds.
     if (tail.state === "failed") tail.pauseMs = Math.max(1_000, tail.pauseMs);
     tail.dueMs = clock.monotonic() + tail.pauseMs;
+  }
+
+  /** Where many files are held up, each is looked at more rarely. */
+  #glance(tail: Tail, now: number): void {
+    tail.glanceMs = now + Math.max(this.#options.minPollMs, this.#queue.length);
+    tail.glance();
   }
 
   #wake(tail: Tail): void {
@@ -221,6 +262,8 @@ export class Tailer {
       return;
     }
     tail.queued = true;
+    this.#changed.add(tail);
+    tail.glanceMs = this.#options.clock.monotonic() + this.#options.minPollMs;
     this.#queue.push(tail);
     this.#waiting.shift()?.();
   }
@@ -229,35 +272,40 @@ export class Tailer {
     const names = this.#byPlace.get(directory);
     if (names === undefined) return;
     if (name !== null) {
-      for (const tail of names.get(name) ?? []) this.#wake(tail);
+      for (const tail of names.get(name) ?? []) {
+        this.#wake(tail);
+        tail.glance();
+      }
     } else {
       for (const tails of names.values()) for (const tail of tails) this.#wake(tail);
     }
   }
 
-  /** Watches the directories in which something can happen to the file: that of its path, and of what a link leads to. */
-  async #place(tail: Tail): Promise<void> {
-    const { path } = tail.target;
-    const paths = new Set([path]);
-    const resolved = await realpath(path).catch(() => undefined);
-    if (resolved !== undefined) paths.add(resolved);
-    const places = [...paths].map((each) => ({ directory: dirname(each), name: basename(each) }));
-    this.#places.set(tail, places);
+  /** Watches the directories in which something can happen to the file, whose names are its path and what links lead to. */
+  #place(tail: Tail, names: readonly string[]): void {
+    const before = this.#places.get(tail);
+    if (before?.length === names.length && before.every(({ path }, i) => path === names[i])) return;
+    if (tail.retired) return;
+    const places = names.map((path) => ({ path, directory: dirname(path), name: basename(path) }));
+    // What stays the same is added first, so that its watch is not closed in between.
     for (const { directory, name } of places) {
-      let names = this.#byPlace.get(directory);
-      if (names === undefined) this.#byPlace.set(directory, (names = new Map()));
-      const tails = names.get(name);
-      if (tails === undefined) names.set(name, new Set([tail]));
+      let known = this.#byPlace.get(directory);
+      if (known === undefined) this.#byPlace.set(directory, (known = new Map()));
+      const tails = known.get(name);
+      if (tails === undefined) known.set(name, new Set([tail]));
       else tails.add(tail);
       this.#watch.add(directory);
     }
+    this.#unplace(tail, places);
+    this.#places.set(tail, places);
   }
 
-  #unplace(tail: Tail): void {
-    for (const { directory, name } of this.#places.get(tail) ?? []) {
+  /** Takes a tail out of its places, but for those that it has from now on. */
+  #unplace(tail: Tail, kept: readonly { readonly path: string }[] = []): void {
+    for (const { path, directory, name } of this.#places.get(tail) ?? []) {
       const names = this.#byPlace.get(directory);
       const tails = names?.get(name);
-      tails?.delete(tail);
+      if (!kept.some((each) => each.path === path)) tails?.delete(tail);
       if (tails?.size === 0) names!.delete(name);
       if (names?.size === 0) this.#byPlace.delete(directory);
       this.#watch.release(directory);

@@ -23,6 +23,50 @@ export interface MatchReport {
   readonly unreadable: readonly string[];
 }
 
+interface Facts {
+  readonly isDirectory: boolean;
+  readonly modifiedMs: number;
+  readonly isReadable: boolean;
+  /** When the system is asked again (epoch ms). */
+  readonly untilMs: number;
+}
+
+/** Files are asked about this far apart on average, so a few of them each time and thousands of them rarely. */
+const ASK_EACH_MS = 20;
+
+/** What was found out about files, so that thousands of them are not asked about each time that a pattern is looked at. */
+export class FileFacts {
+  #known = new Map<string, Facts>();
+  #before = new Map<string, Facts>();
+
+  /** What is known well enough; undefined if the system has to be asked. An old file may be written to at any time. */
+  known(path: string, ignoreOlderThanMs: number, nowMs: number): Facts | undefined {
+    const facts = this.#known.get(path) ?? this.#before.get(path);
+    if (facts === undefined || nowMs >= facts.untilMs || !facts.isReadable) return undefined;
+    if (ignoreOlderThanMs !== 0 && facts.modifiedMs < nowMs - ignoreOlderThanMs) return undefined;
+    this.#known.set(path, facts);
+    return facts;
+  }
+
+  /** Rejects with what the system says. */
+  async ask(path: string, nowMs: number): Promise<Facts> {
+    const stats = await stat(path);
+    const isDirectory = stats.isDirectory();
+    const isReadable = isDirectory || (await mayRead(path, stats));
+    // By chance, so that not all are asked at once.
+    const untilMs = nowMs + ASK_EACH_MS * this.#before.size * (0.5 + Math.random() / 2);
+    const facts = { isDirectory, modifiedMs: stats.mtimeMs, isReadable, untilMs };
+    this.#known.set(path, facts);
+    return facts;
+  }
+
+  /** Forgets files that were not found since the last call. */
+  endRound(): void {
+    this.#before = this.#known;
+    this.#known = new Map();
+  }
+}
+
 const globs = new Map<string, Glob>();
 const MAX_CACHED_GLOBS = 10_000;
 
@@ -41,7 +85,12 @@ function globFor(pattern: string): Glob {
  * files not modified for `ignoreOlderThanMs` (0: any age). Matches watch.go of local.file_match, and says why a file is
  * missing or will be of no use, which that does not. Never rejects.
  */
-export async function matchTarget(target: Labels, ignoreOlderThanMs: number, nowMs: number): Promise<MatchReport> {
+export async function matchTarget(
+  target: Labels,
+  ignoreOlderThanMs: number,
+  nowMs: number,
+  facts: FileFacts,
+): Promise<MatchReport> {
   const pattern = target.get(PATH_LABEL) ?? "";
   const report = {
     target,
@@ -75,11 +124,11 @@ export async function matchTarget(target: Labels, ignoreOlderThanMs: number, now
     }
     const path = resolve(match);
     try {
-      const stats = await stat(path);
-      if (stats.isDirectory()) report.directories += 1;
-      else if (ignoreOlderThanMs !== 0 && stats.mtimeMs < nowMs - ignoreOlderThanMs) report.tooOld.push(path);
+      const known = facts.known(path, ignoreOlderThanMs, nowMs);
+      const { isDirectory, modifiedMs, isReadable } = known ?? (await facts.ask(path, nowMs));
+      if (isDirectory) report.directories += 1;
+      else if (ignoreOlderThanMs !== 0 && modifiedMs < nowMs - ignoreOlderThanMs) report.tooOld.push(path);
       else {
-        const isReadable = await mayRead(path, stats);
         report.files.push({ path, isReadable });
         if (!isReadable) report.unreadable.push(explainFailure(path, DENIED));
       }

@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { parse, stringify } from "yaml";
+import { formatFile } from "#lang/format";
+import { parseFile } from "#lang/parser";
+import { acceptanceProblems } from "../acceptance.ts";
+import { lineOf, Report } from "../report.ts";
+import { promtail } from "./promtail.ts";
+
+const FOLDER = join(import.meta.dirname, "testdata");
+const INPUTS = globSync(join(FOLDER, "*.yaml")).sort();
+const EXPAND = ["-config.expand-env=true"];
+
+function argumentsOf(path: string): readonly string[] {
+  return basename(path) === "environment.yaml" ? EXPAND : [];
+}
+
+function convert(text: string, args: readonly string[] = []) {
+  const report = new Report();
+  const conversion = promtail.convert(text, args, report);
+  return { ...conversion, report, lines: report.findings.map(lineOf) };
+}
+
+for (const input of INPUTS) {
+  const name = basename(input, ".yaml");
+  const { text, lines } = convert(readFileSync(input, "utf8"), argumentsOf(input));
+
+  test(`${name}: output and report`, (t) => {
+    const serializers = [(value: string) => value];
+    t.assert.fileSnapshot(text!, join(FOLDER, `${name}.alloy`), { serializers });
+    t.assert.fileSnapshot(`${lines.join("\n")}\n`, join(FOLDER, `${name}.report`), { serializers });
+  });
+
+  test(`${name}: the output is formatted and valid, but for what this version does not run`, async () => {
+    const { file, diagnostics } = parseFile({ name, text: text! });
+    assert.deepEqual(diagnostics, []);
+    assert.equal(formatFile(file), text);
+    // Whether these are there changes from version to version; nothing else may be wrong.
+    const missing =
+      /: (?:the component "[a-z0-9_.]+" is not supported yet|"stage\.[a-z]+" is not supported|.* is experimental: )/;
+    assert.deepEqual(
+      (await acceptanceProblems(text!)).filter((each) => !missing.test(each)),
+      [],
+    );
+  });
+}
+
+test("the example of a conversion is what is made of its source", () => {
+  const example = (name: string) => readFileSync(join("examples", "from-promtail", name), "utf8");
+  assert.equal(convert(example("promtail.yaml")).text, example("config.alloy"));
+});
+
+/** Settings whose value in testdata is what would be without them. */
+const USUAL = [
+  /^[a-z]+: scrape_configs\[0\]\.static_configs\[0\]\.targets\[0\]$/,
+  /^sources: scrape_configs\[0\]\.syslog\.syslog_format$/,
+  /^discovery: scrape_configs\[0\]\.azure_sd_configs\[0\]\.authentication_method$/,
+];
+
+// The largest test: some hundred settings, each twice.
+test("no setting is passed over in silence: without it the output or the report is another, or the report names what it is in", () => {
+  const silent: string[] = [];
+  const outcomes = new Map<string, string>();
+  let checked = 0;
+  for (const name of ["clients", "discovery", "environment", "odd", "server", "sources", "stages"]) {
+    const path = join(FOLDER, `${name}.yaml`);
+    const source: unknown = parse(readFileSync(path, "utf8"), { merge: true, uniqueKeys: false });
+    for (const leaf of leaves(source)) {
+      const { part, path: steps } = isolate(source, leaf);
+      const key = JSON.stringify([name, part]);
+      let before = outcomes.get(key);
+      if (before === undefined) outcomes.set(key, (before = outcome(part, argumentsOf(path))));
+      remove(part, steps);
+      const after = outcome(part, argumentsOf(path));
+      checked += 1;
+      const names = steps.map((_, i) => pathText(steps.slice(0, i + 1)));
+      if (before === after && !names.some((each) => after.includes(`${each} (line`)))
+        silent.push(`${name}: ${names.at(-1)}`);
+    }
+  }
+  assert.ok(checked > 400);
+  assert.deepEqual(
+    silent.filter((each) => !USUAL.some((usual) => usual.test(each))),
+    [],
+  );
+});
+
+/** Output and report of a source; lines of the source do not count. */
+function outcome(source: unknown, args: readonly string[]): string {
+  const { text, lines } = convert(stringify(source), args);
+  return [text, ...lines]
+    .join("\n")
+    .replaceAll(/\(line \d+\)/g, "(line)")
+    .replaceAll(/line \d+/g, "line");
+}
+
+type Path = readonly (string | number)[];
+type Tree = Record<string | number, unknown>;
+
+function leaves(value: unknown, path: Path = []): Path[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => leaves(item, [...path, i]));
+  if (typeof value !== "object" || value === null) return [path];
+  return Object.entries(value).flatMap(([key, item]) => leaves(item, [...path, key]));
+}
+
+/** A copy with only what stands beside the leaf, so that it is quickly converted: its job, and of lists its element. */
+function isolate(source: unknown, path: Path): { part: unknown; path: Path } {
+  const part = structuredClone(source) as Tree;
+  const steps = [...path];
+  let at = part;
+  for (let i = 0; i + 1 < steps.length; i++) {
+    const next = at[steps[i]!] as Tree;
+    if (Array.isArray(next) && typeof steps[i + 1] === "number" && i + 2 < steps.length) {
+      next.splice(0, next.length, next[steps[i + 1] as number]);
+      steps[i + 1] = 0;
+    }
+    at = next;
+    if (i === 1 && steps[0] === "scrape_configs") {
+      for (const key of Object.keys(at)) if (!["job_name", "static_configs", steps[2]].includes(key)) delete at[key];
+    }
+  }
+  return { part, path: steps };
+}
+
+function remove(value: unknown, path: Path): void {
+  const [step, ...rest] = path;
+  if (rest.length > 0) remove((value as Tree)[step!], rest);
+  else if (Array.isArray(value)) value.splice(Number(step), 1);
+  else delete (value as Tree)[step!];
+}
+
+function pathText(path: Path): string {
+  return path
+    .map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`))
+    .join("")
+    .slice(1);
+}
+
+const KEYS = [
+  ..."clients client url server positions filename scrape_configs job_name static_configs labels targets __path__".split(
+    " ",
+  ),
+  ..."pipeline_stages relabel_configs source_labels regex action journal syslog kafka docker_sd_configs".split(" "),
+  ..."match selector stages drop metrics config limits_config max_line_size tls_config backoff_config".split(" "),
+  ..."kubernetes_sd_configs role selectors wal enabled readline_rate_enabled <<".split(" "),
+];
+
+const anyTree = fc.letrec((tie) => ({
+  tree: fc.oneof(
+    { maxDepth: 5 },
+    fc.constantFrom("x", "", "1h", "true", "5", "-1", "${A}", "${A:-b}c", 'q"\\', "\u{1f600}", null, true, 3, 1e30),
+    fc.string(),
+    fc.array(tie("tree"), { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom(...KEYS), tie("tree"), { maxKeys: 6 }),
+  ),
+})).tree;
+
+test("whatever the YAML says: there is a report, and the output is a formatted configuration", () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...KEYS), anyTree, { maxKeys: 8 }), fc.boolean(), (tree, expand) => {
+      const { text, report } = convert(stringify(tree), expand ? EXPAND : []);
+      if (text === undefined) assert.ok(report.has("Critical"));
+      else {
+        const { file, diagnostics } = parseFile({ name: "", text });
+        assert.deepEqual(diagnostics, []);
+        assert.equal(formatFile(file), text);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("text that is no YAML is refused with its line, and not shown", () => {
+  for (const [text, message] of [
+    ["clients:\n  - url: 'secret\n", /^\(Critical\) this is no valid YAML at line \d+: /],
+    ["a: *nowhere\n", /^\(Critical\) .*alias/],
+    ["- a\n", /^\(Critical\) this is no Promtail configuration/],
+    ["", /^\(Critical\) this is no Promtail configuration/],
+    ["? [a]\n: b\n", /^\(Critical\) the YAML has a key at line 1/],
+    ["a: &a [*a]\n", /^\(Critical\) /],
+  ] as const) {
+    const { text: output, lines } = convert(text);
+    assert.equal(output, undefined);
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, message);
+    assert.ok(!lines[0]!.includes("secret"));
+  }
+});
+
+test("aliases that repeat themselves do not fill the memory", () => {
+  const bomb = ["a: &a0 [x, x, x, x, x, x, x, x, x, x]"];
+  for (let i = 1; i < 12; i++) bomb.push(`a${i}: &a${i} [${`*a${i - 1}, `.repeat(10)}]`);
+  assert.match(convert(`${bomb.join("\n")}\n`).lines[0]!, /^\(Critical\) the YAML is too large or too deep/);
+});
+
+test("flags are stronger than the file; labels of the file are stronger than those of the flag", () => {
+  const source =
+    "client: {url: 'http://a/', external_labels: {x: file}}\nclients: [{url: 'http://b/'}]\nscrape_configs: []\n";
+  const { text, lines } = convert(source, [
+    "-client.url=http://flag/",
+    "--client.external-labels=x=1,y=2",
+    "-client.tenant-id",
+    "me",
+    "-limit.readline-rate-enabled",
+    "-server.http-listen-port=80",
+    "-dry-run",
+    "-clinet.url=x",
+    "word",
+  ]);
+  assert.match(text!, /url = "http:\/\/b\/"/);
+  assert.match(text!, /x = "1",\n\t\ty = "2",\n\t}\n\n\tendpoint {\n\t\turl = "http:\/\/b\/"/);
+  assert.match(text!, /x = "file",\n\t\ty = "2",/);
+  assert.match(text!, /url\s+= "http:\/\/flag\/"\n\t\ttenant_id = "me"/);
+  assert.match(text!, /stage\.limit/);
+  assert.ok(lines.some((line) => line.startsWith("(Info) -server.http-listen-port: the agent listens")));
+  assert.ok(lines.includes("(Info) -dry-run: invar pipe shows what a pipeline makes of lines, and sends nothing"));
+  assert.ok(
+    lines.includes("(Error) -clinet.url: this flag is not known, and is left out; is it meant to be -client.url?"),
+  );
+  assert.ok(lines.includes('(Error) --extra-args: "word" is no flag'));
+});
+
+test("references to the environment stay, with a warning, unless Promtail was told to replace them", () => {
+  const source = "clients:\n  - url: http://a/\n    # ${COMMENT}\n    tenant_id: ${TENANT}\nscrape_configs: []\n";
+  const { text, lines } = convert(source);
+  assert.match(text!, /tenant_id = "\$\{TENANT\}"/);
+  assert.ok(lines.some((line) => /^\(Warning\) line 4: references .*-config\.expand-env/.test(line)));
+});

@@ -1,0 +1,56 @@
+import { stat } from "node:fs/promises";
+import type { Tail } from "./tail.ts";
+
+interface AnyFile {
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** Which tails hold which files open, or wait for confirmations of what they read of them. */
+export class Holders {
+  readonly #tails = new Map<string, Set<Tail>>();
+
+  add(file: AnyFile, tail: Tail): void {
+    const key = fileKey(file);
+    const tails = this.#tails.get(key);
+    if (tails === undefined) this.#tails.set(key, new Set([tail]));
+    else tails.add(tail);
+  }
+
+  remove(file: AnyFile, tail: Tail): void {
+    const key = fileKey(file);
+    const tails = this.#tails.get(key);
+    tails?.delete(tail);
+    if (tails?.size === 0) this.#tails.delete(key);
+  }
+
+  of(file: AnyFile): Iterable<Tail> {
+    return this.#tails.get(fileKey(file)) ?? [];
+  }
+
+  has(file: AnyFile): boolean {
+    return this.#tails.has(fileKey(file));
+  }
+
+  /**
+   * Whether another tail still reads the file: one that it was rotated from, or one whose target is gone. A file that has
+   * both names at once, by a link, is read for both.
+   */
+  async isClaimed(file: AnyFile, by: Tail, isPresent: (tail: Tail) => boolean): Promise<boolean> {
+    for (const other of [...this.of(file)]) {
+      if (other !== by && (!isPresent(other) || !(await namesFile(other.target.path, file)))) return true;
+    }
+    return false;
+  }
+}
+
+/** What tells a file from all others that are there at the same time. */
+export function fileKey(file: AnyFile): string {
+  return `${file.device}:${file.inode}`;
+}
+
+/** Whether the path leads to the file. */
+export async function namesFile(path: string, file: AnyFile): Promise<boolean> {
+  const named = await stat(path).catch(() => undefined);
+  return named !== undefined && named.ino === file.inode && named.dev === file.device;
+}
