@@ -48,6 +48,7 @@ const SUITES: readonly (readonly [name: string, pattern: string])[] = [
   ["unit", "{src,tools,bench,web/source}/**/*.test.ts"],
   ["conformance", "test/conformance/**/*.test.ts"],
   ["differential", "test/differential/**/*.test.ts"],
+  ["golden", "test/golden/**/*.test.ts"],
   ["e2e", "test/e2e/**/*.test.ts"],
 ];
 
