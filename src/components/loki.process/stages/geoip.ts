@@ -139,7 +139,7 @@ function openDatabase({ db, db_type }: Arguments): Reader<Response> {
       EISDIR: "it is a folder; name a file in it",
     };
     const { code = "", message } = cause as NodeJS.ErrnoException;
-    throw new StageError(`cannot read the GeoIP database ${db}: ${because[code] ?? message}`, { cause });
+    throw new StageError(`cannot read the GeoIP database ${db}: ${because[code] ?? message}`);
   }
   let reader: Reader<Response>;
   try {
@@ -148,9 +148,6 @@ function openDatabase({ db, db_type }: Arguments): Reader<Response> {
   } catch (cause) {
     throw new StageError(
       `${db} is no MaxMind database, or it is damaged (${(cause as Error).message}): download it again`,
-      {
-        cause,
-      },
     );
   }
   const kind = reader.metadata.databaseType;
