@@ -56,7 +56,7 @@ loki.echo "out" { }
 }
 
 async function activeFiles({ port }: RunningAgent): Promise<number> {
-  await sleep(1_000); // the page of so many series costs the agent more than the files do
+  await sleep(5_000); // the page of so many series costs the agent more than the files do
   const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   return Number(/^loki_source_file_files_active_total\{[^}]*\} ([0-9.e+]+)/m.exec(page)?.[1] ?? 0);
 }

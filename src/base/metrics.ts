@@ -37,7 +37,8 @@ export interface Instrument {
 /** A monotonic sum. `labels(...values)` gives the child for label values in the declared order; keep the child on hot paths. */
 export class Counter implements Instrument {
   readonly #labelNames: readonly string[];
-  readonly #children = new Map<string, { values: readonly string[]; child: Counter }>();
+  /** Made when the first is asked for: children, of which there may be thousands, have none themselves. */
+  #children: Map<string, { values: readonly string[]; child: Counter }> | undefined;
   value = 0;
 
   constructor(labelNames: readonly string[] = []) {
@@ -47,24 +48,29 @@ export class Counter implements Instrument {
     this.value += by;
   }
   labels(...values: string[]): Counter {
-    return childOf(this.#children, this.#labelNames, values, () => new Counter());
+    return childOf((this.#children ??= new Map()), this.#labelNames, values, () => new Counter());
   }
   /** Forgets the child with these label values, for owners whose label values come and go. */
   remove(...values: string[]): void {
-    this.#children.delete(values.join("\xff"));
+    this.#children?.delete(values.join("\xff"));
   }
   collect(name: string, prefix: readonly string[], into: MetricSample[]): void {
     if (this.#labelNames.length === 0) into.push({ name, labels: prefix, value: this.value });
-    collectChildren(this.#children, this.#labelNames, name, prefix, into);
+    if (this.#children !== undefined) collectChildren(this.#children, this.#labelNames, name, prefix, into);
   }
 }
 
-/** A value that goes up and down; `read` makes it a function of the moment. */
+/**
+ * A value that goes up and down. `read` makes it a function of the moment, `readEach` the values of all its children: for
+ * owners that know thousands of them anyway.
+ */
 export class Gauge implements Instrument {
   readonly #labelNames: readonly string[];
-  readonly #children = new Map<string, { values: readonly string[]; child: Gauge }>();
+  /** Made when the first is asked for: children, of which there may be thousands, have none themselves. */
+  #children: Map<string, { values: readonly string[]; child: Gauge }> | undefined;
   value = 0;
   read: (() => number) | undefined;
+  readEach: (() => Iterable<readonly [labelValues: readonly string[], value: number]>) | undefined;
 
   constructor(labelNames: readonly string[] = []) {
     this.#labelNames = labelNames;
@@ -79,14 +85,17 @@ export class Gauge implements Instrument {
     this.value -= by;
   }
   labels(...values: string[]): Gauge {
-    return childOf(this.#children, this.#labelNames, values, () => new Gauge());
+    return childOf((this.#children ??= new Map()), this.#labelNames, values, () => new Gauge());
   }
   remove(...values: string[]): void {
-    this.#children.delete(values.join("\xff"));
+    this.#children?.delete(values.join("\xff"));
   }
   collect(name: string, prefix: readonly string[], into: MetricSample[]): void {
     if (this.#labelNames.length === 0) into.push({ name, labels: prefix, value: this.read ? this.read() : this.value });
-    collectChildren(this.#children, this.#labelNames, name, prefix, into);
+    if (this.#children !== undefined) collectChildren(this.#children, this.#labelNames, name, prefix, into);
+    for (const [values, value] of this.readEach?.() ?? []) {
+      into.push({ name, labels: withOwn(prefix, this.#labelNames, values), value });
+    }
   }
 }
 
@@ -303,6 +312,13 @@ function collectChildren(
   into: MetricSample[],
 ): void {
   for (const { values, child } of children.values()) {
-    child.collect(name, [...prefix, ...labelNames.flatMap((label, i) => [label, values[i]!])], into);
+    child.collect(name, withOwn(prefix, labelNames, values), into);
   }
+}
+
+/** An array of just the length: a page has many. */
+function withOwn(prefix: readonly string[], names: readonly string[], values: readonly string[]): readonly string[] {
+  const own: string[] = [];
+  for (let i = 0; i < values.length; i++) own.push(names[i]!, values[i]!);
+  return prefix.concat(own);
 }

@@ -40,6 +40,8 @@ export default defineComponent({
     let current = args;
     let wake = () => {};
     let matched: readonly Labels[] = [];
+    /** The targets that `matched` was made of. */
+    let matchedFor: readonly Labels[] = [];
     let findings: ReturnType<typeof judgeMatches> = new Map();
     /** Rounds in which a target was without files, by the target. */
     let emptyRounds = new Map<string, number>();
@@ -73,13 +75,27 @@ export default defineComponent({
       }
       facts.endRound();
       if (ctx.signal.aborted) return;
+      // Thousands of files that are still there are not made into labels again to find that out.
+      if (path_targets !== matchedFor || !isMatched(reports)) exportAll(reports);
+      matchedFor = path_targets;
+      report(reports);
+    }
+
+    function isMatched(reports: readonly MatchReport[]): boolean {
+      let count = 0;
+      for (const { files } of reports) {
+        for (const { path } of files) if (matched[count++]?.get(PATH_LABEL) !== path) return false;
+      }
+      return count === matched.length;
+    }
+
+    function exportAll(reports: readonly MatchReport[]) {
       const targets = reports.flatMap(({ target, files }) => files.map((file) => target.with(PATH_LABEL, file.path)));
       const changed = targets.length !== matched.length || targets.some((each, i) => !each.equals(matched[i]!));
       if (changed) {
         matched = targets;
         ctx.export({ targets });
       }
-      report(reports);
     }
 
     function report(reports: readonly MatchReport[]) {

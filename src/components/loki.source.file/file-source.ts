@@ -1,3 +1,4 @@
+import type { Labels } from "#base/labels";
 import { errorText } from "#base/log";
 import { CompressedFiles } from "#kits/tail/compressed";
 import { confirmed } from "#kits/tail/confirmations";
@@ -173,10 +174,19 @@ export class FileSource {
     const { targets, file_match } = this.#arguments;
     const { status } = this;
     const files: TailTarget[] = [];
+    /** Thousands of files have the same labels; one copy is kept. */
+    const known = new Map<string, Labels>();
+    const kept = (target: Labels) => {
+      const labels = publicLabels(target);
+      const text = labels.toString();
+      const same = known.get(text);
+      if (same === undefined) known.set(text, labels);
+      return same ?? labels;
+    };
     if (!file_match.enabled) {
       for (const target of targets) {
         const path = target.get(PATH_LABEL) ?? "";
-        if (path !== "") files.push({ path, labels: publicLabels(target) });
+        if (path !== "") files.push({ path, labels: kept(target) });
       }
       status.targets(targets, judgePaths(targets));
       return files;
@@ -184,7 +194,7 @@ export class FileSource {
     const reports: MatchReport[] = [];
     for (const target of targets) {
       const report = await matchTarget(target, file_match.ignore_older_than, this.#ctx.clock.now(), this.#facts);
-      const labels = publicLabels(target);
+      const labels = kept(target);
       for (const { path } of report.files) files.push({ path, labels });
       // Age keeps files from being taken up, it does not end those that are followed.
       for (const old of report.tooOld) if (follower.follows({ path: old, labels })) files.push({ path: old, labels });

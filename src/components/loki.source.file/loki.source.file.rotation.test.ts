@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 import { appendFile, link, mkdir, open, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import type { Consumer } from "#pipeline/consumer";
+import { consumerValue } from "#pipeline/testing";
 import { eventually, holdingConsumer, scratch, startSource } from "./testing.ts";
 
 const run = promisify(execFile);
@@ -48,6 +50,44 @@ test("reads a file to its end that is deleted, and the one that is made in its p
   await writeFile(path, "3\n");
   await recorder.waitFor(3);
   assert.deepEqual(lines(), ["1", "2", "3"]);
+});
+
+test("what is unread of a deleted file when reading stops is counted, shown and told", async () => {
+  await using place = await scratch();
+  const path = place.path("a.log");
+  const text = "a line\n".repeat(100_000); // some chunks
+  await writeFile(path, text);
+  let batches = 0;
+  const consumer: Consumer<"logs"> = {
+    signal: "logs",
+    componentId: "test.stuck",
+    mutates: false,
+    consume(batch, signal) {
+      batches += 1;
+      if (batches === 1) return batch.acknowledgement.release();
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+    },
+  };
+  const out = consumerValue(consumer);
+  const { source } = await startSource(place, targets(target(path)), { out });
+  await using _ = source;
+  await eventually(() => batches === 2);
+  const lost = () => source.metric("loki_source_file_lost_bytes_total", { path, reason: "deleted" });
+  assert.equal(lost(), undefined);
+  await rm(path);
+  await source.update(`forward_to = [out]\n${targets(target(path))}\ntail_from_end = true`); // reading begins anew
+  await eventually(() => lost() !== undefined);
+  const read = 256 * 1024 - ((256 * 1024) % "a line\n".length);
+  assert.equal(lost(), text.length - read);
+  await eventually(
+    () => source.flow.status.rule === "bytes_lost",
+    () => JSON.stringify(source.flow.status),
+  );
+  assert.match(source.flow.status.cause, /of deleted files were not read when the agent or the component stopped/);
+  const warning = source.logs.find(({ message }) => message.includes("a deleted file goes"));
+  assert.equal(warning?.level, "warn");
 });
 
 test("begins anew when a file is cut, even if it has grown beyond the old size meanwhile", async () => {

@@ -29,6 +29,8 @@ export interface FollowedFile {
 /** What the status needs to know of whoever reads the files. */
 export interface Follower {
   readonly tails: Iterable<FollowedFile>;
+  /** How many there are. */
+  readonly size: number;
   /** Those of which there may be news since the last call. */
   takeChanged(): Iterable<FollowedFile>;
 }
@@ -73,6 +75,14 @@ export class FileStatus {
   #targets: readonly Labels[] = [];
   #matches: ReadonlyMap<MatchRule, Judgement> = new Map();
   #found: ReadonlyMap<Rule, Judgement> = new Map();
+  #keptLabels: Judgement;
+  /** What there is of the follower's files, as of the last news of any of them. */
+  #follower: Follower | undefined;
+  #files: readonly FollowedFile[] = [];
+  /** One for each path; made when somebody asks for the metrics. */
+  #byPath: ReadonlyMap<string, FollowedFile> | undefined;
+  #read = 0;
+  #fileFindings: ReadonlyMap<Rule, Judgement> = new Map();
   #nothingSince: number | undefined;
   #loss:
     | { readonly path: string; readonly bytes: number; readonly reason: LossReason; readonly time: number }
@@ -84,10 +94,22 @@ export class FileStatus {
     this.#ctx = ctx;
     this.#begin = ctx.clock.now();
     for (const rule of RULES) ctx.rule(rule, () => this.#found.get(rule));
+    const { readBytes, totalBytes, lagBytes, lagSeconds: lagTime } = ctx.metrics;
+    readBytes.readEach = () => this.#each((file) => file.readOffset);
+    totalBytes.readEach = () => this.#each((file) => file.current?.size ?? file.size ?? 0);
+    lagBytes.readEach = () => this.#each((file) => file.lagBytes);
+    lagTime.readEach = () => this.#each((file) => lagSeconds(file, ctx.clock.now()));
+  }
+
+  /** A value for each path; of files with the same path, which differ in their labels, that of the last. */
+  *#each(value: (file: FollowedFile) => number): Generator<readonly [labelValues: readonly string[], value: number]> {
+    this.#byPath ??= new Map(this.#files.map((file) => [file.target.path, file]));
+    for (const [path, file] of this.#byPath) yield [[path], value(file)];
   }
 
   /** Told after each look at the targets, with what the rules about their paths found. */
   targets(targets: readonly Labels[], matches: ReadonlyMap<MatchRule, Judgement>): void {
+    if (targets !== this.#targets) this.#keptLabels = judgeKeptLabels(targets);
     this.#targets = targets;
     this.#matches = matches;
   }
@@ -124,23 +146,28 @@ export class FileStatus {
   async update(follower: Follower): Promise<void> {
     const { metrics, flow, clock } = this.#ctx;
     const now = clock.now();
-    const present = [...follower.tails];
     const changed = [...follower.takeChanged()];
     for (const file of changed) {
       await file.observe?.(now);
-      const { path } = file.target;
-      metrics.readBytes.labels(path).set(file.readOffset);
-      metrics.totalBytes.labels(path).set(file.current?.size ?? file.size ?? 0);
-      metrics.lagBytes.labels(path).set(file.lagBytes);
-      metrics.lagSeconds.labels(path).set(lagSeconds(file, now));
       this.#countLines(file);
     }
-    metrics.filesActive.set(present.reduce((count, { state }) => (state === "running" ? count + 1 : count), 0));
-    this.#forgetAllBut(present);
+    const isNews = changed.length > 0 || follower !== this.#follower || follower.size !== this.#files.length;
+    if (isNews) this.#look(follower);
+    this.#forgetAllBut(this.#files);
     this.#lag.take(changed, now);
     metrics.oldestUnread.set(this.#lag.oldestMs / 1_000);
-    this.#judge(present);
+    this.#judge();
     flow.judge();
+  }
+
+  /** Goes through all files, which are many: only when there is news. */
+  #look(follower: Follower): void {
+    this.#follower = follower;
+    this.#files = [...follower.tails];
+    this.#byPath = undefined;
+    this.#read = this.#files.reduce((count, { state }) => (state === "running" ? count + 1 : count), 0);
+    this.#ctx.metrics.filesActive.set(this.#read);
+    this.#fileFindings = judgeFiles(this.#files);
   }
 
   #countLines(file: FollowedFile): void {
@@ -157,8 +184,7 @@ export class FileStatus {
   /** Series go with their file; what was counted of it stays for a while, so that it is seen. */
   #forgetAllBut(present: readonly FollowedFile[]): void {
     if (this.#known.size === present.length && this.#paths.size === present.length) return;
-    const { readBytes, totalBytes, lagBytes, lagSeconds, readLines } = this.#ctx.metrics;
-    const { rotations, unreadAtRotation, lostBytes } = this.#ctx.metrics;
+    const { readLines, rotations, unreadAtRotation, lostBytes } = this.#ctx.metrics;
     const now = this.#ctx.clock.now();
     const files = new Set(present);
     const paths = new Set(present.map(({ target }) => target.path));
@@ -171,7 +197,7 @@ export class FileStatus {
       const since = this.#gone.get(path);
       if (since === undefined) {
         this.#gone.set(path, now);
-        for (const each of [readBytes, totalBytes, lagBytes, lagSeconds, readLines]) each.remove(path);
+        readLines.remove(path);
       } else if (now - since >= LOSS_SHOWN_MS) {
         this.#gone.delete(path);
         this.#paths.delete(path);
@@ -181,23 +207,23 @@ export class FileStatus {
     }
   }
 
-  #judge(files: readonly FollowedFile[]): void {
+  #judge(): void {
     const { flow, clock } = this.#ctx;
+    const read = this.#read;
     const found = new Map<Rule, Judgement>(this.#matches);
     this.#found = found;
     if (this.#targets.length === 0) {
       found.set("no_targets", { state: "idle", cause: "`targets` is empty: what it refers to has found nothing" });
     }
-    judgeFiles(files, found);
+    for (const [rule, judgement] of this.#fileFindings) found.set(rule, judgement);
     const problem = this.positionsProblem ?? this.resetsProblem;
     if (problem !== undefined) found.set("positions", { state: "degraded", cause: problem });
     const loss = this.#recentLoss();
     if (loss !== undefined) found.set("bytes_lost", { state: "degraded", cause: explainLoss(loss) });
-    found.set("rotation", this.#judgeRotation(files));
+    found.set("rotation", this.#judgeRotation(this.#files));
     this.#warnOfNothing(found.get("no_files"));
-    found.set("labels_not_kept", judgeKeptLabels(this.#targets));
+    found.set("labels_not_kept", this.#keptLabels);
     found.set("behind", this.#lag.judge(blockedBy(flow, clock.now())));
-    const read = files.filter((file) => file.state === "running").length;
     // Files that are there and quiet are nothing to be warned of soon after a start.
     flow.patienceMs = read > 0 ? QUIET_AFTER_MS : NO_FILES_AFTER_MS;
     const quietMs = clock.now() - Math.max(flow.lastSuccess, this.#begin);
@@ -250,7 +276,8 @@ function quiet(files: number, ms: number): Judgement {
 }
 
 /** What opening and reading the files came to. */
-function judgeFiles(files: readonly FollowedFile[], found: Map<Rule, Judgement>): void {
+function judgeFiles(files: readonly FollowedFile[]): ReadonlyMap<Rule, Judgement> {
+  const found = new Map<Rule, Judgement>();
   const failed = files.filter((file) => file.problem !== undefined && file.state !== "waiting");
   const missing = files.filter((file) => file.problem !== undefined && file.state === "waiting");
   const cause = ([first, ...others]: readonly FollowedFile[]) =>
@@ -262,6 +289,7 @@ function judgeFiles(files: readonly FollowedFile[], found: Map<Rule, Judgement>)
   if (files.length > 0 && missing.length === files.length) {
     found.set("no_files", { state: "idle", cause: cause(missing) });
   }
+  return found;
 }
 
 function explainLoss({ path, bytes, reason }: { path: string; bytes: number; reason: LossReason }): string {

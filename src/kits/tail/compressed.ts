@@ -103,6 +103,10 @@ export class CompressedFiles {
   }
 
   /** All files: there is no cheaper way to know which have changed. */
+  get size(): number {
+    return this.#files.size;
+  }
+
   takeChanged(): Iterable<CompressedFile> {
     return this.#files.values();
   }

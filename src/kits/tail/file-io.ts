@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { close, fstat, open, read, type Stats } from "node:fs";
-import { stat } from "node:fs/promises";
+import { close, fstat, open, read, type Stats, stat } from "node:fs";
 
 /** Promises over plain file descriptors: FileHandle costs more per call and complains when it is collected unclosed. */
 
@@ -30,14 +29,13 @@ export function readFile(
 }
 
 /** What a path leads to; undefined if nothing is there. Rejects with what else the system says. */
-export async function statIfThere(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw error;
-  }
+export function statIfThere(path: string): Promise<Stats | undefined> {
+  return new Promise((resolve, reject) =>
+    stat(path, (error, stats) => {
+      if (error === null || error.code === "ENOENT" || error.code === "ENOTDIR") resolve(stats);
+      else reject(error);
+    }),
+  );
 }
 
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
@@ -60,16 +58,13 @@ export interface FileIdentity {
   readonly fingerprint: Fingerprint;
 }
 
-/** The first bytes of a file, as many as there are up to FINGERPRINT_BYTES. */
+/**
+ * The first bytes of a file, as many as there are up to FINGERPRINT_BYTES. Read at once: of a file that is cut meanwhile,
+ * pieces would be of two contents.
+ */
 export async function readHead(fd: number, length = FINGERPRINT_BYTES): Promise<Buffer> {
-  const head = Buffer.allocUnsafe(length);
-  let filled = 0;
-  while (filled < length) {
-    const count = await readFile(fd, head, filled, length - filled, filled);
-    if (count === 0) break;
-    filled += count;
-  }
-  return head.subarray(0, filled);
+  const head = Buffer.allocUnsafeSlow(length); // not of the pool, whose parts stay as long as one of them is kept
+  return head.subarray(0, await readFile(fd, head, 0, length, 0));
 }
 
 export function fingerprintOf(head: Uint8Array, length = head.length): Fingerprint {

@@ -22,6 +22,16 @@ type Token =
 type Segment = string | readonly Token[] | typeof ANY_DIRECTORIES;
 const ANY_DIRECTORIES = Symbol("**");
 
+type OnError = (path: string, error: NodeJS.ErrnoException) => void;
+
+/** Told on what the paths that are found depend. */
+export interface Visits {
+  /** A directory is about to be read. */
+  directory(path: string): Promise<void>;
+  /** They depend on something else too. */
+  unsure(): void;
+}
+
 /** Alternatives may multiply; nobody writes this many. */
 const MAX_ALTERNATIVES = 10_000;
 
@@ -67,10 +77,10 @@ export class Glob {
    * The paths that exist and match, directories among them, sorted and each once. Directories that cannot be read are
    * handed to `onError` and count as empty.
    */
-  async find(onError: (path: string, error: NodeJS.ErrnoException) => void = () => {}): Promise<string[]> {
+  async find(onError: OnError = () => {}, visits?: Visits): Promise<string[]> {
     const found = new Set<string>();
     for (const segments of this.#alternatives)
-      await this.#walk(this.#absolute ? "/" : ".", segments, 0, found, onError);
+      await this.#walk(this.#absolute ? "/" : ".", segments, 0, found, onError, visits);
     return [...found].sort();
   }
 
@@ -79,7 +89,8 @@ export class Glob {
     segments: readonly Segment[],
     from: number,
     found: Set<string>,
-    onError: (path: string, error: NodeJS.ErrnoException) => void,
+    onError: OnError,
+    visits: Visits | undefined,
   ): Promise<void> {
     let at = directory;
     let next = from;
@@ -89,10 +100,12 @@ export class Glob {
     }
     const segment = segments[next];
     if (segment === undefined) {
+      visits?.unsure();
       if (segments.length > 0 && (await exists(at, from === 0 && next === segments.length, onError))) found.add(at);
       return;
     }
     let entries: Dirent[];
+    await visits?.directory(at);
     try {
       entries = await readdir(at, { withFileTypes: true });
     } catch (error) {
@@ -103,17 +116,18 @@ export class Glob {
     const last = next === segments.length - 1;
     if (segment === ANY_DIRECTORIES) {
       if (last) found.add(at);
-      else await this.#walk(at, segments, next + 1, found, onError);
+      else await this.#walk(at, segments, next + 1, found, onError, visits);
     }
     for (const entry of entries) {
       const path = at === "." ? entry.name : posix.join(at, entry.name);
       if (segment === ANY_DIRECTORIES) {
         // The rest of the pattern is matched inside each directory, so `**` stays where it is.
-        if (await isDirectory(path, entry)) await this.#walk(path, segments, next, found, onError);
+        if (await isDirectory(path, entry, visits)) await this.#walk(path, segments, next, found, onError, visits);
         else if (last) found.add(path);
       } else if (matchTokens(segment as readonly Token[], entry.name)) {
         if (last) found.add(path);
-        else if (await isDirectory(path, entry)) await this.#walk(path, segments, next + 1, found, onError);
+        else if (await isDirectory(path, entry, visits))
+          await this.#walk(path, segments, next + 1, found, onError, visits);
         else if (segments.slice(next + 1).every((each) => each === ANY_DIRECTORIES)) found.add(path);
       }
     }
@@ -139,8 +153,9 @@ async function exists(
   }
 }
 
-async function isDirectory(path: string, entry: Dirent): Promise<boolean> {
+async function isDirectory(path: string, entry: Dirent, visits: Visits | undefined): Promise<boolean> {
   if (!entry.isSymbolicLink()) return entry.isDirectory();
+  visits?.unsure(); // where it leads may become a directory without a trace in this one
   try {
     return (await stat(path)).isDirectory();
   } catch {

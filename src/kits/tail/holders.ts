@@ -8,23 +8,22 @@ interface AnyFile {
 
 /** Which tails hold which files open, or wait for confirmations of what they read of them. */
 export class Holders {
-  readonly #tails = new Map<string, Set<Tail>>();
+  readonly #tails = new Map<string, readonly Tail[]>();
 
   add(file: AnyFile, tail: Tail): void {
     const key = fileKey(file);
-    const tails = this.#tails.get(key);
-    if (tails === undefined) this.#tails.set(key, new Set([tail]));
-    else tails.add(tail);
+    const tails = this.#tails.get(key) ?? [];
+    if (!tails.includes(tail)) this.#tails.set(key, [...tails, tail]);
   }
 
   remove(file: AnyFile, tail: Tail): void {
     const key = fileKey(file);
-    const tails = this.#tails.get(key);
-    tails?.delete(tail);
-    if (tails?.size === 0) this.#tails.delete(key);
+    const tails = (this.#tails.get(key) ?? []).filter((each) => each !== tail);
+    if (tails.length === 0) this.#tails.delete(key);
+    else this.#tails.set(key, tails);
   }
 
-  of(file: AnyFile): Iterable<Tail> {
+  of(file: AnyFile): readonly Tail[] {
     return this.#tails.get(fileKey(file)) ?? [];
   }
 
@@ -37,7 +36,7 @@ export class Holders {
    * both names at once, by a link, is read for both.
    */
   async isClaimed(file: AnyFile, by: Tail, isPresent: (tail: Tail) => boolean): Promise<boolean> {
-    for (const other of [...this.of(file)]) {
+    for (const other of this.of(file)) {
       if (other !== by && (!isPresent(other) || !(await namesFile(other.target.path, file)))) return true;
     }
     return false;

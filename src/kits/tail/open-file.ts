@@ -19,6 +19,9 @@ import type { LastTime, LineColumns } from "./line-columns.ts";
 export const CHUNK_BYTES = 256 * 1024;
 /** Bytes before the offset that are remembered, to know a copy of the file by. */
 const TRAIL_BYTES = 64;
+/** Much longer than a tick of any file system's clock. */
+const SETTLED_MS = 2_000;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 /** A line beyond this is handed on in pieces of this size: nothing is lost, and memory stays bounded. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
@@ -70,7 +73,7 @@ export class OpenFile {
   /** Bytes of a byte order mark. */
   #skip: number;
   /** The last bytes before `offset`, as far as they were read here. */
-  #trail: Buffer = Buffer.alloc(0);
+  #trail = NO_BYTES;
   /** The file whose content this one goes on with, a copy or a longer version of it. */
   #predecessor: OpenFile | undefined;
   /** The file that goes on with the content of this one. */
@@ -105,7 +108,7 @@ export class OpenFile {
       const stats = await statFile(fd);
       if (stats.isDirectory())
         throw Object.assign(new Error(`EISDIR: is a directory, open '${path}'`), { code: "EISDIR" });
-      const head = await readHead(fd);
+      const head = Buffer.from(await readHead(fd)); // of its own length: thousands of files are open at once
       const { dev: device, ino: inode, size, mtimeMs: modifiedMs, birthtimeMs: bornMs } = stats;
       return new OpenFile(fd, { device, inode, size, modifiedMs, bornMs }, head, options);
     } catch (error) {
@@ -126,6 +129,14 @@ export class OpenFile {
     return this.#encoding.decode !== undefined;
   }
 
+  /**
+   * Whether all of the size that is known was read, but for the beginning of a line, and another change would show by the
+   * time: written anew within a tick of the file system's clock, a file has the time that it had.
+   */
+  isAtRest(now: number): boolean {
+    return this.size <= Math.max(this.offset, this.#scanned) && now - this.modifiedMs > SETTLED_MS;
+  }
+
   /** Batches that were handed on and are not safe yet. */
   get outstanding(): number {
     return this.#commits.outstanding;
@@ -142,7 +153,7 @@ export class OpenFile {
     const at = Math.max(offset, this.#skip);
     this.offset = at;
     this.#scanned = at;
-    this.#trail = Buffer.alloc(0);
+    this.#trail = NO_BYTES;
     this.#commits.reset(at);
   }
 
@@ -201,7 +212,7 @@ export class OpenFile {
   async beginsTheSame(): Promise<boolean> {
     const head = await readHead(this.fd);
     if (head.length < this.head.length || !head.subarray(0, this.head.length).equals(this.head)) return false;
-    if (this.head.length < FINGERPRINT_BYTES) this.head = head;
+    if (this.head.length < head.length) this.head = Buffer.from(head);
     return true;
   }
 

@@ -39,10 +39,10 @@ export interface PositionsOptions {
 export class Positions {
   readonly #options: PositionsOptions;
   readonly #path: string;
-  /** By path and labels, then by file, oldest first. */
-  readonly #entries = new Map<string, Map<string, Position>>();
-  /** The same entries by file, then by path and labels. */
-  readonly #byFile = new Map<string, Map<string, Position>>();
+  /** By path and labels, oldest first. */
+  readonly #entries = new Map<string, readonly Position[]>();
+  /** The same entries by file. */
+  readonly #byFile = new Map<string, readonly Position[]>();
   #changed = false;
   #problem: string | undefined;
   #lastSaveMs = 0;
@@ -87,35 +87,35 @@ export class Positions {
   }
 
   /** All entries of a target, oldest first. */
-  get(path: string, labels: string): Position[] {
-    return [...(this.#entries.get(keyOf(path, labels))?.values() ?? [])];
+  get(path: string, labels: string): readonly Position[] {
+    return this.#entries.get(keyOf(path, labels)) ?? [];
   }
 
   /** Entries of a file under any path and labels, to find a file that was renamed, or whose target has other labels now. */
-  ofFile(file: { readonly device: number; readonly inode: number }): Position[] {
-    return [...(this.#byFile.get(fileKey(file))?.values() ?? [])];
+  ofFile(file: { readonly device: number; readonly inode: number }): readonly Position[] {
+    return this.#byFile.get(fileKey(file)) ?? [];
   }
 
   *all(): Iterable<Position> {
-    for (const entries of this.#entries.values()) yield* entries.values();
+    for (const entries of this.#entries.values()) yield* entries;
   }
 
   /** Returns whether the file was not known under this path before; `saved` tells when it is on the disk. */
   put(position: Position): boolean {
     const key = keyOf(position.path, position.labels);
-    let entries = this.#entries.get(key);
-    if (entries === undefined) this.#entries.set(key, (entries = new Map()));
-    const file = fileKey(position.file);
-    // A file that nobody knows could be rotated away while the agent is down, and would never be found.
-    const fresh = !entries.has(file);
-    if (fresh) this.#wake();
     // What Alloy knew of the path is settled by the first entry of ours.
-    if (position.file !== undefined) entries.delete(fileKey(undefined));
-    entries.set(file, position);
+    const entries =
+      this.#entries.get(key)?.filter(({ file }) => position.file === undefined || file !== undefined) ?? [];
+    const index = entries.findIndex(({ file }) => isSameFile(file, position.file));
+    // A file that nobody knows could be rotated away while the agent is down, and would never be found.
+    const fresh = index < 0;
+    if (fresh) this.#wake();
+    this.#entries.set(key, fresh ? [...entries, position] : entries.with(index, position));
     if (position.file !== undefined) {
-      let paths = this.#byFile.get(file);
-      if (paths === undefined) this.#byFile.set(file, (paths = new Map()));
-      paths.set(key, position);
+      const file = fileKey(position.file);
+      const others = this.#byFile.get(file) ?? [];
+      const known = others.findIndex((each) => isOfTarget(each, position));
+      this.#byFile.set(file, known < 0 ? [...others, position] : others.with(known, position));
     }
     this.#changed = true;
     return fresh;
@@ -132,13 +132,15 @@ export class Positions {
     const key = keyOf(path, labels);
     const entries = this.#entries.get(key);
     if (entries === undefined) return;
-    for (const each of file === undefined ? [...entries.keys()] : [fileKey(file)]) {
-      entries.delete(each);
-      const paths = this.#byFile.get(each);
-      paths?.delete(key);
-      if (paths?.size === 0) this.#byFile.delete(each);
+    const kept = file === undefined ? [] : entries.filter((each) => !isSameFile(each.file, file));
+    for (const gone of entries) {
+      if (gone.file === undefined || kept.includes(gone)) continue;
+      const others = (this.#byFile.get(fileKey(gone.file)) ?? []).filter((each) => each !== gone);
+      if (others.length === 0) this.#byFile.delete(fileKey(gone.file));
+      else this.#byFile.set(fileKey(gone.file), others);
     }
-    if (entries.size === 0) this.#entries.delete(key);
+    if (kept.length === 0) this.#entries.delete(key);
+    else this.#entries.set(key, kept);
     this.#changed = true;
   }
 
@@ -168,8 +170,9 @@ export class Positions {
       await clock.sleep(Math.max(SAVE_INTERVAL_MS, 50 * this.#lastSaveMs), pause.signal).catch(() => {});
       this.#wake = () => {};
       signal.removeEventListener("abort", end);
-      // Several new files are saved together.
-      if (pause.signal.aborted) await clock.sleep(Math.max(NEW_FILE_SAVE_MS, this.#lastSaveMs), signal).catch(() => {});
+      // Several new files are saved together; with thousands of them saving stays below a fifth of the time.
+      const together = Math.max(NEW_FILE_SAVE_MS, 4 * this.#lastSaveMs);
+      if (pause.signal.aborted) await clock.sleep(together, signal).catch(() => {});
       if (!signal.aborted) await this.save();
     }
   }
@@ -221,7 +224,7 @@ export class Positions {
     const lines: string[] = [];
     for (const entries of this.#entries.values()) {
       // An offset that was no number stays what it is only in memory.
-      for (const entry of entries.values()) if (Number.isFinite(entry.offset)) lines.push(JSON.stringify(entry));
+      for (const entry of entries) if (Number.isFinite(entry.offset)) lines.push(JSON.stringify(entry));
     }
     return `{"version":${VERSION},"positions":[\n${lines.join(",\n")}\n]}\n`;
   }
@@ -291,6 +294,16 @@ function keyOf(path: string, labels: string): string {
   return `${path}\0${labels}`;
 }
 
-function fileKey(file: { readonly device: number; readonly inode: number } | undefined): string {
-  return file === undefined ? "" : `${file.device}:${file.inode}`;
+type AnyFile = { readonly device: number; readonly inode: number };
+
+function fileKey({ device, inode }: AnyFile): string {
+  return `${device}:${inode}`;
+}
+
+function isSameFile(a: AnyFile | undefined, b: AnyFile | undefined): boolean {
+  return a?.device === b?.device && a?.inode === b?.inode;
+}
+
+function isOfTarget(a: Position, b: Position): boolean {
+  return a.path === b.path && a.labels === b.labels;
 }

@@ -65,8 +65,12 @@ export async function seekToStart(
   const start = await findStart(place, file);
   if (start.kind === "wait") return "waiting";
   if (start.kind === "at") {
-    for (const entry of start.superseded) positions.remove(entry.path, entry.labels, entry.file);
     file.seek(start.offset);
+    for (const entry of start.superseded) positions.remove(entry.path, entry.labels, entry.file);
+    // At the same time, or a save in between would know of neither.
+    if (start.superseded.length > 0) {
+      positions.put({ path: place.path, labels: place.labelText, file: file.identity, offset: start.offset });
+    }
     return "ready";
   }
   if (start.kind === "damaged" && onPositionError === "skip") return "damaged";

@@ -1,10 +1,11 @@
 import { explainFailure } from "./explain.ts";
-import { beginsAs, isSystemError, statIfThere } from "./file-io.ts";
+import { beginsAs, FINGERPRINT_BYTES, isSystemError, statIfThere } from "./file-io.ts";
 import { fileKey, namesFile } from "./holders.ts";
 import type { LastTime } from "./line-columns.ts";
 import { OpenFile, type OpenFileOptions, type ReadSlot } from "./open-file.ts";
 import { openCopy, openInBetween, openRewritten, openRotated, seekToStart, type TailPlace } from "./resume.ts";
 import type { TailEnvironment, TailState, TailTarget } from "./tail-environment.ts";
+import { TailSchedule } from "./tail-schedule.ts";
 
 /** How long a file that lost its name is read on, since its writer may take a moment to notice. */
 const LINGER_MS = 5_000;
@@ -21,7 +22,7 @@ const SEEK_BYTES = 64 * 1024;
  * Follows one path: the file that has the name now, and those that had it before for as long as they have unread lines.
  * All work happens in `step`, called by one worker at a time; only `glance` may come while a step waits for the pipeline.
  */
-export class Tail {
+export class Tail extends TailSchedule {
   readonly target: TailTarget;
   readonly #environment: TailEnvironment;
   readonly #place: TailPlace;
@@ -30,7 +31,7 @@ export class Tail {
   /** Files that lost the name, oldest first, each with the time until which it is read on. */
   readonly #rotated: { readonly file: OpenFile; until: number }[] = [];
   /** Read to their end, waiting for acknowledgements. */
-  readonly #finished = new Set<OpenFile>();
+  #finished: readonly OpenFile[] = [];
   #rested = false;
   #lookedMs = 0;
   /** When the file was made that had the name before the current one (epoch ms). */
@@ -46,23 +47,16 @@ export class Tail {
   #glanceError: unknown;
   #resetTo: "start" | "end" | undefined;
   /** What is confirmed of a file that was cut without a copy says nothing of the file as it is now. */
-  #forgotten = new WeakSet<OpenFile>();
+  #forgotten: WeakSet<OpenFile> | undefined;
   state: TailState = "waiting";
+  /** Settles when the latest file is open and known where to go on in. */
+  opening: Promise<void> = Promise.resolve();
   /** What keeps the path from being read. */
   problem: string | undefined;
-  /** Monotonic time of the next look at the file, for the tailer. */
-  dueMs = 0;
-  /** Present pause between two looks. */
-  pauseMs = 0;
-  /** In the queue of work or being worked on, … */
-  queued = false;
-  /** … and something happened to the file meanwhile. */
-  woken = false;
-  /** Monotonic time of the next glance while it is queued. */
-  glanceMs = 0;
   linesBefore = 0;
 
   constructor(target: TailTarget, environment: TailEnvironment) {
+    super();
     this.target = target;
     this.#environment = environment;
     const fileOptions: OpenFileOptions = {
@@ -124,6 +118,12 @@ export class Tail {
     return count;
   }
 
+  /** Whether all that was seen at the last look was read. */
+  get #isIdle(): boolean {
+    const isAsked = this.#resetTo !== undefined || this.draining || this.#recording || this.problem !== undefined;
+    return !isAsked && this.current?.isAtRest(this.#environment.clock.now()) === true;
+  }
+
   /** Whether files that lost the name are still read. */
   get draining(): boolean {
     return this.#rotated.length > 0;
@@ -171,7 +171,7 @@ export class Tail {
     if (this.#recording) return false;
     if (!this.#retired) {
       if (this.current === undefined) await this.#open(slot);
-      else if (isDue) await this.#look();
+      else if (isDue && !(await this.#look()) && this.#isIdle) return false;
       if (this.#recording) return false;
     }
     if (this.#resetTo !== undefined) await this.#reset(slot);
@@ -179,7 +179,9 @@ export class Tail {
     if (this.#retired || this.current === undefined) return false;
     const file = this.current;
     try {
-      if (await file.read(slot, { isChecked: isDue })) return true;
+      // Of a short file that was cut, what is read may stand behind where reading stopped, and be taken for its beginning.
+      const isShort = file.offset < FINGERPRINT_BYTES;
+      if (await file.read(slot, { isChecked: isDue || isShort })) return true;
       if (file.wasCut && file === this.current) {
         await this.#cut(file, file.backlog.size);
         return true;
@@ -245,24 +247,38 @@ export class Tail {
   /** Held until all is confirmed: a target with the file's new name would go on where the confirmations are. */
   async #finish(file: OpenFile): Promise<void> {
     this.linesBefore += file.lines;
-    if (file.outstanding > 0) this.#finished.add(file);
+    await file.refresh().catch(() => {});
+    if (file.links === 0) this.#note(file);
+    if (file.outstanding > 0) this.#finished = [...this.#finished, file];
     else this.#release(file);
     await file.close();
   }
 
   #delivered(file: OpenFile): void {
-    if (file.outstanding === 0 && this.#finished.delete(file)) this.#release(file);
-    if (!this.#forgotten.has(file)) this.#note(file.successor ?? file);
+    const isDone = file.outstanding === 0 && this.#finished.includes(file);
+    if (isDone) this.#finished = this.#finished.filter((each) => each !== file);
+    if (isDone) this.#release(file);
+    if (!this.#forgotten?.has(file)) this.#note(file.successor ?? file);
   }
 
   /** Puts a file into the positions. Returns whether it was not known before. */
   #note(file: OpenFile): boolean {
     const { path, labelText, environment } = this.#place;
+    if (file.links === 0) {
+      // It cannot be found again, but another file may get its inode.
+      environment.positions.remove(path, labelText, file.identity);
+      return false;
+    }
     return environment.positions.put({ path, labels: labelText, file: file.identity, offset: file.committed });
   }
 
   /** Opens the file that has the name now and finds out where to go on. */
-  async #open(slot: Pick<ReadSlot, "buffer">): Promise<void> {
+  #open(slot: Pick<ReadSlot, "buffer">): Promise<void> {
+    this.opening = this.#openNow(slot);
+    return this.opening;
+  }
+
+  async #openNow(slot: Pick<ReadSlot, "buffer">): Promise<void> {
     const { path } = this.target;
     const { log, opened } = this.#environment;
     let file: OpenFile;
@@ -371,11 +387,13 @@ export class Tail {
     const fresh = await OpenFile.open(`/dev/fd/${file.fd}`, this.#place.fileOptions);
     fresh.seek(0);
     const copy = await openCopy(this.#place, file);
+    // Who is about to read the copy looks at our position for where to go on, so that stays until then.
+    for (const other of copy === undefined ? [] : holders.of(copy)) if (other !== this) await other.opening;
     lost(path, Math.max(0, size - (copy?.size ?? file.offset)), "truncated");
     this.#take(fresh);
     const isRead = (tail: Tail) => tail.#files().some((each) => fileKey(each) === fileKey(copy!));
-    if (copy === undefined || [...holders.of(copy)].some(isRead)) {
-      this.#forgotten.add(file);
+    if (copy === undefined || holders.of(copy).some(isRead)) {
+      (this.#forgotten ??= new WeakSet()).add(file);
       await copy?.close();
     } else {
       copy.continueFrom(file);
@@ -398,6 +416,7 @@ export class Tail {
     if (this.#rotated.length === 0) for (const entry of past) positions.remove(entry.path, entry.labels, entry.file);
     if (replaced && (await this.#isRewritten(old))) return;
     await old.refresh().catch(() => {});
+    if (old.links === 0) this.#note(old);
     const unreadBytes = Math.max(0, old.size - old.offset);
     rotated({ path, unreadBytes, unreadBefore: this.#rotated.filter(({ file }) => file.size > file.offset).length });
     log.info("file was moved or deleted, reading what is left of it", { path, unread_bytes: unreadBytes });
@@ -488,12 +507,14 @@ export class Tail {
     for (const file of files) {
       await file.refresh().catch(() => {});
       // A file that has no name any longer is gone with us.
-      if (file.links === 0) this.#environment.lost(this.target.path, Math.max(0, file.size - file.offset), "deleted");
+      if (file.links > 0) continue;
+      this.#environment.lost(this.target.path, Math.max(0, file.size - file.offset), "deleted");
+      this.#note(file);
     }
     this.#rotated.length = 0;
     this.current = undefined;
     // What is on its way is still waited for: a stop that forgot it would have it read again at the next start.
-    for (const file of files) if (file.outstanding > 0) this.#finished.add(file);
+    this.#finished = [...this.#finished, ...files.filter((file) => file.outstanding > 0)];
     for (const file of files) this.#release(file);
     await Promise.all(files.map((file) => file.close()));
   }

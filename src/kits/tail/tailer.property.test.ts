@@ -182,7 +182,8 @@ class World {
 }
 
 const RUNS = Number(process.env.TAIL_MODEL_RUNS ?? 8);
-const SEED = process.env.TAIL_MODEL_SEED;
+/** The same sequences each time; TAIL_MODEL_SEED=$RANDOM with some hundred runs goes deeper. */
+const SEED = Number(process.env.TAIL_MODEL_SEED ?? 1);
 
 for (const [mode, left] of [
   ["file", "copytruncate"],
@@ -206,7 +207,7 @@ for (const [mode, left] of [
         for (const each of steps) await world.step(each);
         await world.end();
       }),
-      { numRuns: RUNS, ...(SEED === undefined ? {} : { seed: Number(SEED) }) },
+      { numRuns: RUNS, seed: SEED },
     );
   });
 }

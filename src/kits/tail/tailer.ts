@@ -3,6 +3,7 @@ import type { Clock } from "#base/clock";
 import type { Labels } from "#base/labels";
 import type { Logger } from "#base/log";
 import type { LogBatch } from "#pipeline/batch";
+import { Alarms } from "./alarms.ts";
 import type { BatchAccounts } from "./commit-queue.ts";
 import { DirectoryInodes } from "./directory-inodes.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
@@ -23,7 +24,7 @@ const WORKERS = 4;
 const TICK_MS = 100;
 /** How often a file in a watched directory is looked at nevertheless, … */
 const WATCHED_PAUSE_MS = 10_000;
-/** … and with thousands of them, the time between two such looks at any of them. */
+/** … and with thousands of them, the mean time between two such looks at any of them. */
 const WATCHED_LOOK_MS = 20;
 /** Files that cannot be read and are named in the log, in each time of this length. */
 const MAX_FAILURES = 10;
@@ -59,8 +60,10 @@ export class Tailer {
   readonly #changed = new Set<Tail>();
   readonly #watch: DirectoryWatch;
   /** Tails by directory and name, under the path as given and, for links, as resolved. */
-  readonly #byPlace = new Map<string, Map<string, Set<Tail>>>();
-  readonly #places = new Map<Tail, { path: string; directory: string; name: string }[]>();
+  readonly #byPlace = new Map<string, Map<string, readonly Tail[]>>();
+  /** In the queue or worked on. */
+  readonly #active = new Set<Tail>();
+  readonly #alarms: Alarms<Tail>;
   readonly #environment: TailEnvironment;
   readonly #sweep: PositionSweep;
   #waiting: (() => void)[] = [];
@@ -85,11 +88,16 @@ export class Tailer {
       tailOf: (path, labels) => this.#tails.get(`${path}\0${labels}`),
       opened: (tail) => void linkChain(tail.target.path).then((names) => this.#place(tail, names)),
     };
+    this.#alarms = new Alarms(TICK_MS, clock.monotonic());
     this.#sweep = new PositionSweep(positions, this.#environment.inodes, (position) => this.#isFollowed(position));
   }
 
   get tails(): Iterable<Tail> {
     return this.#tails.values();
+  }
+
+  get size(): number {
+    return this.#tails.size;
   }
 
   /** Those of which there may be news since the last call: of thousands of files most rest. */
@@ -195,11 +203,11 @@ export class Tailer {
         return;
       }
       const now = this.#options.clock.monotonic();
-      for (const tail of this.#tails.values()) {
-        if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
-        else if (tail.queued && now >= tail.glanceMs) this.#glance(tail, now);
+      for (const tail of this.#active) if (now >= tail.glanceMs) this.#glance(tail, now);
+      for (const tail of this.#alarms.take(now)) {
+        const isGone = tail.retired && !this.#retired.has(tail);
+        if (!tail.queued && !isGone) this.#wake(tail);
       }
-      for (const tail of this.#retired) if (!tail.queued && now >= tail.dueMs) this.#wake(tail);
     }
   }
 
@@ -226,6 +234,7 @@ export class Tailer {
         this.#queue.push(tail);
       } else {
         tail.queued = false;
+        this.#active.delete(tail);
         this.#rest(tail);
       }
     }
@@ -239,15 +248,17 @@ export class Tailer {
       this.#retired.delete(tail);
       return;
     }
-    const places = this.#places.get(tail) ?? [];
-    const watched = places.length > 0 && places.every((place) => this.#watch.isWatched(place.directory));
+    const watched = tail.names.length > 0 && tail.names.every((name) => this.#watch.isWatched(dirname(name)));
     if (tail.draining || (tail.state === "waiting" && tail.problem === undefined)) tail.pauseMs = minPollMs;
-    else if (watched && tail.state === "running")
-      tail.pauseMs = Math.max(WATCHED_PAUSE_MS, WATCHED_LOOK_MS * this.#tails.size);
-    else tail.pauseMs = Math.min(maxPollMs, Math.max(minPollMs, tail.pauseMs * 2));
+    else if (watched && tail.state === "running") {
+      // By chance, so that those that were opened together are not all looked at together.
+      const share = WATCHED_LOOK_MS * this.#tails.size * (0.5 + Math.random());
+      tail.pauseMs = Math.max(WATCHED_PAUSE_MS, share);
+    } else tail.pauseMs = Math.min(maxPollMs, Math.max(minPollMs, tail.pauseMs * 2));
     // A file that cannot be opened is tried again like Alloy does, at most each ten seconds.
     if (tail.state === "failed") tail.pauseMs = Math.max(1_000, tail.pauseMs);
     tail.dueMs = clock.monotonic() + tail.pauseMs;
+    this.#alarms.set(tail);
   }
 
   /** Where many files are held up, each is looked at more rarely. */
@@ -262,6 +273,7 @@ export class Tailer {
       return;
     }
     tail.queued = true;
+    this.#active.add(tail);
     this.#changed.add(tail);
     tail.glanceMs = this.#options.clock.monotonic() + this.#options.minPollMs;
     this.#queue.push(tail);
@@ -283,34 +295,38 @@ export class Tailer {
 
   /** Watches the directories in which something can happen to the file, whose names are its path and what links lead to. */
   #place(tail: Tail, names: readonly string[]): void {
-    const before = this.#places.get(tail);
-    if (before?.length === names.length && before.every(({ path }, i) => path === names[i])) return;
+    const before = tail.names;
+    if (before.length === names.length && before.every((name, i) => name === names[i])) return;
     if (tail.retired) return;
-    const places = names.map((path) => ({ path, directory: dirname(path), name: basename(path) }));
     // What stays the same is added first, so that its watch is not closed in between.
-    for (const { directory, name } of places) {
+    for (const path of names) {
+      const directory = dirname(path);
+      const name = basename(path);
       let known = this.#byPlace.get(directory);
       if (known === undefined) this.#byPlace.set(directory, (known = new Map()));
-      const tails = known.get(name);
-      if (tails === undefined) known.set(name, new Set([tail]));
-      else tails.add(tail);
+      const tails = known.get(name) ?? [];
+      if (!tails.includes(tail)) known.set(name, [...tails, tail]);
       this.#watch.add(directory);
     }
-    this.#unplace(tail, places);
-    this.#places.set(tail, places);
+    this.#unplace(tail, names);
+    tail.names = names;
   }
 
   /** Takes a tail out of its places, but for those that it has from now on. */
-  #unplace(tail: Tail, kept: readonly { readonly path: string }[] = []): void {
-    for (const { path, directory, name } of this.#places.get(tail) ?? []) {
+  #unplace(tail: Tail, kept: readonly string[] = []): void {
+    for (const path of tail.names) {
+      const directory = dirname(path);
       const names = this.#byPlace.get(directory);
-      const tails = names?.get(name);
-      if (!kept.some((each) => each.path === path)) tails?.delete(tail);
-      if (tails?.size === 0) names!.delete(name);
-      if (names?.size === 0) this.#byPlace.delete(directory);
+      if (names !== undefined && !kept.includes(path)) {
+        const name = basename(path);
+        const others = (names.get(name) ?? []).filter((each) => each !== tail);
+        if (others.length > 0) names.set(name, others);
+        else names.delete(name);
+        if (names.size === 0) this.#byPlace.delete(directory);
+      }
       this.#watch.release(directory);
     }
-    this.#places.delete(tail);
+    tail.names = [];
   }
 }
 

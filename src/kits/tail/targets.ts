@@ -1,9 +1,10 @@
 import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import type { Labels } from "#base/labels";
 import { explainFailure } from "./explain.ts";
 import { explainMissingPath } from "./explain-target.ts";
 import { Glob, GlobError } from "./glob.ts";
+import { GlobListings } from "./glob-listing.ts";
 import { mayRead } from "./permissions.ts";
 
 export const PATH_LABEL = "__path__";
@@ -24,46 +25,59 @@ export interface MatchReport {
 }
 
 interface Facts {
+  readonly path: string;
   readonly isDirectory: boolean;
   readonly modifiedMs: number;
   readonly isReadable: boolean;
   /** When the system is asked again (epoch ms). */
   readonly untilMs: number;
+  /** The round in which the file was found last. */
+  round: number;
 }
 
 /** Files are asked about this far apart on average, so a few of them each time and thousands of them rarely. */
-const ASK_EACH_MS = 20;
+const ASK_EACH_MS = 50;
 
 /** What was found out about files, so that thousands of them are not asked about each time that a pattern is looked at. */
 export class FileFacts {
-  #known = new Map<string, Facts>();
-  #before = new Map<string, Facts>();
+  readonly #listings = new GlobListings();
+  readonly #known = new Map<string, Facts>();
+  #globs = new Set<Glob>();
+  #round = 0;
+
+  /** The paths that match, as `GlobListings` has them. */
+  find(glob: Glob, nowMs: number, onError: (path: string, error: NodeJS.ErrnoException) => void) {
+    this.#globs.add(glob);
+    return this.#listings.find(glob, nowMs, onError);
+  }
 
   /** What is known well enough; undefined if the system has to be asked. An old file may be written to at any time. */
   known(path: string, ignoreOlderThanMs: number, nowMs: number): Facts | undefined {
-    const facts = this.#known.get(path) ?? this.#before.get(path);
+    const facts = this.#known.get(path);
     if (facts === undefined || nowMs >= facts.untilMs || !facts.isReadable) return undefined;
     if (ignoreOlderThanMs !== 0 && facts.modifiedMs < nowMs - ignoreOlderThanMs) return undefined;
-    this.#known.set(path, facts);
+    facts.round = this.#round;
     return facts;
   }
 
-  /** Rejects with what the system says. */
-  async ask(path: string, nowMs: number): Promise<Facts> {
+  /** `among`: how many files the pattern matches. Rejects with what the system says. */
+  async ask(path: string, nowMs: number, among: number): Promise<Facts> {
     const stats = await stat(path);
     const isDirectory = stats.isDirectory();
     const isReadable = isDirectory || (await mayRead(path, stats));
     // By chance, so that not all are asked at once.
-    const untilMs = nowMs + ASK_EACH_MS * this.#before.size * (0.5 + Math.random() / 2);
-    const facts = { isDirectory, modifiedMs: stats.mtimeMs, isReadable, untilMs };
+    const untilMs = nowMs + ASK_EACH_MS * Math.max(among, this.#known.size) * (0.5 + Math.random() / 2);
+    const facts = { path, isDirectory, modifiedMs: stats.mtimeMs, isReadable, untilMs, round: this.#round };
     this.#known.set(path, facts);
     return facts;
   }
 
-  /** Forgets files that were not found since the last call. */
+  /** Forgets files that were not found, and patterns that were not looked at, since the last call. */
   endRound(): void {
-    this.#before = this.#known;
-    this.#known = new Map();
+    for (const { path, round } of this.#known.values()) if (round !== this.#round) this.#known.delete(path);
+    this.#listings.keep(this.#globs);
+    this.#globs = new Set();
+    this.#round += 1;
   }
 }
 
@@ -116,20 +130,21 @@ export async function matchTarget(
     report.mistake = { kind: "bad_pattern", text: `syntax error in pattern: ${error.message}` };
     return report;
   }
-  const matches = await glob.find((path, error) => report.unreadable.push(explainFailure(path, error)));
+  const matches = await facts.find(glob, nowMs, (path, error) => report.unreadable.push(explainFailure(path, error)));
   for (const match of matches) {
     if (exclude?.match(match)) {
       report.excluded += 1;
       continue;
     }
-    const path = resolve(match);
+    const path = isAbsolute(match) ? match : resolve(match);
     try {
       const known = facts.known(path, ignoreOlderThanMs, nowMs);
-      const { isDirectory, modifiedMs, isReadable } = known ?? (await facts.ask(path, nowMs));
+      const found = known ?? (await facts.ask(path, nowMs, matches.length));
+      const { isDirectory, modifiedMs, isReadable } = found;
       if (isDirectory) report.directories += 1;
       else if (ignoreOlderThanMs !== 0 && modifiedMs < nowMs - ignoreOlderThanMs) report.tooOld.push(path);
       else {
-        report.files.push({ path, isReadable });
+        report.files.push(found);
         if (!isReadable) report.unreadable.push(explainFailure(path, DENIED));
       }
     } catch (error) {
