@@ -183,7 +183,7 @@ export class Tail extends TailSchedule {
       const isShort = file.offset < FINGERPRINT_BYTES;
       if (await file.read(slot, { isChecked: isDue || isShort })) return true;
       if (file.wasCut && file === this.current) {
-        await this.#cut(file, file.backlog.size);
+        await this.#cut(file, Math.max(file.size, file.backlog.size));
         return true;
       }
     } catch (error) {
