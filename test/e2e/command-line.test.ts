@@ -36,7 +36,7 @@ test("what is no command or no flag ends with 2 and says what would be one", asy
   const cases: [string[], RegExp][] = [
     [["rum"], /unknown command "rum": did you mean "run"\?/],
     [["xyzzyx"], /unknown command "xyzzyx": invar --help lists the commands/],
-    [["convert", "-f", "promtail"], /convert is not supported yet/],
+    [["completion"], /completion is not supported yet/],
     [["run"], /accepts 1 arg\(s\), received 0/],
     [["run", "a", "b"], /accepts 1 arg\(s\), received 2/],
     [["run", "--server.http.listen-adr=:1", config], /unknown flag.*did you mean --server\.http\.listen-addr/],
@@ -118,8 +118,16 @@ test("validate reports every problem of a file with its place, and ends with 1",
   assert.equal(result.code, FAILED);
 
   const good = join(folder, "good.alloy");
-  writeFileSync(good, 'prometheus.exporter.self "x" {}\n');
-  assert.deepEqual(await runInvar(["validate", good]), { code: OK, signal: null, stdout: "", stderr: "" });
+  writeFileSync(
+    good,
+    'prometheus.exporter.self "x" {}\n\nprometheus.scrape "x" {\n\ttargets    = prometheus.exporter.self.x.targets\n\tforward_to = [prometheus.echo.x.receiver]\n}\n\nprometheus.echo "x" {}\n',
+  );
+  assert.deepEqual(await runInvar(["validate", "--stability.level=experimental", good]), {
+    code: OK,
+    signal: null,
+    stdout: "",
+    stderr: "",
+  });
   const unstable = join(folder, "unstable.alloy");
   writeFileSync(unstable, 'otelcol.exporter.debug "x" {}\n');
   const gated = await runInvar(["validate", unstable]);
