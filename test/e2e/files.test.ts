@@ -87,6 +87,7 @@ for (const mode of ["create", "copytruncate"] as const) {
     let written = 0;
     let size = 0;
     let rotations = 0;
+    let beforeLast = 0;
     while (written * LINE_BYTES < TOTAL_BYTES) {
       const text = chunk(written);
       appendFileSync(path, text);
@@ -99,6 +100,9 @@ for (const mode of ["create", "copytruncate"] as const) {
           renameSync(path, `${path}.${1000 - rotations}`);
           writeFileSync(path, "");
         } else {
+          // Of two cuts between two looks at the file the first one shows nowhere.
+          await agent.until(() => lines.distinct >= beforeLast, "what was written before the last cut came");
+          beforeLast = written;
           copyFileSync(path, `${path}.${1000 - rotations}`);
           truncateSync(path);
         }
