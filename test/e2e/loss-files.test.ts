@@ -20,6 +20,8 @@ const OUTAGE_MS = FULL ? 300_000 : 8_000;
 const ROTATING_MS = FULL ? 120_000 : 8_000;
 /** Positions are saved every second, and less often where that takes long; what was sent since is sent again. */
 const UNSAVED_MS = 5_000;
+/** Lines in a request of 64 KiB, about. */
+const REQUEST_LINES = 900;
 const MAX_RSS = 300 * 1024 * 1024;
 
 async function startSink(t: TestContext, port?: number): Promise<{ sink: Sink; counter: SequenceCounter }> {
@@ -125,7 +127,7 @@ class RecentTotals {
 }
 
 for (const rotation of ["create", "copytruncate"] as const) {
-  test(`rotation every second (${rotation}), a backend that refuses at random, and reloads: nothing lost or repeated`, async (t) => {
+  test(`rotation every second (${rotation}), a backend that refuses at random, and reloads: nothing lost`, async (t) => {
     const folder = temporaryFolder(t);
     mkdirSync(join(folder, "logs"));
     const { sink, counter } = await startSink(t);
@@ -146,9 +148,10 @@ for (const rotation of ["create", "copytruncate"] as const) {
     );
     cleanUp(t, () => Promise.all(writers.map((writer) => writer.stop())));
     const end = performance.now() + ROTATING_MS;
-    for (let i = 0; performance.now() < end; i++) {
+    let reloads = 0;
+    for (; performance.now() < end; reloads++) {
       await sleep(2_000);
-      const { status, text } = await agent.reload(config(files, sink.url, `external_labels = { i = "${i}" }`));
+      const { status, text } = await agent.reload(config(files, sink.url, `external_labels = { i = "${reloads}" }`));
       assert.equal(status, 200, text);
     }
     await Promise.all(writers.map((writer) => writer.stop()));
@@ -158,11 +161,14 @@ for (const rotation of ["create", "copytruncate"] as const) {
       .catch((error) => {
         throw new Error(`${lines - counter.distinct} of ${lines} lines lost\n${error}`);
       });
-    assert.deepEqual([counter.distinct, counter.duplicated], [lines, 0]);
+    assert.equal(counter.distinct, lines);
+    // What was on its way when the endpoint changed, or timed out, comes again: one request.
+    const inFlight = (reloads + 1) * REQUEST_LINES;
+    assert.ok(counter.duplicated <= inFlight, `${counter.duplicated} repeated, at most ${inFlight} were on their way`);
     const rotations = writers.reduce((sum, writer) => sum + writer.rotations, 0);
     assert.ok(rotations >= 4 * Math.floor(ROTATING_MS / 2_000), `${rotations} rotations`);
     assert.equal(await agent.stop(), 0);
-    t.diagnostic(`${lines} lines, ${rotations} rotations, 0 lost, 0 repeated`);
+    t.diagnostic(`${lines} lines, ${rotations} rotations, 0 lost, ${counter.duplicated} repeated`);
   });
 }
 
@@ -196,9 +202,12 @@ for (const [title, more] of [
     const peak = peakRss(agent.pid);
     assert.ok(peak < MAX_RSS, `peak RSS ${Math.round(peak / 2 ** 20)} MiB`);
     assert.ok(writer.written > during + 1_000, "more was written than could be delivered");
-    assert.deepEqual([counter.distinct, counter.duplicated], [writer.written, 0]);
+    assert.equal(counter.distinct, writer.written);
+    assert.ok(counter.duplicated <= REQUEST_LINES, `${counter.duplicated} repeated, more than one request`);
     assert.equal(await agent.stop(), 0);
-    t.diagnostic(`${writer.written} lines, 0 lost, 0 repeated, peak RSS ${Math.round(peak / 2 ** 20)} MiB`);
+    t.diagnostic(
+      `${writer.written} lines, 0 lost, ${counter.duplicated} repeated, peak RSS ${Math.round(peak / 2 ** 20)} MiB`,
+    );
   });
 }
 
