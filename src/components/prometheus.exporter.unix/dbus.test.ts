@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Page } from "./collector.ts";
+import { Page } from "#kits/exporter/page";
 import { createSystemd } from "./collectors/systemd.ts";
 import { DbusConnection, systemBusPath } from "./dbus.ts";
 import {

@@ -3,16 +3,9 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock } from "#base/clock";
 import type { Logger } from "#base/log";
 import type { MetricFamily } from "#base/metrics";
+import { counter, gauge, Page } from "#kits/exporter/page";
 import type { Judgement } from "#pipeline/flow";
-import {
-  type Collector,
-  type CollectorDefinition,
-  type CollectorOptions,
-  counter,
-  gauge,
-  NoDataError,
-  Page,
-} from "./collector.ts";
+import { type Collector, type CollectorDefinition, type CollectorOptions, NoDataError } from "./collector.ts";
 import { explain } from "./files.ts";
 
 const scrapeDuration = gauge(

@@ -4,10 +4,10 @@ import { dirname, join } from "node:path";
 import { type Clock, systemClock } from "#base/clock";
 import { createLogger, type LogRecord } from "#base/log";
 import { writeExposition } from "#formats/exposition-writer";
+import { Page } from "#kits/exporter/page";
 import { decodeArguments } from "#pipeline/testing";
 import { unixArguments } from "./arguments.ts";
 import type { CollectorDefinition, CollectorOptions } from "./collector.ts";
-import { Page } from "./collector.ts";
 import { HostFiles } from "./files.ts";
 
 /** Files by path, under `proc/`, `sys/`, `root/` or `udev/`; a value of `-> TARGET` makes a symbolic link. */

@@ -22,8 +22,11 @@ export interface ExporterExports {
 export interface ExporterOptions {
   /** The value of the label `instance`; `hostInstance()` for exporters of this host. */
   readonly instance: string;
-  /** All families for one scrape, each name once. Rejects when there is nothing to show; `signal` ends with the request. */
-  collect(signal: AbortSignal): Promise<readonly MetricFamily[]> | readonly MetricFamily[];
+  /**
+   * All families for one scrape, each name once. Rejects when there is nothing to show; `signal` ends with the request,
+   * `query` is that of its URL, for exporters whose targets differ in it.
+   */
+  collect(signal: AbortSignal, query: URLSearchParams): Promise<readonly MetricFamily[]> | readonly MetricFamily[];
   /** Turns the one target into several or adds labels to it, as `blackbox` and `snmp` do. */
   targets?(base: Labels): readonly Labels[];
 }
@@ -48,7 +51,7 @@ export function runExporter<M extends MetricSpecs>(
         return { status: 404, body: `There is no ${request.path} here; this exporter serves /metrics.\n` };
       }
       try {
-        const body = writeExposition(await options.collect(signal), "text");
+        const body = writeExposition(await options.collect(signal, request.query), "text");
         ctx.flow.ok();
         return { status: 200, headers: { "content-type": expositionContentType("text") }, body };
       } catch (error) {

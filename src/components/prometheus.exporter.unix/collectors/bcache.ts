@@ -1,5 +1,6 @@
 import { basename } from "node:path";
-import { type CollectorDefinition, counter, gauge, type Metric, type Page } from "../collector.ts";
+import { counter, gauge, type Metric, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { isMissing, listMatching, readLines, readText, words } from "../files.ts";
 
 type Table = readonly (readonly [file: string, metric: Metric, scale?: number])[];

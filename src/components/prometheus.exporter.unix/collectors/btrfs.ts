@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge, type Page } from "../collector.ts";
+import { counter, gauge, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { isMissing, listFolder, listMatching, parseNumber, readIfAny, readLines, words } from "../files.ts";
 
 const info = gauge("node_btrfs_info", "Filesystem information", "uuid", "label");

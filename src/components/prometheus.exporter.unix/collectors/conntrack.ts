@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge, NoDataError } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import { type CollectorDefinition, NoDataError } from "../collector.ts";
 import { isMissing, parseHex, readLines, readNumber, words } from "../files.ts";
 
 const current = gauge(

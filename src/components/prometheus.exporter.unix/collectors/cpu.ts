@@ -1,12 +1,6 @@
 import type { Regex } from "#base/regex";
-import {
-  type Collector,
-  type CollectorDefinition,
-  type CollectorOptions,
-  counter,
-  gauge,
-  type Page,
-} from "../collector.ts";
+import { counter, gauge, type Page } from "#kits/exporter/page";
+import type { Collector, CollectorDefinition, CollectorOptions } from "../collector.ts";
 import { exists, listMatching, parseRanges, readIfAny, readNumberIfAny, readText, words } from "../files.ts";
 
 const seconds = counter("node_cpu_seconds_total", "Seconds the CPUs spent in each mode.", "cpu", "mode");

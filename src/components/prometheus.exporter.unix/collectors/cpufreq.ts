@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { exists, listMatching, parseRanges, readIfAny, readNumberIfAny, readText } from "../files.ts";
 
 /** Files with kilohertz. */

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { type CollectorDefinition, counter, gauge, type Metric } from "../collector.ts";
+import { counter, gauge, type Metric } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readIfAny, readLines, words } from "../files.ts";
 import { NameFilter } from "../filter.ts";
 

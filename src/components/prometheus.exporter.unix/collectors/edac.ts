@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listMatching, readNumber } from "../files.ts";
 
 const correctable = counter("node_edac_correctable_errors_total", "Total correctable memory errors.", "controller");

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readNumber } from "../files.ts";
 
 const available = gauge("node_entropy_available_bits", "Bits of available entropy.");

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge } from "../collector.ts";
+import { counter, gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readIfAny, readNumberIfAny } from "../files.ts";
 import { listSubject } from "../subject.ts";
 

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readText, words } from "../files.ts";
 
 const allocated = gauge("node_filefd_allocated", "File descriptor statistics: allocated.");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "#base/clock";
-import { Page } from "../collector.ts";
+import { Page } from "#kits/exporter/page";
 import { FixtureHost, sampleLines } from "../testing.ts";
 import { FilesystemCollector, parseMount } from "./filesystem.ts";
 

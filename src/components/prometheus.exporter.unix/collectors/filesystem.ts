@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
-import { type Collector, type CollectorDefinition, type CollectorOptions, gauge, type Page } from "../collector.ts";
+import { gauge, type Page } from "#kits/exporter/page";
+import type { Collector, CollectorDefinition, CollectorOptions } from "../collector.ts";
 import { errorCode, readLines } from "../files.ts";
 import { NameFilter } from "../filter.ts";
 

@@ -255,7 +255,7 @@ test("cpu: times never step back, throttles are counted once, information on req
 });
 
 test("cpu: a small step back of the idle time is ignored, a large one is a CPU that came back", async () => {
-  const { Page } = await import("../collector.ts");
+  const { Page } = await import("#kits/exporter/page");
   const { sampleLines } = await import("../testing.ts");
   using host = new FixtureHost({ "proc/stat": "cpu0 100 0 0 1000 0 0 0 0 0 0\n" });
   const collector = cpu.create(host.options());

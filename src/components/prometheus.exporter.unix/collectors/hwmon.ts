@@ -1,5 +1,6 @@
 import { readdir, realpath } from "node:fs/promises";
-import { type CollectorDefinition, counter, gauge, type Metric, memoize, type Page } from "../collector.ts";
+import { counter, gauge, type Metric, memoize, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { exists, readSlowIfAny } from "../files.ts";
 import { NameFilter } from "../filter.ts";
 import { listSubject } from "../subject.ts";

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge, type Page } from "../collector.ts";
+import { counter, gauge, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listFolder, parseNumber, readIfAny, readTrimmed } from "../files.ts";
 import { listSubject } from "../subject.ts";
 

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readLines, words } from "../files.ts";
 
 const interruptsTotal = counter("node_interrupts_total", "Interrupt details.", "cpu", "type", "info", "devices");

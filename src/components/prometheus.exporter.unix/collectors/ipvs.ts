@@ -1,5 +1,6 @@
+import { counter, gauge } from "#kits/exporter/page";
 import { IPVS_LABELS } from "../arguments.ts";
-import { type CollectorDefinition, counter, gauge } from "../collector.ts";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseHex, parseNumber, readText, words } from "../files.ts";
 import { readSubject } from "../subject.ts";
 

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, memoize } from "../collector.ts";
+import { counter, memoize } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listMatching, parseHex, readLines, words } from "../files.ts";
 
 const declare = memoize((field) =>

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { exists, listMatching, parseNumber, readIfAny, words } from "../files.ts";
 import { readSubject } from "../subject.ts";
 

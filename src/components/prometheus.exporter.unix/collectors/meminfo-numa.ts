@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge, memoize } from "../collector.ts";
+import { counter, gauge, memoize } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listMatching, parseNumber, readLines, words } from "../files.ts";
 
 const help = (name: string) => `Memory information field ${name}.`;

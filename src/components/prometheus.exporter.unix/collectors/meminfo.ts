@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge, type Metric } from "../collector.ts";
+import { gauge, type Metric } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readText } from "../files.ts";
 
 /** The fields that node_exporter knows; kernels add others. */

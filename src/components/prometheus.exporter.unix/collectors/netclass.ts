@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { type CollectorDefinition, counter, gauge, NoDataError } from "../collector.ts";
+import { counter, gauge } from "#kits/exporter/page";
+import { type CollectorDefinition, NoDataError } from "../collector.ts";
 import { errorCode, listDevices, parseNumber, readIfAny } from "../files.ts";
 import { NameFilter } from "../filter.ts";
 

@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
-import { type CollectorDefinition, counter, gauge, type Page } from "../collector.ts";
+import { counter, gauge, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readText, words } from "../files.ts";
 import { NameFilter } from "../filter.ts";
 

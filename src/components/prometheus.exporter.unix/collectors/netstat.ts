@@ -1,5 +1,6 @@
 import type { Regex } from "#base/regex";
-import { type CollectorDefinition, type Metric, memoize, untyped } from "../collector.ts";
+import { type Metric, memoize, untyped } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readIfAny, readText, words } from "../files.ts";
 
 export const netstat: CollectorDefinition = {

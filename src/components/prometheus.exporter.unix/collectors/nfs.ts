@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readRpcStatistics, V2_PROCEDURES, V3_PROCEDURES } from "./rpc-statistics.ts";
 
 const packets = counter(

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge } from "../collector.ts";
+import { counter, gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readRpcStatistics, V2_PROCEDURES, V3_PROCEDURES } from "./rpc-statistics.ts";
 
 const total = (name: string, help: string, ...labels: string[]) => counter(`node_nfsd_${name}_total`, help, ...labels);

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge, type Metric, type Page } from "../collector.ts";
+import { gauge, type Metric, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listFolder, parseNumber, readSlowIfAny } from "../files.ts";
 import { NameFilter } from "../filter.ts";
 import { listSubject } from "../subject.ts";

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, NoDataError } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import { type CollectorDefinition, NoDataError } from "../collector.ts";
 import { errorCode, readText } from "../files.ts";
 
 const LINES = [

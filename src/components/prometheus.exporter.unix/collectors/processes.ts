@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { errorCode, listMatching, readNumber, readText } from "../files.ts";
 
 const threads = gauge("node_processes_threads", "Allocated threads in system");

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, memoize, NoDataError } from "../collector.ts";
+import { counter, memoize } from "#kits/exporter/page";
+import { type CollectorDefinition, NoDataError } from "../collector.ts";
 import { errorCode, listFolder, readIfAny, readNumber } from "../files.ts";
 
 const declare = memoize((zone) =>

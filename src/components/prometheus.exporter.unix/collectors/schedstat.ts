@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readSubject } from "../subject.ts";
 
 const running = counter(

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readIfAny } from "../files.ts";
 
 const configMode = gauge("node_selinux_config_mode", "Configured SELinux enforcement mode");

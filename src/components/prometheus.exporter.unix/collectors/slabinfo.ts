@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readLines, words } from "../files.ts";
 
 /** The columns behind the name. */

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge, memoize } from "../collector.ts";
+import { gauge, memoize } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { isMissing, parseNumber, readLines } from "../files.ts";
 import { pageSize } from "../page-size.ts";
 

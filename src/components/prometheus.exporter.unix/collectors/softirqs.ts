@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readLines, words } from "../files.ts";
 
 const functions = counter("node_softirqs_functions_total", "Softirq counts per CPU.", "cpu", "type");

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge } from "../collector.ts";
+import { counter, gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseHex, readLines, words } from "../files.ts";
 
 /** Columns of /proc/net/softnet_stat, one line for each CPU; those that an old kernel lacks are zero. */

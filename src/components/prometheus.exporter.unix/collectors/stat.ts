@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge, type Metric } from "../collector.ts";
+import { counter, gauge, type Metric } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readText } from "../files.ts";
 
 /** Lines of /proc/stat by their first word; the first number counts. */

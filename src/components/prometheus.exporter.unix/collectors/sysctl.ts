@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge, type Page, untyped } from "../collector.ts";
+import { gauge, type Page, untyped } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readTrimmed, words } from "../files.ts";
 
 const info = gauge("node_sysctl_info", "sysctl info", "name", "value", "index");

@@ -1,12 +1,6 @@
 import { compileRegex } from "#base/regex";
-import {
-  type CollectorDefinition,
-  type CollectorOptions,
-  counter,
-  gauge,
-  type Metric,
-  type Page,
-} from "../collector.ts";
+import { counter, gauge, type Metric, type Page } from "#kits/exporter/page";
+import type { CollectorDefinition, CollectorOptions } from "../collector.ts";
 import { DbusConnection, systemBusPath } from "../dbus.ts";
 import type { DbusValue } from "../dbus-message.ts";
 

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { isMissing, readText } from "../files.ts";
 
 const connectionStates = gauge("node_tcp_connection_states", "Number of connection states.", "state");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Page } from "../collector.ts";
+import { Page } from "#kits/exporter/page";
 import { FixtureHost } from "../testing.ts";
 import { textfile } from "./textfile.ts";
 

@@ -1,6 +1,7 @@
 import { glob, readdir, readFile, stat } from "node:fs/promises";
 import type { MetricSample } from "#base/metrics";
-import { type Collector, type CollectorDefinition, type CollectorOptions, gauge, type Page } from "../collector.ts";
+import { gauge, type Page } from "#kits/exporter/page";
+import type { Collector, CollectorDefinition, CollectorOptions } from "../collector.ts";
 import { explain } from "../files.ts";
 import { parseTextFile, type TextFamily } from "../text-file.ts";
 

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listMatching, parseNumber, readSlowIfAny } from "../files.ts";
 
 const zoneTemperature = gauge("node_thermal_zone_temp", "Zone temperature in Celsius", "zone", "type");

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { listMatching, readTrimmed, words } from "../files.ts";
 
 const seconds = gauge("node_time_seconds", "System time in seconds since epoch (1970).");

@@ -1,5 +1,6 @@
+import { counter, gauge } from "#kits/exporter/page";
 import { openAdjtimex, TIME_ERROR } from "../adjtimex.ts";
-import { type CollectorDefinition, counter, gauge, NoDataError } from "../collector.ts";
+import { type CollectorDefinition, NoDataError } from "../collector.ts";
 
 const value = (name: string, help: string) => gauge(`node_timex_${name}`, help);
 const total = (name: string, help: string) => counter(`node_timex_${name}_total`, help);

@@ -1,5 +1,6 @@
 import { hostname, machine, release, type, version } from "node:os";
-import { type CollectorDefinition, gauge } from "../collector.ts";
+import { gauge } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { readIfAny } from "../files.ts";
 
 const info = gauge(

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, type Metric, memoize, untyped } from "../collector.ts";
+import { type Metric, memoize, untyped } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readText } from "../files.ts";
 
 export const vmstat: CollectorDefinition = {

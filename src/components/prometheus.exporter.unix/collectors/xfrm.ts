@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, type Metric } from "../collector.ts";
+import { counter, type Metric } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readLines, words } from "../files.ts";
 
 /** Lines of /proc/net/xfrm_stat by their first word. */

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter } from "../collector.ts";
+import { counter } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { exists, listMatching, parseNumber, readLines, words } from "../files.ts";
 
 const total = (name: string, help: string) => counter(`node_xfs_${name}_total`, help, "device");

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, gauge, memoize, NoDataError, type Page, untyped } from "../collector.ts";
+import { gauge, memoize, type Page, untyped } from "#kits/exporter/page";
+import { type CollectorDefinition, NoDataError } from "../collector.ts";
 import { exists, listMatching, parseNumber, readLines, readText, words } from "../files.ts";
 
 /** Files of spl/kstat/zfs and the subsystems that they are reported under. */

@@ -1,4 +1,5 @@
-import { type CollectorDefinition, counter, gauge, type Metric, memoize } from "../collector.ts";
+import { counter, gauge, type Metric, memoize } from "#kits/exporter/page";
+import type { CollectorDefinition } from "../collector.ts";
 import { parseNumber, readText, words } from "../files.ts";
 
 const pages = (name: string, help: string) => gauge(`node_zoneinfo_${name}`, help, "node", "zone");
