@@ -11,41 +11,19 @@ async function invar(...args: string[]): Promise<{ code: number; out: string; er
   return { code, out, error };
 }
 
+const COMMANDS = ["run", "validate", "fmt", "status", "top", "tap", "pipe", "graph", "convert", "positions", "tools"];
+
 test("the help lists every command, those that everybody needs first", async () => {
   const { code, out } = await invar("--help");
   assert.equal(code, EXIT.ok);
   const names = [...out.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
-  assert.deepEqual(names, [
-    "run",
-    "validate",
-    "fmt",
-    "status",
-    "top",
-    "tap",
-    "pipe",
-    "graph",
-    "convert",
-    "positions",
-    "tools",
-  ]);
+  assert.deepEqual(names, COMMANDS);
   assert.deepEqual(await invar("help"), { code, out, error: "" });
   assert.deepEqual(await invar("help", "--help"), { code, out, error: "" });
 });
 
 test("each command's help begins with what it does and how it is written", async () => {
-  for (const name of [
-    "run",
-    "validate",
-    "fmt",
-    "status",
-    "top",
-    "tap",
-    "pipe",
-    "graph",
-    "convert",
-    "positions",
-    "tools",
-  ]) {
+  for (const name of COMMANDS) {
     const { code, out, error } = await invar("help", name);
     assert.equal(code, EXIT.ok);
     assert.match(out, new RegExp(`^[A-Z].*[^.]\n\nUsage:\n {2}invar ${name}.*\n\nFlags:\n`));

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
+import { until } from "#base/until.testing";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { logBatch } from "#pipeline/log-batch";
 import { recordLogs } from "#pipeline/testing";
 import { HttpServer } from "./http-server.ts";
 import { httpServerFields } from "./http-server-schema.ts";
-import { startPushSource, until } from "./loki-push.testing.ts";
+import { startPushSource } from "./loki-push.testing.ts";
 import { PushServer, pushServerMetrics } from "./loki-push-server.ts";
 import { PushStatus } from "./loki-push-status.ts";
 

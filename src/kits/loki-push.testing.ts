@@ -73,11 +73,3 @@ export async function startPushSource<A, E, M extends MetricSpecs>(
     },
   };
 }
-
-/** Waits for what becomes true soon. */
-export async function until(check: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 5_000; !check(); ) {
-    if (performance.now() > end) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}

@@ -6,6 +6,7 @@ import { decodeBody, encodeBody } from "#lang/decode";
 import { DiagnosticError } from "#lang/diagnostic";
 import { parseFile } from "#lang/parser";
 import { Capsule, type Value } from "#lang/value";
+import { Acknowledgement } from "./acknowledgement.ts";
 import type { Batch, OtlpBatch, Signal } from "./batch.ts";
 import { SAMPLE_STALE } from "./batch.ts";
 import type { ComponentDefinition, ComponentInstance, Services } from "./component.ts";
@@ -278,4 +279,13 @@ function metricValue(
     }
   }
   return sum;
+}
+
+/** An acknowledgement and whether it fired. */
+export function acknowledged(): { fired: boolean; readonly acknowledgement: Acknowledgement } {
+  const state = { fired: false, acknowledgement: Acknowledgement.none };
+  state.acknowledgement = new Acknowledgement(() => {
+    state.fired = true;
+  });
+  return state;
 }

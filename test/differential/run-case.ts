@@ -1,5 +1,5 @@
-import type { Clock } from "#base/clock";
 import { Labels } from "#base/labels";
+import { ManualClock } from "#base/manual-clock.testing";
 import { logBatch } from "#pipeline/log-batch";
 import { consumerValue, startComponent } from "#pipeline/testing";
 import process from "../../src/components/loki.process/loki.process.ts";
@@ -22,7 +22,7 @@ const OWN = new Set(["loki_process_unmatched_lines_total", "loki_process_stage_l
 
 /** Runs a case through the real component. */
 export async function runCase(given: Pick<Case, "config" | "clock" | "steps">, batching: Batching): Promise<Outcome> {
-  const clock = new CaseClock(Number(given.clock / 1_000_000n));
+  const clock = new ManualClock(Number(given.clock / 1_000_000n));
   const entries: CaseEntry[] = [];
   const recorder = consumerValue<"logs">({
     signal: "logs",
@@ -108,59 +108,3 @@ function countsOf(families: Families): string[] {
 function escaped(value: string): string {
   return value.replace(/[\\"\n]/g, (char) => (char === "\n" ? "\\n" : `\\${char}`));
 }
-
-/** A clock that stands still until the case moves it, or until nothing else can go on. */
-class CaseClock implements Clock {
-  #now: number;
-  readonly #sleepers = new Set<{ readonly due: number; wake(): void }>();
-  constructor(now: number) {
-    this.#now = now;
-  }
-  now(): number {
-    return this.#now;
-  }
-  monotonic(): number {
-    return this.#now;
-  }
-  sleep(ms: number, abort?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const sleeper = {
-        due: this.#now + ms,
-        wake: () => {
-          this.#sleepers.delete(sleeper);
-          resolve();
-        },
-      };
-      this.#sleepers.add(sleeper);
-      abort?.addEventListener("abort", () => {
-        this.#sleepers.delete(sleeper);
-        reject(abort.reason);
-      });
-    });
-  }
-  /** Moves the time on, from one sleeper's end to the next. */
-  async advance(ms: number): Promise<void> {
-    const target = this.#now + ms;
-    for (;;) {
-      const next = [...this.#sleepers].sort((a, b) => a.due - b.due)[0];
-      if (next === undefined || next.due > target) break;
-      this.#now = Math.max(this.#now, next.due);
-      next.wake();
-      await settled();
-    }
-    this.#now = target;
-    await settled();
-  }
-  /** Moves the time on for as long as the work needs it. */
-  async until(work: Promise<unknown>): Promise<void> {
-    let done = false;
-    const finished = work.finally(() => {
-      done = true;
-    });
-    await settled();
-    while (!done) await this.advance(50);
-    await finished;
-  }
-}
-
-const settled = () => new Promise<void>((resolve) => setImmediate(resolve));

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { until } from "#base/until.testing";
 import { logBatch } from "#pipeline/log-batch";
 import { Agent } from "../agent.ts";
 import type { LiveEvent } from "../api/json.ts";
@@ -93,14 +94,6 @@ async function eventsOf(response: Response): Promise<LiveEvent[]> {
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as LiveEvent);
-}
-
-async function until(check: () => boolean, what: string): Promise<void> {
-  const last = performance.now() + 10_000;
-  while (!check()) {
-    assert.ok(performance.now() < last, `not within 10 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 test("a stream of items up to the limit, then what passed, then nobody listens", async (t) => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
+import { until } from "#base/until.testing";
 import { Secret } from "#lang/value";
 import { startComponent } from "#pipeline/testing";
 import localFile from "./local.file.ts";
@@ -18,14 +19,6 @@ async function start(t: TestContext, filename: string, more = "") {
   const component = await startComponent(localFile, `filename = ${JSON.stringify(filename)}\n${more}`);
   cleanUp(t, () => component.stop());
   return component;
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 5_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 for (const detector of ["fsnotify", "poll"]) {

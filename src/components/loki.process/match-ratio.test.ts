@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "#base/manual-clock.testing";
 import { hintFor, sampleOf } from "./line-looks.ts";
-import { type StageRun, startStages, TestClock } from "./pipeline-testing.ts";
+import { type StageRun, startStages } from "./pipeline-testing.ts";
 
 const JSON_STAGE = 'stage.json {\n expressions = { level = "" }\n}\n';
 const CRI_LINE = '2026-01-02T03:04:05.678901234Z stdout F {"level":"info"}';
@@ -20,7 +21,7 @@ async function feed(run: StageRun, count: number, line: (i: number) => string, p
 
 /** The judgement after the lines, and after one more batch, from which a sample can be taken. */
 async function judged(config: string, line: (i: number) => string, count = 1_000) {
-  await using run = await startStages(config, { clock: new TestClock() });
+  await using run = await startStages(config, { clock: new ManualClock() });
   await feed(run, count, line);
   run.component.flow.judge();
   await feed(run, 100, line);
@@ -93,7 +94,7 @@ for (const [title, config, line, says] of [
 }
 
 test("only lines that come to a stage count for it", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const config = `stage.drop {\n expression = "^skip"\n}\nstage.match {\n selector = "{app=\\"a\\"} |= \\"odd\\""\n ${JSON_STAGE}\n}\n${JSON_STAGE}`;
   await using run = await startStages(config, { clock });
   await feed(run, 3_000, (i) => (i % 2 === 0 ? "skip" : i % 3 === 0 ? '{"odd":1}' : '{"even":1}'));
@@ -105,7 +106,7 @@ test("only lines that come to a stage count for it", async () => {
 
 test("lines that a stage puts together or takes apart are counted behind it", async () => {
   await using run = await startStages(`stage.multiline {\n firstline = "^\\\\S"\n}\n${JSON_STAGE}`, {
-    clock: new TestClock(),
+    clock: new ManualClock(),
   });
   await feed(run, 300, (i) => (i % 3 === 0 ? '{"a":' : i % 3 === 1 ? " 1" : " }"));
   assert.equal(run.component.metric("loki_process_stage_lines_total", { stage: "1.json" }), 99);
@@ -124,7 +125,7 @@ test("a regular expression for something rare is none of the status's business, 
 });
 
 test("few lines are judged after a minute, and lines that can be read end it", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using run = await startStages(JSON_STAGE, { clock });
   await feed(run, 150, () => "x");
   run.component.flow.judge();

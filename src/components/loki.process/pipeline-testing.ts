@@ -21,42 +21,6 @@ export interface StageRun extends AsyncDisposable {
   send(lines: readonly (string | Line)[], acknowledgement?: Acknowledgement): Promise<void>;
 }
 
-/** A clock that tests move. Sleeps end when it is moved past them. */
-export class TestClock implements Clock {
-  #now: number;
-  readonly #sleepers = new Set<{ readonly due: number; wake(): void }>();
-  constructor(now = 1_700_000_000_000) {
-    this.#now = now;
-  }
-  now(): number {
-    return this.#now;
-  }
-  monotonic(): number {
-    return this.#now;
-  }
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const sleeper = {
-        due: this.#now + ms,
-        wake: () => {
-          this.#sleepers.delete(sleeper);
-          resolve();
-        },
-      };
-      this.#sleepers.add(sleeper);
-      signal?.addEventListener("abort", () => {
-        this.#sleepers.delete(sleeper);
-        reject(signal.reason);
-      });
-    });
-  }
-  async advance(ms: number): Promise<void> {
-    this.#now += ms;
-    for (const sleeper of [...this.#sleepers]) if (sleeper.due <= this.#now) sleeper.wake();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
 const { signal } = new AbortController();
 
 export async function startStages(config: string, options: { clock?: Clock } = {}): Promise<StageRun> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Labels } from "#base/labels";
+import { until } from "#base/until.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { logBatch } from "#pipeline/log-batch";
 import type { EntryTrace } from "#pipeline/tap";
@@ -24,14 +25,6 @@ const BLOCKS = `
     firstline     = "^\\\\S"
     max_wait_time = "1h"
   }`;
-
-async function until(what: string, holds: () => boolean, timeoutMs = 20_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!holds()) {
-    if (Date.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 async function start(stages: string, pool: WorkerPool = shared.pool) {
   const recorder = recordLogs();
@@ -63,10 +56,10 @@ test("what can be read again is accepted at once, and acknowledged when it is de
   let open = () => {};
   run.recorder.gate = () => new Promise<void>((resolve) => (open = resolve));
   assert.equal(run.send(["a 1"], "one"), undefined);
-  await until("it comes out", () => run.component.flow.edge("test.logs").waiting > 0);
+  await until(() => run.component.flow.edge("test.logs").waiting > 0, "it comes out", 20_000);
   assert.deepEqual(run.fired, []);
   open();
-  await until("it is acknowledged", () => run.fired.length === 1);
+  await until(() => run.fired.length === 1, "it is acknowledged", 20_000);
 });
 
 test("what cannot be read again is accepted when the consumer has accepted it", async () => {
@@ -75,7 +68,7 @@ test("what cannot be read again is accepted when the consumer has accepted it", 
   run.recorder.gate = () => new Promise<void>((resolve) => (open = resolve));
   let accepted = false;
   const pending = Promise.resolve(run.send(["a 1"])).then(() => (accepted = true));
-  await until("it comes out", () => run.component.flow.edge("test.logs").waiting > 0);
+  await until(() => run.component.flow.edge("test.logs").waiting > 0, "it comes out", 20_000);
   assert.equal(accepted, false);
   open();
   await pending;
@@ -92,11 +85,11 @@ test("a consumer that takes nothing makes senders wait, and nothing is lost or o
   for (let i = 0; i < 100; i++) {
     all.push(Promise.resolve(run.send(numbered("a", i * 10), `${i}`)).then(() => void accepted++));
   }
-  await until("it is full", () => accepted > 0 && run.component.flow.edge("test.logs").waiting > 0);
+  await until(() => accepted > 0 && run.component.flow.edge("test.logs").waiting > 0, "it is full", 20_000);
   assert.ok(accepted < 40, `${accepted} batches were accepted`);
   open();
   await Promise.all(all);
-  await until("all came", () => run.fired.length === 100);
+  await until(() => run.fired.length === 100, "all came", 20_000);
   assert.deepEqual(run.lines(), numbered("a", 0, 1000));
 });
 
@@ -116,7 +109,7 @@ test("a sender that gives up while it waits is told, and its batch is not taken"
   await refused;
   open();
   await Promise.all(all);
-  await until("all came", () => run.fired.length === 50);
+  await until(() => run.fired.length === 50, "all came", 20_000);
   assert.ok(!run.lines().includes("late"));
 });
 
@@ -125,9 +118,9 @@ test("a thread that dies: its batches and the lines that stages held are process
   await using run = await start(BLOCKS, pool);
   await run.send(["one", " more"], "1", A);
   await run.send(["other", " more"], "2", B);
-  await until("they are held", () => run.component.flow.receiving("logs").items === 4);
+  await until(() => run.component.flow.receiving("logs").items === 4, "they are held", 20_000);
   await run.send(["first of next"], "3", A);
-  await until("a block came", () => run.lines().length === 1);
+  await until(() => run.lines().length === 1, "a block came", 20_000);
   const before = [...workers];
   // Batches that are on their way when the threads end.
   await run.send([" and more", "last"], "4", A);
@@ -150,7 +143,7 @@ test("threads that keep dying: the main thread takes over, and nothing is lost",
     await run.send([`block ${i}`, ` more ${i}`], `${i}`);
     const live = workers.at(-1)!;
     if (i < 3) await live.terminate();
-    await until("it has a successor, or none is tried any more", () => i >= 2 || workers.at(-1) !== live);
+    await until(() => i >= 2 || workers.at(-1) !== live, "it has a successor, or none is tried any more", 20_000);
   }
   const { debugInfo } = run.component.instance;
   assert.deepEqual(debugInfo!(), { runs_in: "main thread", because: "worker threads kept dying" });
@@ -181,11 +174,11 @@ test("the main thread takes over while senders wait", async () => {
   const { pool, workers } = testPool(1);
   await using run = await start(BLOCKS, pool);
   const { open, all, blocks, accepted } = crowd(run, 30);
-  await until("it is full", () => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0);
+  await until(() => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0, "it is full", 20_000);
   for (let i = 0; i < 3; i++) {
     const live = workers.at(-1)!;
     await live.terminate();
-    await until("it has a successor, or none is tried any more", () => i === 2 || workers.at(-1) !== live);
+    await until(() => i === 2 || workers.at(-1) !== live, "it has a successor, or none is tried any more", 20_000);
   }
   open();
   await all;
@@ -198,7 +191,7 @@ test("a changed configuration while senders wait and a thread dies", async () =>
   const { pool, workers } = testPool(1);
   await using run = await start(BLOCKS, pool);
   const { open, all, blocks, accepted } = crowd(run, 30);
-  await until("it is full", () => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0);
+  await until(() => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0, "it is full", 20_000);
   await run.component.update(`forward_to = [sink]\n${BLOCKS}\nstage.static_labels { values = { version = "2" } }`);
   await workers.at(-1)!.terminate();
   open();
@@ -276,9 +269,9 @@ test("a change while stages hold lines hands them on", async () => {
 test("lines that stages hold come out when their time is over", async () => {
   await using run = await start(`stage.multiline {\nfirstline = "^\\\\S"\nmax_wait_time = "100ms"\n}`);
   await run.send(["one", " more"], "1");
-  await until("they come", () => run.lines().length === 1);
+  await until(() => run.lines().length === 1, "they come", 20_000);
   assert.deepEqual(run.lines(), ["one\n more"]);
-  await until("they are acknowledged", () => run.fired.length === 1);
+  await until(() => run.fired.length === 1, "they are acknowledged", 20_000);
 });
 
 test("who watches sees each stage's work, and what flows stays the same", async () => {
@@ -290,7 +283,7 @@ test("who watches sees each stage's work, and what flows stays the same", async 
     show: (trace) => void traces.push(trace),
   });
   await run.send(numbered("a", 0), "1");
-  await until("it came", () => run.fired.length === 1);
+  await until(() => run.fired.length === 1, "it came", 20_000);
   unwatch();
   assert.equal(traces.length, 3);
   assert.equal(traces[0]!.before.line, "a 0");
@@ -310,9 +303,9 @@ test("lines that no stage can read are reported with one of them", async () => {
   const send = () => run.send(new Array(600).fill("level=info msg=hello"), "x");
   await send();
   await send();
-  await until("they are counted", () => judged().state === "degraded");
+  await until(() => judged().state === "degraded", "they are counted", 20_000);
   await send();
-  await until("a line is shown", () => /Such as: level=info msg=hello/.test(judged().cause));
+  await until(() => /Such as: level=info msg=hello/.test(judged().cause), "a line is shown", 20_000);
   assert.match(judged().cause, /^stage 0\.json: 100 % .*logfmt/);
   assert.equal(run.component.metric("loki_process_unmatched_lines_total", { stage: "0.json" }), 1800);
   const reports = run.component.logs.filter(({ message }) => /were passed on unchanged/.test(message));
@@ -328,7 +321,7 @@ test("lines and entries beyond the room that there is for them come whole", asyn
     }
     stage.output { source = "long" }`);
   await run.send([JSON.stringify(Array.from({ length: 500 }, (_, i) => i)), "[1, 2]"], "1");
-  await until("they come", () => run.fired.length === 1);
+  await until(() => run.fired.length === 1, "they come", 20_000);
   const wanted = [...Array(500).keys(), 1, 2].map((number) => String(number).repeat(3000));
   assert.ok(run.lines().every((line, i) => line === wanted[i]));
   assert.equal(run.lines().length, 502);
@@ -349,7 +342,7 @@ test("more label sets than the tables hold", async () => {
     labels_from_groups = true
   }`);
   for (let i = 0; i < 12; i++) await run.send(numbered("a", i * 1000, 1000), `${i}`);
-  await until("they come", () => run.fired.length === 12);
+  await until(() => run.fired.length === 12, "they come", 20_000);
   for (const [i, { labels, line }] of run.recorder.items.entries()) {
     assert.equal(line, `a ${i}`);
     assert.equal(labels, `{app="a", number="${i}"}`);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Labels } from "#base/labels";
 import { createLogger } from "#base/log";
+import { ManualClock } from "#base/manual-clock.testing";
 import { MetricRegistry } from "#base/metrics";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { LogBatch } from "#pipeline/batch";
@@ -11,7 +12,6 @@ import { type EntryTrace, Tap } from "#pipeline/tap";
 import { decodeArguments } from "#pipeline/testing";
 import process from "./loki.process.ts";
 import { Pipeline } from "./pipeline.ts";
-import { TestClock } from "./pipeline-testing.ts";
 import { PROCESS_METRICS } from "./stage.ts";
 import { stageBodies } from "./stages.ts";
 import { Tracer } from "./trace.ts";
@@ -146,7 +146,7 @@ type Entries = readonly (readonly { line: Uint8Array; app: string; metadata: rea
 /** Everything that a pipeline does with some batches; what is emitted between and after them included. */
 async function outcome(config: string, input: Entries, wants: (() => boolean) | undefined) {
   const args = decodeArguments(process, `forward_to = []\n${config}`);
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const registry = new MetricRegistry();
   const dropped: string[] = [];
   let seed = 7;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "#base/manual-clock.testing";
 import type { EntryTrace } from "#pipeline/tap";
-import { type Line, type StageRun, startStages, TestClock } from "./pipeline-testing.ts";
+import { type Line, type StageRun, startStages } from "./pipeline-testing.ts";
 
 /** The traces of some lines, and of what stages give back at the end. */
-async function traceLines(config: string, lines: readonly (string | Line)[], clock = new TestClock()) {
+async function traceLines(config: string, lines: readonly (string | Line)[], clock = new ManualClock()) {
   const traces: EntryTrace[] = [];
   const run = await startStages(config, { clock });
   run.component.tap.watchTraces({ wants: () => true, show: (trace) => void traces.push(trace) });
@@ -226,7 +227,7 @@ const REASONS: readonly (readonly [config: string, lines: readonly (string | Lin
 
 for (const [config, lines, expected] of REASONS) {
   test(`a trace says why: ${expected}`, async () => {
-    const traces = await traceLines(config, lines, new TestClock(LATE));
+    const traces = await traceLines(config, lines, new ManualClock(LATE));
     const last = traces.at(-1)!;
     assert.equal(shown(last).at(-1), expected);
     const { outcome, after } = last.steps.at(-1)!;
@@ -389,7 +390,7 @@ test("each element of an array has a trace", async () => {
 });
 
 test("only entries that somebody wants are traced, and a flush by time is traced too", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const traces: EntryTrace[] = [];
   let asked = 0;
   await using run: StageRun = await startStages(`stage.multiline { firstline = "^b" }`, { clock });

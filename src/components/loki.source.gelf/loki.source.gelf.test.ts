@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { cleanUp } from "#base/clean-up.testing";
+import { until } from "#base/until.testing";
 import { RELABEL_RULES_CAPSULE, relabelRuleSchema } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
 import { Capsule } from "#lang/value";
@@ -39,14 +40,6 @@ async function start(t: TestContext, more = "", rules = "") {
   };
   const dropped = (reason: string) => component.flow.dropped.get("logs")?.get(reason) ?? 0;
   return { component, recorder, send, judge, dropped, address, config };
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 5_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 const message = (short: string) =>

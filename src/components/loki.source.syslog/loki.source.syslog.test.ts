@@ -6,6 +6,7 @@ import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { cleanUp } from "#base/clean-up.testing";
 import { systemClock } from "#base/clock";
+import { until } from "#base/until.testing";
 import { createAuthority } from "#kits/certificates.testing";
 import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
@@ -58,14 +59,6 @@ async function start(t: TestContext, listener = "", options: Options = {}) {
   const lines = () => recorder.items.map(({ line }) => line);
   const dropped = (reason: string) => component.flow.dropped.get("logs")?.get(reason) ?? 0;
   return { component, recorder, clock, config, info, judge, port, lines, dropped };
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 5_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 async function open(t: TestContext, port: number): Promise<Socket> {

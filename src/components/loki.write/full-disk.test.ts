@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Labels } from "#base/labels";
+import { until } from "#base/until.testing";
 import { RetryableError } from "#pipeline/errors";
 import { logBatch } from "#pipeline/log-batch";
 import { mountSmallDisk } from "#pipeline/small-disk.testing";
@@ -57,25 +58,17 @@ async function folder(t: TestContext): Promise<string> {
   return path;
 }
 
-async function until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!holds()) {
-    if (Date.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 test("wal: a folder that cannot be used makes senders wait, is named, and is taken once it can be", async (t) => {
   const path = join(await folder(t), "in-the-way");
   await writeFile(path, "");
   const { component, send, numbers } = await start(t, path);
   const accepted = send();
-  await until("it says so", () => component.flow.status.state === "failing");
+  await until(() => component.flow.status.state === "failing", "it says so", 10_000);
   assert.match(component.flow.status.cause, /a file is in the way of the folder .*: move it/);
   await rm(path);
   await accepted;
-  await until("everything came", () => numbers().size === LINES);
-  await until("it says so", () => component.flow.status.state === "ok");
+  await until(() => numbers().size === LINES, "everything came", 10_000);
+  await until(() => component.flow.status.state === "ok", "it says so", 10_000);
   assert.equal(component.logs.filter(({ message }) => /cannot open the queue/.test(message)).length, 1);
   assert.deepEqual(component.failures, []);
   const [watcher] = ["loki_write_wal_watcher_running", "loki_write_wal_watcher_records_read_total"].map((name) =>
@@ -83,7 +76,7 @@ test("wal: a folder that cannot be used makes senders wait, is named, and is tak
   );
   assert.equal(watcher, 1);
   const latency = () => component.metric("loki_write_entry_propagation_latency_seconds_count");
-  await until("latency is measured", () => latency() === LINES);
+  await until(() => latency() === LINES, "latency is measured", 10_000);
   assert.equal(component.metric("loki_write_wal_writer_last_written_timestamp"), 1_700_000_000);
 });
 
@@ -107,15 +100,15 @@ test("wal: a disk that is full holds senders back while the endpoint is away, an
   const all = Array.from({ length: 60 }, () => send().then(() => accepted++));
   const isFull = () =>
     component.flow.findings.some((found) => found.rule === "disk" && /no space left/.test(found.cause));
-  await until("it says so", isFull, 20_000);
-  await until("it fails with the endpoint", () => component.flow.status.state === "failing");
+  await until(isFull, "it says so", 20_000);
+  await until(() => component.flow.status.state === "failing", "it fails with the endpoint", 10_000);
   const before = accepted;
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.ok(accepted === before && accepted < 60, `${accepted} batches were accepted without room for them`);
   await disk.empty();
   await Promise.all(all);
   server.answer = (response) => response.writeHead(204).end();
-  await until("everything came", () => numbers().size === 61 * LINES, 20_000);
-  await until("it says so", () => component.flow.status.state === "ok");
+  await until(() => numbers().size === 61 * LINES, "everything came", 20_000);
+  await until(() => component.flow.status.state === "ok", "it says so", 10_000);
   assert.equal(component.flow.dropped.size, 0);
 });

@@ -3,9 +3,9 @@ import { createServer } from "node:net";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { Labels } from "#base/labels";
-import { Acknowledgement } from "#pipeline/acknowledgement";
+import { until } from "#base/until.testing";
 import { logBatch } from "#pipeline/log-batch";
-import { type StartOptions, startComponent } from "#pipeline/testing";
+import { acknowledged, type StartOptions, startComponent } from "#pipeline/testing";
 import write from "./loki.write.ts";
 import { type LokiServer, startLoki } from "./loki-server.ts";
 
@@ -30,21 +30,6 @@ function lines(count: number, labels = A, prefix = "line") {
 function endpoint(server: LokiServer, more = ""): string {
   return `endpoint {\n url = "${server.url}"\n batch_wait = "5ms"\n min_backoff_period = "5ms"\n max_backoff_period = "20ms"\n${more}\n}\n`;
 }
-/** An acknowledgement and whether it fired. */
-function acknowledged() {
-  const state = { fired: false, acknowledgement: Acknowledgement.none };
-  state.acknowledgement = new Acknowledgement(() => {
-    state.fired = true;
-  });
-  return state;
-}
-async function until(condition: () => boolean, what: string, timeoutMs = 5_000): Promise<void> {
-  for (const end = performance.now() + timeoutMs; !condition(); ) {
-    if (performance.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
 test("delivers entries with times, metadata, labels and headers, and acknowledges then", async () => {
   await using server = await startLoki();
   await using component = await start(

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
-import { Acknowledgement } from "#pipeline/acknowledgement";
+import { until } from "#base/until.testing";
 import { logBatch } from "#pipeline/log-batch";
-import { startComponent } from "#pipeline/testing";
+import { acknowledged, startComponent } from "#pipeline/testing";
 import write from "./loki.write.ts";
 import { type LokiServer, startLoki } from "./loki-server.ts";
 
@@ -17,20 +17,6 @@ const endpoint = (server: LokiServer) => `endpoint {\n url = "${server.url}"\n b
 const start = (config: string) => startComponent(write, config);
 const lines = (count: number, labels = A) =>
   Array.from({ length: count }, (_, i) => ({ labels, line: `line ${i}`, ms: 1_700_000_000_000 + i }));
-
-function acknowledged() {
-  const state = { fired: false, acknowledgement: Acknowledgement.none };
-  state.acknowledgement = new Acknowledgement(() => {
-    state.fired = true;
-  });
-  return state;
-}
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 5_000; !condition(); ) {
-    if (performance.now() > end) assert.fail(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 test("what Loki takes of a request is sent, and what it does not is dropped, by its kinds and streams", async () => {
   await using server = await startLoki();

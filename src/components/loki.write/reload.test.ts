@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
+import { until } from "#base/until.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { RetryableError } from "#pipeline/errors";
 import { logBatch } from "#pipeline/log-batch";
@@ -28,13 +29,6 @@ function counted() {
   const state = { safe: 0, of: () => new Acknowledgement(() => (state.safe += 1)) };
   return state;
 }
-async function until(what: string, holds: () => boolean, timeoutMs = 5_000): Promise<void> {
-  for (const end = performance.now() + timeoutMs; !holds(); ) {
-    if (performance.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
 test("a changed URL takes what waited for the old one with it", async () => {
   await using wrong = await startLoki();
   await using right = await startLoki();
@@ -42,12 +36,12 @@ test("a changed URL takes what waited for the old one with it", async () => {
   await using component = await startComponent(write, endpoint(wrong.url));
   const acks = counted();
   await component.exports.receiver.consume(logBatch(lines(10), acks.of()), signal);
-  await until("the first attempt failed", () => component.flow.status.state === "failing");
+  await until(() => component.flow.status.state === "failing", "the first attempt failed");
   await component.update(endpoint(right.url));
   await right.waitFor(10);
-  await until("the acknowledgement", () => acks.safe === 1);
+  await until(() => acks.safe === 1, "the acknowledgement");
   assert.equal(right.entries.length, 10);
-  await until("it is well", () => component.flow.status.state === "ok");
+  await until(() => component.flow.status.state === "ok", "it is well");
 });
 
 test("reloads under load lose and repeat nothing", async () => {
@@ -85,23 +79,23 @@ test("reloads under load lose and repeat nothing", async () => {
     ];
     for (const config of configs) {
       const before = sent;
-      await until("data flows", () => sent > before + 400);
+      await until(() => sent > before + 400, "data flows");
       await component.update(config);
       if (config.includes(wal)) {
         // What is on disk is sent only as long as the queue on disk is configured.
         const behind = sent;
-        await until("data flows", () => sent > behind + 400);
+        await until(() => sent > behind + 400, "data flows");
       }
     }
     sending = false;
     await source;
     await component.update(endpoint(server.url) + wal);
-    await until("everything came", () => new Set(server.entries.map(({ line }) => line)).size === sent, 10_000);
+    await until(() => new Set(server.entries.map(({ line }) => line)).size === sent, "everything came", 10_000);
     const seen = new Map<string, number>();
     for (const { line } of server.entries) seen.set(line, (seen.get(line) ?? 0) + 1);
     const memoryOnly = [...seen].filter(([, times]) => times > 1);
     assert.deepEqual(memoryOnly, []);
-    await until("all is acknowledged", () => acks.safe === sent / 200);
+    await until(() => acks.safe === sent / 200, "all is acknowledged");
     assert.deepEqual([component.flow.dropped.size, component.failures], [0, []]);
   } finally {
     await rm(dataPath, { recursive: true, force: true });
@@ -120,7 +114,7 @@ test("what an endpoint that was removed does not take in time is dropped and cou
   const blocked = receiver.consume(logBatch(lines(20_000, 10), acks.of()), signal);
   await component.update(endpoint(up.url));
   await blocked;
-  await until("the acknowledgements", () => acks.safe === 2);
+  await until(() => acks.safe === 2, "the acknowledgements");
   assert.deepEqual([...component.flow.dropped.get("logs")!], [["endpoint_removed", 20_010]]);
   assert.equal(up.entries.length, 20_010);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Clock, systemClock } from "#base/clock";
 import { Labels } from "#base/labels";
+import { until } from "#base/until.testing";
 import { logBatch } from "#pipeline/log-batch";
 import { startComponent } from "#pipeline/testing";
 import write from "./loki.write.ts";
@@ -67,13 +68,6 @@ async function start(config: string) {
       ),
     [Symbol.asyncDispose]: () => component.stop(100),
   };
-}
-
-async function until(condition: () => boolean, what: () => string): Promise<void> {
-  for (const end = performance.now() + 5_000; !condition(); ) {
-    if (performance.now() > end) assert.fail(`it did not come to ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 test("refused credentials: failing with the answer, what to set and until when entries are kept, which is true", async () => {

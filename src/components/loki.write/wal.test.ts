@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
-import { Acknowledgement } from "#pipeline/acknowledgement";
+import { until } from "#base/until.testing";
 import { logBatch } from "#pipeline/log-batch";
-import { type StartOptions, startComponent } from "#pipeline/testing";
+import { acknowledged, type StartOptions, startComponent } from "#pipeline/testing";
 import write from "./loki.write.ts";
 import { type LokiServer, startLoki } from "./loki-server.ts";
 
@@ -19,20 +19,6 @@ const lines = (count: number, labels = A, prefix = "line") =>
   Array.from({ length: count }, (_, i) => ({ labels, line: `${prefix} ${i}`, ms: 1_700_000_000_000 + i }));
 const endpoint = (server: LokiServer, more = "") =>
   `endpoint {\n url = "${server.url}"\n batch_wait = "5ms"\n min_backoff_period = "5ms"\n max_backoff_period = "20ms"\n${more}\n}\n`;
-
-function acknowledged() {
-  const state = { fired: false, acknowledgement: Acknowledgement.none };
-  state.acknowledgement = new Acknowledgement(() => {
-    state.fired = true;
-  });
-  return state;
-}
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 5_000; !condition(); ) {
-    if (performance.now() > end) assert.fail(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 test("wal: accepts without the endpoint, survives a restart, delivers once", async () => {
   const dataPath = await mkdtemp(join(tmpdir(), "loki-write-"));

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "#base/manual-clock.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import { runStages, startStages, TestClock } from "../pipeline-testing.ts";
+import { runStages, startStages } from "../pipeline-testing.ts";
 
 const JSON_STAGE = 'stage.json {\n expressions = { level = "", n = "" }\n}\n';
 const level = (value: unknown) => JSON.stringify({ level: value });
@@ -39,7 +40,7 @@ for (const [what, config, lines, kept] of [
 }
 
 test("drop: by age, with its own reason", async () => {
-  const clock = new TestClock(100_000);
+  const clock = new ManualClock(100_000);
   await using run = await startStages('stage.drop {\n older_than = "10s"\n drop_counter_reason = "old"\n}', { clock });
   await run.send([
     { line: "old", ms: 89_999 },

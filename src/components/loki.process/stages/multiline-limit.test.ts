@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "#base/manual-clock.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import { runStages, startStages, TestClock } from "../pipeline-testing.ts";
+import { runStages, startStages } from "../pipeline-testing.ts";
 
 const MULTILINE = (more = "") => `stage.multiline {\n firstline = "^START"\n ${more}\n}\n`;
 
 test("multiline: joins lines of each stream, passes what comes before the first start", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using run = await startStages(`${MULTILINE()}stage.labels {\n values = { app = "" }\n}`, { clock });
   const b = (line: string) => ({ line, labels: { app: "b" }, ms: 9 });
   await run.send([
@@ -33,7 +34,7 @@ test("multiline: joins lines of each stream, passes what comes before the first 
 });
 
 test("multiline: acknowledges when the block is safe", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using run = await startStages(MULTILINE(), { clock });
   const fired: string[] = [];
   const ack = (name: string) => new Acknowledgement(() => void fired.push(name));
@@ -51,7 +52,7 @@ test("multiline: acknowledges when the block is safe", async () => {
 });
 
 test("multiline: max_lines ends a block, and further lines keep its start's context", async () => {
-  await using run = await startStages(MULTILINE("max_lines = 2"), { clock: new TestClock() });
+  await using run = await startStages(MULTILINE("max_lines = 2"), { clock: new ManualClock() });
   await run.send([
     { line: "START", ms: 1 },
     { line: "2", ms: 2 },
@@ -70,7 +71,7 @@ test("multiline: max_lines ends a block, and further lines keep its start's cont
 
 test("multiline: newlines are kept without trim_newlines; empty lines first add none", async () => {
   await using run = await startStages('stage.multiline {\n firstline = "^(START|$)"\n trim_newlines = false\n}', {
-    clock: new TestClock(),
+    clock: new ManualClock(),
   });
   await run.send(["START\n", "b"]);
   await run.send(["START"]);
@@ -82,7 +83,7 @@ test("multiline: newlines are kept without trim_newlines; empty lines first add 
 
 test("multiline: extracted values are those of the first line", async () => {
   const config = `stage.regex {\n expression = "id=(?P<id>\\\\d+)"\n}\n${MULTILINE()}stage.labels {\n values = { id = "" }\n}`;
-  await using run = await startStages(config, { clock: new TestClock() });
+  await using run = await startStages(config, { clock: new ManualClock() });
   await run.send(["START id=1", "id=2", "START"]);
   assert.deepEqual(
     run.items.map(({ line, labels }) => [line, labels]),
@@ -91,7 +92,7 @@ test("multiline: extracted values are those of the first line", async () => {
 });
 
 test("multiline: more blocks come out of a batch than entries went in before them", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using run = await startStages(MULTILINE(), { clock });
   const stream = (i: number, line: string) => ({ line, labels: { i: String(i) } });
   await run.send(Array.from({ length: 600 }, (_, i) => stream(i, `START ${i}`)));
@@ -125,7 +126,7 @@ test("multiline: bad configurations", async () => {
 });
 
 test("limit: drops beyond burst and rate", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using run = await startStages("stage.limit {\n rate = 2\n burst = 3\n drop = true\n}", { clock });
   await run.send(["1", "2", "3", "4", "5"]);
   await clock.advance(1_000);
@@ -139,7 +140,7 @@ test("limit: drops beyond burst and rate", async () => {
 
 test("limit: by label", async () => {
   await using run = await startStages('stage.limit {\n rate = 1\n burst = 1\n drop = true\n by_label_name = "app"\n}', {
-    clock: new TestClock(),
+    clock: new ManualClock(),
   });
   await run.send(["a", "b", "a", "none", "none"].map((app) => ({ line: app, labels: app === "none" ? {} : { app } })));
   assert.deepEqual(
@@ -153,7 +154,7 @@ test("limit: by label", async () => {
 });
 
 test("limit: without drop the batch waits", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   await using run = await startStages("stage.limit {\n rate = 10\n burst = 5\n}", { clock });
   await run.send(["1", "2", "3", "4", "5"]);
   let done = false;

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "#base/manual-clock.testing";
 import { compileRegex } from "#base/regex";
-import { runStages, startStages, TestClock } from "../pipeline-testing.ts";
+import { runStages, startStages } from "../pipeline-testing.ts";
 import { type LuhnOptions, redactLuhn } from "./luhn.ts";
 import { splitArray } from "./split-json.ts";
 
 test("pack: labels and extracted values go into the line", async () => {
-  const clock = new TestClock(5_000);
+  const clock = new ManualClock(5_000);
   const config =
     'stage.json {\n expressions = { n = "", gone = "" }\n}\nstage.pack {\n labels = ["pod", "n", "gone", "none"]\n}';
   await using run = await startStages(config, { clock });
@@ -186,7 +187,7 @@ test("split_json", async () => {
 });
 
 test("metrics: counters, gauges and histograms by stream, with expiry", async () => {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const config = `
     stage.json {\n expressions = { n = "", t = "" }\n}
     stage.metrics {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Line, startStages, TestClock } from "../pipeline-testing.ts";
+import { ManualClock } from "#base/manual-clock.testing";
+import { type Line, startStages } from "../pipeline-testing.ts";
 
 async function times(config: string, lines: readonly (string | Line)[]): Promise<string[]> {
   const stages = `stage.json {\n expressions = { t = "" }\n}\nstage.timestamp {\n source = "t"\n ${config}\n}`;
-  await using run = await startStages(stages, { clock: new TestClock(Date.UTC(2026, 0, 2)) });
+  await using run = await startStages(stages, { clock: new ManualClock(Date.UTC(2026, 0, 2)) });
   await run.send(lines);
   return run.items.map(({ ms, ns }) => `${new Date(ms).toISOString().slice(0, -1)}${String(ns).padStart(6, "0")}`);
 }
