@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { START_FLAGS } from "#app/v8-flags";
 import { type AgentCommand, type Result, type Scenario, withFolder } from "./kit/scenario.ts";
+import { measureYardstick, REFERENCE_YARDSTICK } from "./kit/yardstick.ts";
 import { fileScenarios } from "./scenarios/files.ts";
 import { idleScenarios } from "./scenarios/idle.ts";
 import { logScenarios } from "./scenarios/logs.ts";
@@ -71,6 +72,12 @@ const agents = values.agent?.map((command, i) => ({ name: `agent-${i + 1}`, comm
 const scale = values.short ? 0.01 : 1;
 let failed = false;
 
+const yardstick = measureYardstick();
+process.stdout.write(
+  values.json
+    ? `${JSON.stringify({ yardstick, reference_yardstick: REFERENCE_YARDSTICK })}\n`
+    : `yardstick ${yardstick.toFixed(2)}, ${(yardstick / REFERENCE_YARDSTICK).toFixed(2)} of the machine on which the goals were set\n`,
+);
 for (const scenario of chosen) {
   for (const agent of agents)
     await report(() => withFolder((folder) => scenario.run({ scale, agent, folder })), scenario.name);
