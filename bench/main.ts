@@ -3,6 +3,7 @@ import { START_FLAGS } from "#app/v8-flags";
 import { type AgentCommand, type Result, type Scenario, withFolder } from "./kit/scenario.ts";
 import { measureYardstick, REFERENCE_YARDSTICK } from "./kit/yardstick.ts";
 import { fileScenarios } from "./scenarios/files.ts";
+import { hostScenarios } from "./scenarios/host.ts";
 import { idleScenarios } from "./scenarios/idle.ts";
 import { logScenarios } from "./scenarios/logs.ts";
 import { metricScenarios, runPeer } from "./scenarios/metrics.ts";
@@ -12,6 +13,7 @@ import { workerScenarios } from "./scenarios/workers.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   ...idleScenarios,
+  ...hostScenarios,
   ...fileScenarios,
   ...logScenarios,
   ...workerScenarios,

@@ -17,6 +17,7 @@ import type { ComponentRegistry } from "#runtime/registry";
 import { createApi } from "./api/api.ts";
 import { hideSecrets } from "./api/redact.ts";
 import { ApiServer } from "./api-server.ts";
+import { CollectAfterLoad } from "./collect-after-load.ts";
 import { flowMetrics } from "./flow/flow-metrics.ts";
 import { FlowMonitor } from "./flow/flow-monitor.ts";
 import { host } from "./host.ts";
@@ -95,6 +96,7 @@ export class Agent {
   #hash = "";
   readonly #instruments;
   readonly #stack = new AsyncDisposableStack();
+  readonly #collector = this.#stack.use(new CollectAfterLoad());
   #stopping = false;
 
   constructor(options: AgentOptions, logOutput: LogOutput) {
@@ -243,6 +245,7 @@ export class Agent {
     const { added, updated, restarted, removed } = report;
     this.log.info("config loaded", { added: added.length, updated, restarted, removed });
     this.monitor.loaded();
+    this.#collector.loaded();
   }
 
   async #fetchLocal(path: string, headers: ReadonlyMap<string, string>, signal: AbortSignal): Promise<HttpResponse> {
