@@ -8,6 +8,7 @@ import { idleScenarios } from "./scenarios/idle.ts";
 import { logScenarios } from "./scenarios/logs.ts";
 import { metricScenarios, runPeer } from "./scenarios/metrics.ts";
 import { otlpScenarios } from "./scenarios/otlp.ts";
+import { queueScenarios } from "./scenarios/queue-restart.ts";
 import { tapScenarios } from "./scenarios/tap.ts";
 import { workerScenarios } from "./scenarios/workers.ts";
 
@@ -18,6 +19,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...logScenarios,
   ...workerScenarios,
   ...metricScenarios,
+  ...queueScenarios,
   ...otlpScenarios,
   ...tapScenarios,
 ];

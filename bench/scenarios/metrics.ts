@@ -8,7 +8,7 @@ import { countSamples } from "../../test/kit/walk.ts";
 import { type Load, type Result, type RunningAgent, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 /** Samples that a scrape adds to those of its page. */
-const EXTRA_SAMPLES = 5;
+export const EXTRA_SAMPLES = 5;
 
 /** One line of a page: ten labels, as `performance.md`'s reference load. */
 function seriesLine(index: number, generation: number, value: number): string {
@@ -22,17 +22,22 @@ interface PageLoad {
   readonly seconds: number;
   /** The part of the series that is new at each scrape. */
   readonly churn: number;
+  /** Whether each page has its lines in another order than the last one. */
+  readonly shuffled?: boolean;
 }
 
+/** How many series further the next line of a shuffled page is; primes, so that each series has its line. */
+const STEPS = [10_007, 10_009, 10_037, 10_039];
+
 /** Serves the pages and counts the scrapes of each. */
-class PageServer {
+export class PageServer {
   readonly #server: Server;
   scrapes = 0;
   bytes = 0;
   #port = 0;
 
   constructor(load: PageLoad) {
-    const stable = Array.from({ length: 4 }, (_, i) => Buffer.from(page(load, 0, i * 7.25)));
+    const stable = STEPS.map((step, i) => Buffer.from(page(load, 0, i * 7.25, load.shuffled ? step : 1)));
     this.#server = createServer((_request, response) => {
       const n = this.scrapes++;
       const body = load.churn === 0 ? stable[n % stable.length]! : Buffer.from(page(load, n, n));
@@ -54,10 +59,13 @@ class PageServer {
   }
 }
 
-function page(load: PageLoad, scrape: number, offset: number): string {
+function page(load: PageLoad, scrape: number, offset: number, step = 1): string {
   const churned = Math.floor(load.series * load.churn);
   let text = "# HELP bench_requests_total Requests.\n# TYPE bench_requests_total counter\n";
-  for (let i = 0; i < load.series; i++) text += seriesLine(i, i < churned ? scrape : 0, i * 1.5 + offset);
+  for (let n = 0; n < load.series; n++) {
+    const i = (n * step) % load.series;
+    text += seriesLine(i, i < churned ? scrape : 0, i * 1.5 + offset);
+  }
   return text;
 }
 
@@ -193,6 +201,25 @@ export const metricScenarios: readonly Scenario[] = [
     summary: "the same with 10 % new series at each scrape",
     run: (load) =>
       scrapeScenario(load, "scrape-churn", { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 30, churn: 0.1 }),
+  },
+  {
+    name: "scrape-shuffled",
+    summary: "scrape-50k with the lines of each page in another order",
+    run: (load) =>
+      scrapeScenario(load, "scrape-shuffled", {
+        series: 50_000,
+        targets: 1,
+        intervalSeconds: 1,
+        seconds: 30,
+        churn: 0,
+        shuffled: true,
+      }),
+  },
+  {
+    name: "scrape-new",
+    summary: "pages of 50,000 series that are all new at each scrape",
+    run: (load) =>
+      scrapeScenario(load, "scrape-new", { series: 50_000, targets: 1, intervalSeconds: 2, seconds: 30, churn: 1 }),
   },
   {
     name: "scrape-many",
