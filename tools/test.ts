@@ -16,6 +16,8 @@ interface Suite {
 const PROGRAMS: Readonly<Record<string, string>> = {
   prometheus: "/usr/bin/prometheus",
   "prometheus-node-exporter": "/usr/bin/prometheus-node-exporter",
+  postgres: "/usr/lib/postgresql/15/bin/postgres",
+  "prometheus-postgres-exporter": "/usr/bin/prometheus-postgres-exporter",
   chromium: "/usr/bin/chromium",
   logrotate: "/usr/sbin/logrotate",
   rsyslogd: "/usr/sbin/rsyslogd",
@@ -24,6 +26,13 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   dot: "/usr/bin/dot",
   "systemd-journal-remote": "/lib/systemd/systemd-journal-remote",
   java: "/usr/bin/java",
+  "redis-server": "/usr/bin/redis-server",
+  "prometheus-redis-exporter": "/usr/bin/prometheus-redis-exporter",
+  mariadbd: "/usr/sbin/mariadbd",
+  "prometheus-mysqld-exporter": "/usr/bin/prometheus-mysqld-exporter",
+  dnsmasq: "/usr/sbin/dnsmasq",
+  containerd: "/usr/bin/containerd",
+  runc: "/usr/sbin/runc",
   "the broker of Apache Kafka": "node_modules/.cache/kafka/4.1.0",
 };
 
@@ -31,6 +40,9 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   [".prometheus.test.ts", "prometheus"],
   ["node-exporter", "prometheus-node-exporter"],
+  ["exporter-postgres", "postgres"],
+  ["exporter-postgres", "prometheus-postgres-exporter"],
+  ["exporter-postgres", "openssl"],
   [".browser.test.ts", "chromium"],
   ["logrotate", "logrotate"],
   ["rsyslog", "rsyslogd"],
@@ -40,6 +52,13 @@ const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   ["graphviz", "dot"],
   ["loki.source.journal.test.ts", "systemd-journal-remote"],
   ["e2e/journal.test.ts", "systemd-journal-remote"],
+  ["exporter-redis", "redis-server"],
+  ["exporter-redis", "prometheus-redis-exporter"],
+  ["exporter-mysql", "mariadbd"],
+  ["exporter-mysql", "prometheus-mysqld-exporter"],
+  ["discovery.dns.dnsmasq.test.ts", "dnsmasq"],
+  [".containerd.test.ts", "containerd"],
+  [".containerd.test.ts", "runc"],
   ["e2e/kafka.test.ts", "java"],
   ["e2e/kafka.test.ts", "the broker of Apache Kafka"],
 ];

@@ -2,7 +2,7 @@ import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { NetworkSummary } from "./docker-engine.ts";
+import type { EngineInfo, NetworkSummary } from "./docker-engine.ts";
 
 /**
  * The Docker Engine API for tests, after its public reference (docs.docker.com/reference/api/engine) and the sources of
@@ -33,6 +33,13 @@ export class FakeContainer {
   };
   ports: { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[] = [];
   running = true;
+  /** Process of the container on this machine; 0 where no test has one. */
+  pid = 0;
+  environment: string[] = [];
+  restarts = 0;
+  /** What the list says of the container's health: `healthy`, `unhealthy`; empty without a check. */
+  health = "";
+  created = "2026-01-02T03:04:05.678901234Z";
   startedAt = new Date().toISOString();
   /** What Docker says where the logging driver cannot be read. */
   unreadable: string | undefined;
@@ -67,6 +74,7 @@ export class FakeDocker {
   networks: NetworkSummary[] = [
     { Id: "net1", Name: "bridge", Scope: "local", Internal: false, Ingress: false, Labels: {} },
   ];
+  info: EngineInfo = { Driver: "overlay2", DockerRootDir: "/var/lib/docker" };
   /** Paths and queries that were asked for. */
   readonly asked: string[] = [];
   /** Answers all requests with an error while it is set. */
@@ -114,6 +122,7 @@ export class FakeDocker {
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     if (this.broken) return json(500, { message: "the daemon is broken" });
     if (path === "/version") return json(200, { Version: "28.0.0", ApiVersion: "1.48", MinAPIVersion: "1.24" });
+    if (path === "/info") return json(200, this.info);
     if (path === "/networks") return json(200, this.networks);
     if (path === "/containers/json") return json(200, this.#list(url.searchParams.get("filters")));
     const match = /^\/containers\/([^/]+)\/(json|logs)$/.exec(path);
@@ -121,9 +130,7 @@ export class FakeDocker {
     const container = this.containers.get(match[1]!);
     if (container === undefined) return json(404, { message: `No such container: ${match[1]}` });
     if (match[2] === "json") {
-      const { id, name, running, startedAt, isTerminal } = container;
-      const State = { Running: running, Status: running ? "running" : "exited", StartedAt: startedAt };
-      return json(200, { Id: id, Name: name, State, Config: { Tty: isTerminal } });
+      return json(200, inspect(container));
     }
     if (container.unreadable !== undefined) return json(501, { message: container.unreadable });
     await this.#logs(container, url.searchParams, response);
@@ -143,6 +150,7 @@ export class FakeDocker {
       Labels: each.labels,
       Ports: each.ports,
       State: "running",
+      Status: each.health === "" ? "Up 5 minutes" : `Up 5 minutes (${each.health})`,
       HostConfig: { NetworkMode: each.networkMode },
       NetworkSettings: { Networks: each.networks },
     }));
@@ -200,4 +208,17 @@ function timeText(nanos: bigint): string {
 function toNanos(text: string): bigint {
   const [seconds, fraction = ""] = text.split(".");
   return BigInt(seconds!) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0").slice(0, 9));
+}
+
+function inspect(container: FakeContainer): Record<string, unknown> {
+  const { id, name, running, startedAt, pid, isTerminal, labels, image, environment } = container;
+  return {
+    Id: id,
+    Name: name,
+    Created: container.created,
+    RestartCount: container.restarts,
+    State: { Running: running, Status: running ? "running" : "exited", StartedAt: startedAt, Pid: pid },
+    Config: { Tty: isTerminal, Image: image, Env: environment, Labels: labels },
+    HostConfig: { NetworkMode: container.networkMode },
+  };
 }

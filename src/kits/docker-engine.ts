@@ -8,6 +8,8 @@ export interface ContainerSummary {
   readonly Id: string;
   readonly Names?: readonly string[] | null;
   readonly Labels?: Readonly<Record<string, string>> | null;
+  /** In words: `Up 2 hours (healthy)`. */
+  readonly Status?: string;
   readonly Ports?:
     | readonly {
         readonly IP?: string;
@@ -34,8 +36,21 @@ export interface NetworkSummary {
 }
 export interface ContainerDetails {
   readonly Name?: string;
-  readonly Config?: { readonly Tty?: boolean };
-  readonly State?: { readonly Running?: boolean; readonly StartedAt?: string };
+  readonly Created?: string;
+  readonly RestartCount?: number;
+  readonly Config?: {
+    readonly Tty?: boolean;
+    readonly Image?: string;
+    readonly Env?: readonly string[] | null;
+    readonly Labels?: Readonly<Record<string, string>> | null;
+  };
+  readonly HostConfig?: { readonly NetworkMode?: string };
+  readonly State?: { readonly Running?: boolean; readonly StartedAt?: string; readonly Pid?: number };
+}
+export interface EngineInfo {
+  /** The storage driver. */
+  readonly Driver?: string;
+  readonly DockerRootDir?: string;
 }
 
 export type DockerFailure = "unreachable" | "not_found" | "refused";
@@ -112,6 +127,10 @@ export class DockerEngine {
 
   networks(signal: AbortSignal): Promise<readonly NetworkSummary[]> {
     return this.#get("/networks", signal) as Promise<readonly NetworkSummary[]>;
+  }
+
+  info(signal: AbortSignal): Promise<EngineInfo> {
+    return this.#get("/info", signal) as Promise<EngineInfo>;
   }
 
   container(id: string, signal: AbortSignal): Promise<ContainerDetails> {

@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import type { Socket } from "node:net";
+import type { LookupFunction, Socket } from "node:net";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { buildConnector } from "undici";
 import { type CertificateFacts, HttpClientError } from "./http-client-errors.ts";
@@ -10,6 +10,8 @@ export interface ConnectorOptions {
   readonly tls: ConnectionOptions;
   readonly allowH2: boolean;
   readonly timeoutMs: number;
+  /** How names become addresses; the system's way if undefined. */
+  readonly lookup?: LookupFunction | undefined;
   /** The proxy through which to tunnel, and the headers for it. */
   readonly proxy?: { readonly url: URL; readonly headers: Readonly<Record<string, string[]>> } | undefined;
   /** Told about the certificate that a server shows, before it is verified. */
@@ -18,8 +20,9 @@ export interface ConnectorOptions {
 
 /** Opens connections for undici, through a proxy if there is one, and remembers what certificates said. */
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
-  const { tls, allowH2, timeoutMs, proxy, onCertificate } = options;
-  const settings = { ...tls, allowH2, timeout: timeoutMs, keepAliveInitialDelay: 30_000 };
+  const { tls, allowH2, timeoutMs, lookup, proxy, onCertificate } = options;
+  const own = lookup === undefined ? {} : { lookup };
+  const settings = { ...tls, ...own, allowH2, timeout: timeoutMs, keepAliveInitialDelay: 30_000 };
   const connect = buildConnector(settings as buildConnector.BuildOptions);
   const start: buildConnector.connector = (target, callback) => {
     // The declared type hides that the socket is returned.

@@ -45,7 +45,11 @@ export interface ConnectionFacts {
   readonly useTls?: string;
   /** The server has answered before, so that the scheme must be right. */
   readonly hasAnswered?: boolean;
+  /** The arguments that name files with certificates, where those are not `ca_file` and `cert_file`. */
+  readonly fileArguments?: { readonly ca: string; readonly cert: string };
 }
+
+const FILE_ARGUMENTS = { ca: "ca_file", cert: "cert_file" };
 
 const HTTP2_HINT = "it speaks HTTP/2 on this port, as gRPC does (for OTLP, 4317 is gRPC and 4318 HTTP)";
 
@@ -55,6 +59,7 @@ export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts 
   const cause = rootOf(error);
   const { code = "", message } = cause as NodeJS.ErrnoException;
   const { certificate, tls = NO_TLS_FACTS, usePlain = "use http://", useTls = "use https://", hasAnswered } = facts;
+  const { fileArguments = FILE_ARGUMENTS } = facts;
   const isSecure = url.protocol === "https:";
   const fail = (kind: HttpFailure, text: string) => new HttpClientError(kind, text, { cause: error });
   switch (code) {
@@ -77,7 +82,11 @@ export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts 
     case "EPIPE":
     case "UND_ERR_SOCKET": {
       const mayBeOurs = certificate !== undefined || tls.own !== undefined;
-      const maybe = isSecure ? (mayBeOurs ? ownCertificateHint(tls) : "") : `; if it wants TLS, ${useTls}`;
+      const maybe = isSecure
+        ? mayBeOurs
+          ? ownCertificateHint(tls, fileArguments.cert)
+          : ""
+        : `; if it wants TLS, ${useTls}`;
       const hint = hasAnswered ? "" : maybe;
       return fail("connection", `${url.host} closed the connection before it answered (${message})${hint}`);
     }
@@ -113,12 +122,15 @@ export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts 
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-      return fail("tls", untrusted(url, certificate, tls));
+      return fail("tls", untrusted(url, certificate, tls, fileArguments.ca));
     default: {
       const alert = /_ALERT_([A-Z_]+)$/.exec(code)?.[1];
       if (alert === "NO_APPLICATION_PROTOCOL") return fail("tls", notHttp2(url.host));
       if (alert !== undefined)
-        return fail("tls", `${url.host} broke TLS off: ${alertText(alert)}${ownCertificateHint(tls)}`);
+        return fail(
+          "tls",
+          `${url.host} broke TLS off: ${alertText(alert)}${ownCertificateHint(tls, fileArguments.cert)}`,
+        );
       if (/^(ERR_SSL|ERR_TLS|CERT_|EPROTO)/.test(code)) return fail("tls", `TLS with ${url.host} failed: ${message}`);
       if (code.startsWith("HPE_") || (cause as Error).name === "HTTPParserError") {
         const data = (cause as { data?: unknown }).data;
@@ -132,12 +144,17 @@ export function explainFailure(error: unknown, url: URL, facts: ConnectionFacts 
   }
 }
 
-function untrusted(url: URL, certificate: CertificateFacts | undefined, { authorities }: TlsFacts): string {
+function untrusted(
+  url: URL,
+  certificate: CertificateFacts | undefined,
+  { authorities }: TlsFacts,
+  caArgument: string,
+): string {
   const isSelfSigned = certificate !== undefined && nameOf(certificate.issuer) === nameOf(certificate.subject);
   const by = isSelfSigned ? "it is self-signed" : certificate && `issued by ${nameOf(certificate.issuer)}`;
   const issuer = by === undefined ? "" : ` (${by})`;
   const what = `the certificate of ${url.host} is not signed by a trusted authority${issuer}`;
-  if (authorities === undefined) return `${what}: set ca_file`;
+  if (authorities === undefined) return `${what}: set ${caArgument}`;
   const held = authorities.subjects.slice(0, 3).join(", ") + (authorities.subjects.length > 3 ? ", …" : "");
   if (authorities.areLeaves) {
     return `${what}: ${authorities.name} holds a server's certificate (${held}), not that of the authority that signed it`;
@@ -146,10 +163,10 @@ function untrusted(url: URL, certificate: CertificateFacts | undefined, { author
 }
 
 /** What a server may have against this side's certificate. */
-function ownCertificateHint(tls: TlsFacts): string {
+function ownCertificateHint(tls: TlsFacts, certArgument: string): string {
   const problem = ownCertificateProblem(tls, Date.now());
   if (problem !== undefined) return `; ${problem}`;
-  if (tls.own === undefined) return "; if it asks for a client certificate, set cert_file";
+  if (tls.own === undefined) return `; if it asks for a client certificate, set ${certArgument}`;
   return `; it may not trust the certificate in ${tls.own.name} (${tls.own.subject})`;
 }
 

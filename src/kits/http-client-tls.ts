@@ -102,7 +102,7 @@ function defaults(): tls.SecureContext {
 let roots: string[] | undefined;
 
 /** The system's certificates, as Go has it, and Node's own where the system has none. */
-function trusted(): string[] {
+export function trusted(): string[] {
   if (roots === undefined) {
     try {
       roots = [...new Set([...tls.getCACertificates("system"), ...tls.getCACertificates("default")])];

@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher } from "undici";
 import { formatDuration } from "#base/duration";
 import { defaultsOf } from "#lang/decode";
@@ -17,13 +18,30 @@ import { NO_TLS_FACTS } from "./tls-facts.ts";
 
 export { HttpClientError, type HttpFailure } from "./http-client-errors.ts";
 
+/** A request as it is about to be sent. */
+export interface SignableRequest {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly body: string | Uint8Array | undefined;
+}
+/** Gives the headers that prove who sends a request. Rejects with an Error that says why they cannot be had. */
+export type RequestSigner = (
+  request: SignableRequest,
+  signal: AbortSignal,
+) => Promise<Readonly<Record<string, string>>>;
+
 export interface HttpClientOptions {
   /** `User-Agent` of each request. */
   readonly userAgent: string;
+  /** Signs each request to the configured host, in place of the credentials of the client arguments. */
+  readonly sign?: RequestSigner | undefined;
   /** Longest time to open a connection; default 10 s. */
   readonly connectTimeoutMs?: number;
   /** Connections to one server; default: as many as there are requests at once. */
   readonly maxConnections?: number;
+  /** How names of hosts become addresses, in place of the system's way. */
+  readonly lookup?: LookupFunction;
   /** A Unix socket instead of the host in the URL. */
   readonly socketPath?: string;
   /** What to set for a server without TLS and for one with it, where the scheme is not written in a URL. */
@@ -34,7 +52,7 @@ export interface HttpClientOptions {
 }
 
 export interface HttpClientRequest {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS";
   readonly url: string | URL;
   /** Lower-case names. They win over the configured headers, but for `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -198,6 +216,14 @@ export class HttpClient {
       // As in Go: credentials in the URL are those of basic authentication, unless others are given.
       headers.authorization = basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
     }
+    if (sameHost && this.#options.sign !== undefined) {
+      const { sign } = this.#options;
+      try {
+        Object.assign(headers, await sign({ method, url, headers, body }, signal));
+      } catch (error) {
+        throw new HttpClientError("authentication", (error as Error).message, { cause: error });
+      }
+    }
     const proxy = this.#proxies?.proxyFor(url);
     const plainProxy = url.protocol === "http:" ? proxy : undefined;
     let target = { origin: url.origin, path: url.pathname + url.search };
@@ -259,7 +285,7 @@ export class HttpClient {
     const key = `${secure ? "https" : "http"} ${tunnel?.href ?? ""}`;
     const known = this.#agents.get(key);
     if (known?.tls === tls) return known.agent;
-    const { connectTimeoutMs, maxConnections, socketPath } = this.#options;
+    const { connectTimeoutMs, lookup, maxConnections, socketPath } = this.#options;
     const agent = new Agent({
       connections: maxConnections ?? null,
       keepAliveTimeout: IDLE_MS,
@@ -270,6 +296,7 @@ export class HttpClient {
         tls: socketPath === undefined ? tls.options : ({ ...tls.options, socketPath } as object),
         allowH2: this.#config.enable_http2,
         timeoutMs: connectTimeoutMs ?? 10_000,
+        lookup,
         proxy: tunnel && { url: tunnel, headers: this.#proxyHeaders },
         onCertificate: (host, certificate) => {
           const [oldest] = this.#certificates.keys();

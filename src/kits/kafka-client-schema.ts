@@ -1,7 +1,7 @@
 import { type Infer, s } from "#lang/schema";
 import { Secret } from "#lang/value";
+import { AzureTokens } from "./azure-token.ts";
 import { type TlsClientConfig, tlsClientConfigSchema } from "./http-client-schema.ts";
-import { AzureTokens } from "./kafka-azure-token.ts";
 import type { KafkaSecurity } from "./kafka-connection.ts";
 import { KafkaError } from "./kafka-errors.ts";
 import { SASL_MECHANISMS } from "./kafka-sasl.ts";
@@ -81,16 +81,21 @@ export function kafkaSecurity({ type, tls_config, sasl_config }: KafkaAuthentica
   if (type === "ssl") return { tls: tls_config, sasl: undefined };
   if (type !== "sasl") return { tls: undefined, sasl: undefined };
   const { mechanism, user, password, use_tls, oauth_config } = sasl_config;
-  const tokens = oauth_config === undefined ? undefined : new AzureTokens(oauth_config.scopes);
+  const tokens =
+    oauth_config === undefined ? undefined : new AzureTokens({ kind: "environment", tenant: "" }, oauth_config);
   return {
     tls: use_tls ? sasl_config.tls_config : undefined,
     sasl: {
       mechanism,
       user,
       password: () => password.reveal(),
-      token: (signal) => {
+      token: async () => {
         if (tokens === undefined) throw new KafkaError("configuration", "OAUTHBEARER needs `oauth_config`");
-        return tokens.token(signal);
+        try {
+          return await tokens.token();
+        } catch (error) {
+          throw new KafkaError("authentication", (error as Error).message);
+        }
       },
     },
   };

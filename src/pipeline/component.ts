@@ -38,6 +38,12 @@ export interface ComponentDefinition<A = unknown, E = unknown, M extends MetricS
 
 /** What `start` returns; each member is optional. The runtime never calls two of them at once for one component. */
 export interface ComponentInstance<A> {
+  /**
+   * Called once, before what `start` exported is looked at: for exports that have to be asked for elsewhere, since arguments
+   * that refer to them cannot be evaluated without. A rejection counts as one of `start`. Commands that run nothing do not
+   * call it, and go on with what `start` exported.
+   */
+  ready?(signal: AbortSignal): Promise<void>;
   /** Takes changed arguments without a restart: builds first, then swaps; a throw leaves the old state running. */
   update?(args: A): void | Promise<void>;
   /**

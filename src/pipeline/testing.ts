@@ -96,7 +96,10 @@ export async function startComponent<A, E, M extends MetricSpecs>(
       },
     },
   });
-  if (!options.inactive) host.activate();
+  if (!options.inactive) {
+    await host.ready();
+    host.activate();
+  }
   let stopped = false;
   async function stop(deadlineMs = 5_000) {
     if (stopped) return;

@@ -160,7 +160,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     };
   }
 
-  #prepareStart(block: BlockStatement, next: A): Change {
+  async #prepareStart(block: BlockStatement, next: A): Promise<Change> {
     const previous = this.#host;
     let exports: Value | undefined;
     let carriedOut = false;
@@ -170,6 +170,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
         exports = value;
         if (carriedOut && this.#host === host) this.#setExports(value);
       });
+      if (!this.#environment.inert) await host.ready();
     } catch (error) {
       this.#evaluation = this.#health("unhealthy", `building component: ${errorText(error)}`);
       throw this.#failure(block, "build", error);
@@ -265,7 +266,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
     await failed?.dispose();
     this.#host = undefined;
     try {
-      const change = this.#prepareStart(this.#block, this.#args);
+      const change = await this.#prepareStart(this.#block, this.#args);
       await change.replace(AbortSignal.timeout(RESTART_DEADLINE_MS));
     } catch (error) {
       this.#failed(undefined, error);

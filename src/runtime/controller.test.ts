@@ -106,6 +106,7 @@ function makeController(t: TestContext, options: { minimumStability?: "experimen
     log: createLogger({ enabled: () => true, write: (record) => void logs.push(record) }),
     services: testServices({ minimumStability: options.minimumStability ?? "experimental" }),
     missing: ["prometheus.exporter.kafka"],
+    removed: ["prometheus.write.queue"],
     storagePath: join(tmpdir(), "invar-controller-test"),
   });
   t.after(() => controller.stop(1_000));
@@ -226,6 +227,7 @@ test("every problem of a configuration is reported, with its place", async (t) =
   const text = `
     test.valu "typo" { input = 1 }
     prometheus.exporter.kafka "k" { }
+    prometheus.write.queue "q" { }
     test.value "twice" { input = 1 }
     test.value "twice" { input = 2 }
     test.value { input = 1 }
@@ -245,6 +247,7 @@ test("every problem of a configuration is reported, with its place", async (t) =
     "config.duplicate_block",
     "config.missing_argument",
     "config.missing_label",
+    "config.removed_component",
     "config.stability",
     "config.unknown_argument",
     "config.unknown_component",

@@ -5,12 +5,15 @@ import type { ComponentDefinition } from "#pipeline/component";
 import { testServices } from "#pipeline/testing";
 import { Controller, type ControllerOptions } from "./controller.ts";
 
-/** A graph of test components that logs nothing. `missing` are components that this agent does not have yet. */
+/** A graph of test components that logs nothing. `missing` are components that this agent does not have yet, `removed` those of the past. */
 export function testController(
   definitions: readonly ComponentDefinition[],
-  options: Partial<ControllerOptions> & { readonly missing?: readonly string[] } = {},
+  options: Partial<ControllerOptions> & {
+    readonly missing?: readonly string[];
+    readonly removed?: readonly string[];
+  } = {},
 ): Controller {
-  const { missing = [], ...others } = options;
+  const { missing = [], removed = [], ...others } = options;
   return new Controller({
     clock: systemClock,
     log: createLogger({ enabled: () => false, write: () => {} }),
@@ -21,6 +24,7 @@ export function testController(
         return definitions.map((each) => each.name);
       },
       missing: new Set(missing),
+      removed: new Map(removed.map((name) => [name, { why: "it was removed", hint: "use another one" }])),
       load: async (name) => definitions.find((each) => each.name === name)!,
     },
     blocks: new Map(),

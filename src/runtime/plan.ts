@@ -199,6 +199,12 @@ function unknownComponent(name: string, span: Span, options: PlanOptions, diagno
     });
     return undefined;
   }
+  const removed = environment.registry.removed.get(name);
+  if (removed !== undefined) {
+    const message = `the component "${name}" was removed`;
+    diagnostics.push({ severity: "error", code: "config.removed_component", message, span, ...removed });
+    return undefined;
+  }
   const suggestion = nearest(name, [
     ...environment.registry.names,
     ...declarations.names(),

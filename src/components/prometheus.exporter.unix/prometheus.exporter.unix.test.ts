@@ -3,10 +3,10 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
+import { parseTextFile, type TextFamily } from "#formats/text-file";
 import { DiagnosticError } from "#lang/diagnostic";
 import { startComponent, type TestComponent } from "#pipeline/testing";
 import unix from "./prometheus.exporter.unix.ts";
-import { parseTextFile, type TextFamily } from "./text-file.ts";
 
 const NODE_EXPORTER = "/usr/bin/prometheus-node-exporter";
 

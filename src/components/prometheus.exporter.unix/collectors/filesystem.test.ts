@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Clock } from "#base/clock";
 import { Page } from "#kits/exporter/page";
 import { FixtureHost, sampleLines } from "../testing.ts";
-import { FilesystemCollector, parseMount } from "./filesystem.ts";
+import { FilesystemCollector } from "./filesystem.ts";
 
 const MOUNTS = [
   "22 27 0:21 / /proc rw,relatime - proc proc rw",
@@ -166,18 +166,17 @@ test("mounts that hang never take more than two calls, and the scrape ends", asy
   assert.equal(sampleLines(page).filter((line) => line.startsWith("node_filesystem_device_error")).length, 6);
 });
 
-test("mount points are named as the host names them", () => {
-  const mount = parseMount(
-    "36 35 98:0 /mnt1 /host/mnt2 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue",
-    (path) => path.replace("/host", ""),
-  );
-  assert.deepEqual(mount, {
-    device: "/dev/root",
-    mountPoint: "/mnt2",
-    type: "ext3",
-    readOnly: false,
-    major: "98",
-    minor: "0",
+test("mount points are named as the host names them", async () => {
+  using host = new FixtureHost({});
+  host.write("proc/1/mountinfo", `36 35 98:0 /mnt1 ${host.root}/root/mnt2 rw,noatime master:1 - ext3 /dev/root rw\n`);
+  const asked: string[] = [];
+  const collector = new FilesystemCollector(host.options(), async (path) => {
+    asked.push(path);
+    return ANSWER;
   });
-  assert.throws(() => parseMount("36 35 98:0 / /x rw", (path) => path), /unexpected line in mountinfo/);
+  const page = new Page();
+  await collector.collect(page);
+  assert.deepEqual(asked, [`${host.root}/root/mnt2`]);
+  const line = 'node_filesystem_mount_info{device="/dev/root",major="98",minor="0",mountpoint="/mnt2"} 1';
+  assert.ok(sampleLines(page).includes(line));
 });

@@ -1,7 +1,7 @@
 import { gauge, memoize } from "#kits/exporter/page";
+import { pageSize } from "#kits/page-size";
 import type { CollectorDefinition } from "../collector.ts";
 import { isMissing, parseNumber, readLines } from "../files.ts";
-import { pageSize } from "../page-size.ts";
 
 const used = gauge("node_sockstat_sockets_used", "Number of IPv4 sockets in use.");
 const declare = memoize((key) => {

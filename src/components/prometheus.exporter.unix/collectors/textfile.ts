@@ -1,9 +1,9 @@
 import { glob, readdir, readFile, stat } from "node:fs/promises";
 import type { MetricSample } from "#base/metrics";
+import { parseTextFile, type TextFamily } from "#formats/text-file";
 import { gauge, type Page } from "#kits/exporter/page";
 import type { Collector, CollectorDefinition, CollectorOptions } from "../collector.ts";
 import { explain } from "../files.ts";
-import { parseTextFile, type TextFamily } from "../text-file.ts";
 
 const mtime = gauge("node_textfile_mtime_seconds", "Unixtime mtime of textfiles successfully read.", "file");
 const scrapeError = gauge(
