@@ -9,7 +9,7 @@ import { lineOf, Report } from "../convert/report.ts";
 
 export const convert: Command = {
   usage: "invar convert --source-format=FORMAT [flags] [file]",
-  summary: "Convert a configuration of another program, such as Promtail",
+  summary: "Convert a configuration of Promtail or Prometheus",
   flags: [
     {
       name: "output",

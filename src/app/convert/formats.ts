@@ -3,11 +3,12 @@ import type { SourceFormat } from "./format.ts";
 /** The formats of Alloy's converter, each loaded when it is asked for. */
 const FORMATS: ReadonlyMap<string, () => Promise<SourceFormat>> = new Map([
   ["promtail", async () => (await import("./promtail/promtail.ts")).promtail],
+  ["prometheus", async () => (await import("./prometheus/prometheus.ts")).prometheus],
 ]);
 
 /** Alloy's other formats, with what to do until they are there. */
 const MISSING: ReadonlyMap<string, string> = new Map(
-  ["otelcol", "prometheus", "static"].map((name) => [
+  ["otelcol", "static"].map((name) => [
     name,
     `${name} configurations are converted by a later release; alloy convert gives a file that Invar runs`,
   ]),

@@ -12,15 +12,18 @@ export const TLS_FIELDS = [
 
 const PROXY_FIELDS = [...texts("proxy_url", "no_proxy"), field("proxy_from_environment", "flag", false)];
 
-/** Prometheus's `HTTPClientConfig` (prometheus/common config/http_config.go) as arguments and blocks. */
-export function httpClient(section: Section, body: Body): void {
+/**
+ * Prometheus's `HTTPClientConfig` (prometheus/common config/http_config.go) as arguments and blocks. `usesHttp2` is the
+ * default of `enable_http2`, for both.
+ */
+export function httpClient(section: Section, body: Body, usesHttp2 = true): void {
   copyFields(section, body, [
     ...texts("bearer_token", "bearer_token_file"),
     ...PROXY_FIELDS,
     field("follow_redirects", "flag", true),
-    field("enable_http2", "flag", true),
+    field("enable_http2", "flag", usesHttp2),
   ]);
-  headerLists(section, "proxy_connect_header", body);
+  textLists(section, "proxy_connect_header", body);
   httpHeaders(section, body);
   const basic = section.section("basic_auth");
   if (basic !== undefined) {
@@ -52,10 +55,25 @@ function oauth2(section: Section, body: Body): void {
     field("endpoint_params", "textMap"),
     ...PROXY_FIELDS,
   ]);
-  headerLists(oauth, "proxy_connect_header", block);
+  textLists(oauth, "proxy_connect_header", block);
   tlsConfig(oauth, block);
   oauth.tell("client_secret_ref", "Error", "there is no such argument; use client_secret or client_secret_file");
   oauth.rest();
+}
+
+/** The client of components that have credentials of their own, without those of `httpClient`. */
+export function plainHttpClient(section: Section, body: Body): void {
+  copyFields(section, body, [
+    ...PROXY_FIELDS,
+    field("follow_redirects", "flag", true),
+    field("enable_http2", "flag", true),
+  ]);
+  textLists(section, "proxy_connect_header", body);
+  httpHeaders(section, body);
+  for (const name of ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"]) {
+    section.tell(name, "Error", "there is no such argument, since the service has credentials of its own");
+  }
+  tlsConfig(section, body);
 }
 
 export function tlsConfig(section: Section, body: Body): void {
@@ -81,13 +99,11 @@ export function tlsFields(tls: Section, block: Body): void {
   }
 }
 
-function headerLists(section: Section, name: string, body: Body): void {
-  const headers = section.section(name);
-  if (headers === undefined) return;
-  const fields = headers.names.map((header): [string, string] => [
-    header,
-    headers.texts(header, true)?.expression ?? "[]",
-  ]);
+/** A map whose values are lists of texts. */
+export function textLists(section: Section, name: string, body: Body): void {
+  const lists = section.section(name);
+  if (lists === undefined) return;
+  const fields = lists.names.map((key): [string, string] => [key, lists.texts(key, true)?.expression ?? "[]"]);
   body.attribute(name, objectOf(fields));
 }
 

@@ -7,8 +7,8 @@ const ACTIONS = "replace keep drop hashmod labelmap labeldrop labelkeep lowercas
   " ",
 );
 
-/** One of `relabel_configs` as a `rule` block; with an error, which would make it another rule, only a comment. */
-export function relabelRule(section: Section, body: Body): void {
+/** One of `relabel_configs` as a block of this name; with an error, which would make it another rule, only a comment. */
+export function relabelRule(section: Section, body: Body, block = "rule"): void {
   const errors = section.report.count("Error");
   const rule = new Body();
   copyFields(section, rule, [
@@ -28,7 +28,7 @@ export function relabelRule(section: Section, body: Body): void {
   }
   section.rest();
   if (section.report.count("Error") === errors) {
-    body.attach("rule", rule);
+    body.attach(block, rule);
     return;
   }
   section.report.add("Error", section.place, "this rule is left out, since it cannot be converted whole");

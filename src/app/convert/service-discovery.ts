@@ -1,5 +1,5 @@
 import { copyFields, type FieldRule, field, texts } from "./fields.ts";
-import { httpClient, tlsConfig } from "./http-client.ts";
+import { httpClient, plainHttpClient, tlsConfig } from "./http-client.ts";
 import { Body } from "./output.ts";
 import type { Section } from "./settings.ts";
 
@@ -7,8 +7,8 @@ import type { Section } from "./settings.ts";
 export interface Discovery {
   readonly component: string;
   readonly fields: readonly FieldRule[];
-  /** Which of the client's settings it has. */
-  readonly client: "all" | "tls" | "none";
+  /** Which of the client's settings it has; `plain` is all but credentials. */
+  readonly client: "all" | "plain" | "tls" | "none";
   /** What is not a plain field. */
   readonly more?: (section: Section, body: Body, podField?: string) => void;
 }
@@ -293,6 +293,7 @@ export function discoveryBody(discovery: Discovery, section: Section, podField?:
   copyFields(section, body, discovery.fields);
   discovery.more?.(section, body, podField);
   if (discovery.client === "all") httpClient(section, body);
+  if (discovery.client === "plain") plainHttpClient(section, body);
   if (discovery.client === "tls") tlsConfig(section, body);
   section.rest();
   return body;

@@ -112,7 +112,7 @@ export class Section {
     return { expression: quoteString(parsed.text), fixed: parsed.ms };
   }
 
-  /** Sizes as Promtail's `flagext.ByteSize`: powers of two, any case, `2M` and `2MB`, bytes without a unit. */
+  /** Sizes as Promtail's `flagext.ByteSize`: powers of two, any case, `2M`, `2MB` and `2MiB`, bytes without a unit. */
   size(name: string): Value<number> | undefined {
     const scalar = this.#scalar(name, "a size such as 256KB");
     if (scalar === undefined) return undefined;
@@ -302,7 +302,7 @@ function durationOf(text: string): { text: string; ms: number } | undefined {
   }
 }
 
-const SIZE = /^([0-9]+) ?(?:([KMGTPE])?B?)$/;
+const SIZE = /^([0-9]+) ?(?:([KMGTPE])I?)?B?$/;
 
 function sizeOf(text: string): number | undefined {
   const [match, digits, unit] = SIZE.exec(text.trim().toUpperCase()) ?? [];

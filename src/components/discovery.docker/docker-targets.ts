@@ -1,4 +1,5 @@
 import { Labels } from "#base/labels";
+import { hostPort, sanitizeLabelName } from "#kits/discovery-labels";
 import type { ContainerNetwork, ContainerSummary, NetworkSummary } from "#kits/docker-engine";
 
 const PREFIX = "__meta_docker_";
@@ -28,7 +29,7 @@ export function dockerTargets(
       [`${PREFIX}container_network_mode`, mode],
     ];
     for (const [key, value] of Object.entries(container.Labels ?? {})) {
-      common.push([`${PREFIX}container_label_${sanitized(key)}`, value]);
+      common.push([`${PREFIX}container_label_${sanitizeLabelName(key)}`, value]);
     }
     for (const network of networksOf(container, byId, options.match_first_network)) {
       const address = ipOf(network);
@@ -82,17 +83,11 @@ function labelsOfNetwork(network: NetworkSummary): [string, string][] {
     [`${PREFIX}network_ingress`, String(network.Ingress)],
   ];
   for (const [key, value] of Object.entries(network.Labels ?? {})) {
-    labels.push([`${PREFIX}network_label_${sanitized(key)}`, value]);
+    labels.push([`${PREFIX}network_label_${sanitizeLabelName(key)}`, value]);
   }
   return labels;
 }
 
 function ipOf(network: ContainerNetwork): string {
   return network.IPAddress || network.GlobalIPv6Address || "";
-}
-function hostPort(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-function sanitized(name: string): string {
-  return name.replace(/[^a-zA-Z0-9_]/gu, "_");
 }

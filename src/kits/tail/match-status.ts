@@ -62,7 +62,8 @@ export function explainNoFiles(report: MatchReport): string {
   return `0 files for "${pattern}": ${nothingThere(pattern)}`;
 }
 
-function nothingThere(pattern: string): string {
+/** What there is in place of files that match a pattern. */
+export function nothingThere(pattern: string): string {
   let names = 0;
   const bases = patternBases(pattern);
   for (const base of bases) {

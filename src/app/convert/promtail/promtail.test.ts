@@ -3,11 +3,12 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { formatFile } from "#lang/format";
 import { parseFile } from "#lang/parser";
 import { acceptanceProblems } from "../acceptance.ts";
 import { lineOf, Report } from "../report.ts";
+import { silentSettings } from "../silent-settings.testing.ts";
 import { promtail } from "./promtail.ts";
 
 const FOLDER = join(import.meta.dirname, "testdata");
@@ -62,82 +63,17 @@ const USUAL = [
 
 // The largest test: some hundred settings, each twice.
 test("no setting is passed over in silence: without it the output or the report is another, or the report names what it is in", () => {
-  const silent: string[] = [];
-  const outcomes = new Map<string, string>();
-  let checked = 0;
-  for (const name of ["clients", "discovery", "environment", "odd", "server", "sources", "stages"]) {
-    const path = join(FOLDER, `${name}.yaml`);
-    const source: unknown = parse(readFileSync(path, "utf8"), { merge: true, uniqueKeys: false });
-    for (const leaf of leaves(source)) {
-      const { part, path: steps } = isolate(source, leaf);
-      const key = JSON.stringify([name, part]);
-      let before = outcomes.get(key);
-      if (before === undefined) outcomes.set(key, (before = outcome(part, argumentsOf(path))));
-      remove(part, steps);
-      const after = outcome(part, argumentsOf(path));
-      checked += 1;
-      const names = steps.map((_, i) => pathText(steps.slice(0, i + 1)));
-      if (before === after && !names.some((each) => after.includes(`${each} (line`)))
-        silent.push(`${name}: ${names.at(-1)}`);
-    }
-  }
+  const names = ["clients", "discovery", "environment", "odd", "server", "sources", "stages"];
+  const { silent, checked } = silentSettings(
+    names.map((name) => join(FOLDER, `${name}.yaml`)),
+    (text, path) => convert(text, argumentsOf(path)),
+  );
   assert.ok(checked > 400);
   assert.deepEqual(
     silent.filter((each) => !USUAL.some((usual) => usual.test(each))),
     [],
   );
 });
-
-/** Output and report of a source; lines of the source do not count. */
-function outcome(source: unknown, args: readonly string[]): string {
-  const { text, lines } = convert(stringify(source), args);
-  return [text, ...lines]
-    .join("\n")
-    .replaceAll(/\(line \d+\)/g, "(line)")
-    .replaceAll(/line \d+/g, "line");
-}
-
-type Path = readonly (string | number)[];
-type Tree = Record<string | number, unknown>;
-
-function leaves(value: unknown, path: Path = []): Path[] {
-  if (Array.isArray(value)) return value.flatMap((item, i) => leaves(item, [...path, i]));
-  if (typeof value !== "object" || value === null) return [path];
-  return Object.entries(value).flatMap(([key, item]) => leaves(item, [...path, key]));
-}
-
-/** A copy with only what stands beside the leaf, so that it is quickly converted: its job, and of lists its element. */
-function isolate(source: unknown, path: Path): { part: unknown; path: Path } {
-  const part = structuredClone(source) as Tree;
-  const steps = [...path];
-  let at = part;
-  for (let i = 0; i + 1 < steps.length; i++) {
-    const next = at[steps[i]!] as Tree;
-    if (Array.isArray(next) && typeof steps[i + 1] === "number" && i + 2 < steps.length) {
-      next.splice(0, next.length, next[steps[i + 1] as number]);
-      steps[i + 1] = 0;
-    }
-    at = next;
-    if (i === 1 && steps[0] === "scrape_configs") {
-      for (const key of Object.keys(at)) if (!["job_name", "static_configs", steps[2]].includes(key)) delete at[key];
-    }
-  }
-  return { part, path: steps };
-}
-
-function remove(value: unknown, path: Path): void {
-  const [step, ...rest] = path;
-  if (rest.length > 0) remove((value as Tree)[step!], rest);
-  else if (Array.isArray(value)) value.splice(Number(step), 1);
-  else delete (value as Tree)[step!];
-}
-
-function pathText(path: Path): string {
-  return path
-    .map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`))
-    .join("")
-    .slice(1);
-}
 
 const KEYS = [
   ..."clients client url server positions filename scrape_configs job_name static_configs labels targets __path__".split(

@@ -5,7 +5,7 @@ import { Names } from "../names.ts";
 import { Body, listOf } from "../output.ts";
 import type { Report } from "../report.ts";
 import { Section } from "../settings.ts";
-import { readYaml, YamlError, type YamlMap, type YamlTree } from "../yaml-tree.ts";
+import { readRoot } from "../source.ts";
 import { convertClient, LAG_LABELS, type Writer } from "./clients.ts";
 import { applyFlags, expandsEnvironment, readFlags } from "./flags.ts";
 import { Job } from "./job.ts";
@@ -19,42 +19,13 @@ export const promtail: SourceFormat = {
   convert(text, extraArguments, report) {
     const flags = readFlags(extraArguments, report);
     const environment = new Environment(text, expandsEnvironment(flags));
-    const root = rootOf(environment, report);
+    const root = readRoot(environment, report, { name: "Promtail", settings: "clients and scrape_configs" });
     if (root === undefined) return NOTHING;
     tellOfEnvironment(text, environment, expandsEnvironment(flags), report);
     applyFlags(root, flags, report);
     return new PromtailConverter(new Section(root, "", report), report).convert();
   },
 };
-
-function rootOf(environment: Environment, report: Report): YamlMap | undefined {
-  let tree: YamlTree;
-  try {
-    tree = readYaml(environment);
-  } catch (error) {
-    if (!(error instanceof YamlError)) throw error;
-    report.add("Critical", "", error.message);
-    return undefined;
-  }
-  const { root, furtherDocuments, repeatedKeys } = tree;
-  for (const line of furtherDocuments) {
-    report.add(
-      "Warning",
-      `line ${line}`,
-      "a further YAML document begins here; Promtail reads the first one only, and so does this",
-    );
-  }
-  for (const { key, line } of repeatedKeys) {
-    report.add("Warning", `line ${line}`, `${key} is there twice, which Promtail refuses; the last one counts`);
-  }
-  if (root?.kind === "map") return root;
-  report.add(
-    "Critical",
-    "",
-    "this is no Promtail configuration: it has no settings such as clients and scrape_configs",
-  );
-  return undefined;
-}
 
 /** References in capitals, so that `${1}` and `${name}` of replacements are left alone. */
 const LIKELY_REFERENCE = /\$\{[A-Z_][A-Z0-9_]*(?::[^}\n]*)?\}/;
