@@ -67,14 +67,16 @@ export function formatJson(record: LogRecord): string {
   return `{${pairs.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",")}}`;
 }
 
-/** An error's message followed by those of its causes. */
+/** An error's message followed by those of its causes, but for what it says itself already. */
 export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const own = error.message || (error as NodeJS.ErrnoException).code || error.name;
   if (error instanceof AggregateError && error.message === "" && error.errors.length > 0) {
     return error.errors.map(errorText).join("; ");
   }
-  return error.cause === undefined ? own : `${own}: ${errorText(error.cause)}`;
+  if (error.cause === undefined) return own;
+  const cause = errorText(error.cause);
+  return own.includes(cause) ? own : `${own}: ${cause}`;
 }
 
 function fieldText(value: unknown): string {

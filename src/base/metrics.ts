@@ -10,6 +10,8 @@ export interface MetricSample {
   readonly name: string;
   readonly labels: readonly string[];
   readonly value: number;
+  /** Epoch milliseconds; left out where the time of the scrape is meant. */
+  readonly timestamp?: number;
 }
 
 /** A family as it appears on a metrics page. Exporters produce these too. */

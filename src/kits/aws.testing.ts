@@ -16,7 +16,7 @@ export interface VerifiedSignature {
  * it differs from the one in the header. `encodesPath` is false for S3.
  */
 export function verifySignature(
-  request: IncomingMessage,
+  request: Pick<IncomingMessage, "method" | "url" | "headers">,
   body: Buffer,
   secretKey: string,
   encodesPath = true,

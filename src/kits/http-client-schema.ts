@@ -186,7 +186,8 @@ export function httpClientRules<T extends HttpClientArguments>(schema: BodySchem
     );
 }
 
-function authentications(a: HttpClientArguments): number {
+/** How many ways to authenticate are set. */
+export function authentications(a: HttpClientArguments): number {
   const given = [
     a.basic_auth !== undefined,
     a.authorization !== undefined,

@@ -155,19 +155,19 @@ function waysThrough(node: Node, follow: Follow): Ways {
   }
 }
 
-/** The longest match in code units; Infinity without a bound. */
-function longest(node: Node): number {
+/** The longest match, with this length for a character; Infinity without a bound. */
+export function longestMatch(node: Node, ofCharacter: number): number {
   switch (node.kind) {
     case "class":
-      return 2;
+      return ofCharacter;
     case "concat":
-      return node.parts.reduce((sum, part) => sum + longest(part), 0);
+      return node.parts.reduce((sum, part) => sum + longestMatch(part, ofCharacter), 0);
     case "alternate":
-      return Math.max(...node.parts.map(longest));
+      return Math.max(...node.parts.map((part) => longestMatch(part, ofCharacter)));
     case "capture":
-      return longest(node.body);
+      return longestMatch(node.body, ofCharacter);
     case "repeat": {
-      const body = longest(node.body);
+      const body = longestMatch(node.body, ofCharacter);
       return body === 0 || node.max === 0 ? 0 : node.max * body;
     }
     default:
@@ -189,6 +189,8 @@ function beginsAtTextStart(node: Node): boolean {
   return node.kind === "repeat" && node.min > 0 && beginsAtTextStart(node.body);
 }
 
+/** The most code units that a character has. */
+const CHARACTER_UNITS = 2;
 /** Steps that one search may take; a step is below a nanosecond, so this is under 10 ms. */
 const STEP_BUDGET = 1e7;
 
@@ -198,7 +200,7 @@ const STEP_BUDGET = 1e7;
  */
 export function backtrackingLimit(root: Node): number {
   let ways = waysThrough(root, "success");
-  const length = longest(root);
+  const length = longestMatch(root, CHARACTER_UNITS);
   // Even an attempt that cannot branch reads on, and there is one for each place where a match may begin.
   ways = times(ways, Number.isFinite(length) ? { factor: Math.max(length, 1), degree: 0 } : { factor: 1, degree: 1 });
   if (!beginsAtTextStart(root)) ways = times(ways, { factor: 1 / spacing(precede(root, "success")), degree: 1 });
