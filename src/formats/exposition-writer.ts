@@ -75,7 +75,8 @@ export function writeExposition(families: Iterable<MetricFamily>, format: Exposi
       if (sample.labels.length > 0) text += labelsText(sample, bound);
       const { value } = sample;
       // Small integers are the common case, and plain concatenation is the fastest way to write them.
-      text += value === (value | 0) && (value !== 0 || 1 / value > 0) ? ` ${value}\n` : ` ${formatFloat(value)}\n`;
+      text += value === (value | 0) && (value !== 0 || 1 / value > 0) ? ` ${value}` : ` ${formatFloat(value)}`;
+      text += sample.timestamp === undefined ? "\n" : timeText(sample.timestamp, openMetrics);
       if (text.length > CHUNK_CHARS) {
         out.write(text);
         text = "";
@@ -85,6 +86,11 @@ export function writeExposition(families: Iterable<MetricFamily>, format: Exposi
   if (openMetrics) text += "# EOF\n";
   out.write(text);
   return out.finish();
+}
+
+/** Milliseconds in the text format, seconds in OpenMetrics. */
+function timeText(timestamp: number, openMetrics: boolean): string {
+  return ` ${openMetrics ? formatFloat(timestamp / 1000) : timestamp}\n`;
 }
 
 function textHeader(family: MetricFamily): string {

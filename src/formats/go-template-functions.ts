@@ -1,16 +1,8 @@
+import { lower, upper } from "#base/go-case";
 import { formatFloat } from "#base/metrics";
 import { TemplateError, type TemplateValue } from "./go-template-parse.ts";
 import { SPRIG_NUMBERS } from "./go-template-sprig-numbers.ts";
-import {
-  goQuote,
-  hash,
-  lower,
-  replaceTimes,
-  SPRIG_TEXTS,
-  trimSet,
-  trimSpace,
-  upper,
-} from "./go-template-sprig-text.ts";
+import { goQuote, hash, replaceTimes, SPRIG_TEXTS, trimSet, trimSpace } from "./go-template-sprig-text.ts";
 import { SPRIG_VALUES } from "./go-template-sprig-values.ts";
 import {
   compareValues,

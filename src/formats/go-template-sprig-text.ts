@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomInt, randomUUID } from "node:crypto";
 import path from "node:path";
+import { lower, upper } from "#base/go-case";
 import { compileRegex, type Regex } from "#base/regex";
 import { TemplateError, type TemplateValue } from "./go-template-parse.ts";
 import { abbreviate, connectedWords, initials, pascalCase, swapCase, wrapText } from "./go-template-text.ts";
@@ -31,19 +32,6 @@ export function replaceTimes(value: string, old: string, replacement: string, ti
     if (old === "") from += (out.codePointAt(from) ?? 0) > 0xffff ? 2 : 1;
   }
   return out;
-}
-
-/** Go maps each character by itself: none becomes several, and a final sigma is like any other. */
-export function upper(value: string): string {
-  return ASCII.test(value) ? value.toUpperCase() : value.replace(/[\s\S]/gu, (char) => one(char, char.toUpperCase()));
-}
-export function lower(value: string): string {
-  if (ASCII.test(value)) return value.toLowerCase();
-  return value.replace(/[\s\S]/gu, (char) => (char === "\u0130" ? "i" : one(char, char.toLowerCase())));
-}
-const ASCII = /^[\0-\x7f]*$/;
-function one(char: string, mapped: string): string {
-  return [...mapped].length === 1 ? mapped : char;
 }
 
 /** What a word begins behind for Go's strings.Title: of ASCII all but letters, digits and `_`, else only white space. */

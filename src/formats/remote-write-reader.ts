@@ -1,6 +1,7 @@
 import { Labels } from "#base/labels";
 import type { MetricMetadata } from "#pipeline/batch";
 import { ProtoReader, WIRE_BYTES } from "./protobuf.ts";
+import { METADATA_TYPES } from "./remote-write-metadata.ts";
 
 export interface WrittenSample {
   /** NaN for stale markers as well. */
@@ -27,17 +28,6 @@ export interface WriteRequest {
 }
 
 const STALE_BITS = 0x7ff0000000000002n;
-const METADATA_TYPES: readonly MetricMetadata["type"][] = [
-  "unknown",
-  "counter",
-  "gauge",
-  "histogram",
-  "gaugehistogram",
-  "summary",
-  "info",
-  "stateset",
-];
-
 /** Reads an uncompressed `prometheus.WriteRequest` (remote write 1.0). Throws a ProtobufError for anything else. */
 export function readWriteRequest(bytes: Uint8Array): WriteRequest {
   const reader = new ProtoReader(bytes);
@@ -52,7 +42,8 @@ export function readWriteRequest(bytes: Uint8Array): WriteRequest {
   return { series, metadata };
 }
 
-function within<T>(reader: ProtoReader, read: (reader: ProtoReader) => T): T {
+/** Reads the message behind a tag with `read`. */
+export function within<T>(reader: ProtoReader, read: (reader: ProtoReader) => T): T {
   const outer = reader.enter();
   const value = read(reader);
   reader.leave(outer);
@@ -87,7 +78,8 @@ function readSeries(reader: ProtoReader): WrittenSeries {
   return { labels: Labels.from(labels), samples, exemplars, histograms };
 }
 
-function readLabel(reader: ProtoReader): [string, string] {
+/** A `Label` message from a reader that has entered it. */
+export function readLabel(reader: ProtoReader): [string, string] {
   let name = "";
   let value = "";
   while (!reader.done) {
@@ -132,7 +124,8 @@ function readExemplar(reader: ProtoReader): WrittenExemplar {
   return { labels: Labels.from(labels), value, timestamp };
 }
 
-function readMetadata(reader: ProtoReader): MetricMetadata {
+/** A `MetricMetadata` message from a reader that has entered it. */
+export function readMetadata(reader: ProtoReader): MetricMetadata {
   let type: MetricMetadata["type"] = "unknown";
   let family = "";
   let help = "";

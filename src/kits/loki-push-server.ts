@@ -1,9 +1,8 @@
-import { counter, DEFAULT_BUCKETS, gauge, histogram, type InstrumentsOf } from "#base/metrics";
+import { type Counter, counter, DEFAULT_BUCKETS, gauge, histogram, type InstrumentsOf } from "#base/metrics";
 import { Secret } from "#lang/value";
-import type { LogBatch } from "#pipeline/batch";
+import { type Batch, batchItems, type Signal } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import { PermanentError, RetryableError } from "#pipeline/errors";
-import type { Fanout } from "#pipeline/fanout";
 import { HttpError, HttpServer, type ServedRequest, type ServedResponse, serverOptionsFrom } from "./http-server.ts";
 import type { HttpServerArguments } from "./http-server-schema.ts";
 import { readContent } from "./loki-push-body.ts";
@@ -13,10 +12,14 @@ import { type MemoryLease, RequestMemory } from "./loki-push-memory.ts";
 const SECONDS = [...DEFAULT_BUCKETS, 25, 50, 100];
 const BYTES = Array.from({ length: 15 }, (_, i) => 4 ** (i + 1));
 
-/** The metrics of a server as Alloy's dskit server has them (github.com/grafana/dskit/server/metrics.go). */
+/** The metrics of a server for logs: those of the server, and how many entries it took. */
 export function pushServerMetrics(namespace: string, entries: string, entriesHelp: string) {
+  return { entries: counter(entries, entriesHelp), ...serverMetrics(namespace) };
+}
+
+/** The metrics of a server as Alloy's dskit server has them (github.com/grafana/dskit/server/metrics.go). */
+export function serverMetrics(namespace: string) {
   return {
-    entries: counter(entries, entriesHelp),
     duration: histogram(
       `${namespace}_request_duration_seconds`,
       "Time (in seconds) spent serving HTTP requests.",
@@ -44,7 +47,7 @@ export function pushServerMetrics(namespace: string, entries: string, entriesHel
 }
 
 /** One request to a route, with what its handler may do. */
-export interface PushVisit {
+export interface PushVisit<S extends Signal = "logs"> {
   readonly request: ServedRequest;
   readonly lease: MemoryLease;
   /** The body without its Content-Encoding (but with snappy), of at most `limit` bytes. Throws an HttpError. */
@@ -53,21 +56,21 @@ export interface PushVisit {
    * Resolves once all consumers have accepted. Throws an HttpError with 503 when that takes longer than the client will
    * wait; may be called several times, and the time is that of all together.
    */
-  deliver(batch: LogBatch): Promise<void>;
+  deliver(batch: Batch<S>): Promise<void>;
 }
 
-export interface PushRoute {
+export interface PushRoute<S extends Signal = "logs"> {
   readonly method: "GET" | "POST";
   readonly path: string;
-  handle(visit: PushVisit): ServedResponse | Promise<ServedResponse>;
+  handle(visit: PushVisit<S>): ServedResponse | Promise<ServedResponse>;
   /** The answer that says what went wrong, in the protocol's own form; left out: plain text. */
   refuse?(status: number, message: string, request: ServedRequest): ServedResponse;
 }
 
-export interface PushServerOptions {
-  readonly metrics: InstrumentsOf<ReturnType<typeof pushServerMetrics>>;
-  readonly out: Fanout<"logs">;
-  readonly routes: readonly PushRoute[];
+export interface PushServerOptions<S extends Signal = "logs"> {
+  readonly metrics: InstrumentsOf<ReturnType<typeof serverMetrics>> & { readonly entries?: Counter };
+  readonly out: { consume(batch: Batch<S>, signal: AbortSignal): void | Promise<void> };
+  readonly routes: readonly PushRoute<S>[];
   /** Bytes of requests that may be in memory at once. */
   readonly memoryBytes: number;
   readonly accepted: () => void;
@@ -82,10 +85,10 @@ export interface PushServerArguments {
 
 type PushContext = Pick<ComponentContext, "clock" | "log" | "signal" | "stack" | "run">;
 
-/** The HTTP server of a source to which clients push entries: routes, limits, metrics, acceptance before the answer. */
-export class PushServer {
+/** The HTTP server of a source to which clients push data: routes, limits, metrics, acceptance before the answer. */
+export class PushServer<S extends Signal = "logs"> {
   readonly #ctx: PushContext;
-  readonly #options: PushServerOptions;
+  readonly #options: PushServerOptions<S>;
   readonly memory: RequestMemory;
   #args: PushServerArguments;
   #server: HttpServer;
@@ -95,7 +98,7 @@ export class PushServer {
   #address = "";
   #port = 0;
 
-  constructor(ctx: PushContext, options: PushServerOptions, args: PushServerArguments) {
+  constructor(ctx: PushContext, options: PushServerOptions<S>, args: PushServerArguments) {
     this.#ctx = ctx;
     this.#options = options;
     this.memory = new RequestMemory(options.memoryBytes);
@@ -151,7 +154,7 @@ export class PushServer {
     this.#listening = server.listen().then(({ host, port }) => {
       this.#port = port;
       this.#address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-      this.#ctx.log.info("listening for log entries", { address: this.#address });
+      this.#ctx.log.info("listening for clients", { address: this.#address });
     });
     return this.#listening;
   }
@@ -168,7 +171,7 @@ export class PushServer {
         this.#serve(name, route, request, signal, timeoutMs),
       );
     }
-    const missing: PushRoute = { method: "POST", path: "", handle: ({ request }) => this.#notFound(request) };
+    const missing: PushRoute<S> = { method: "POST", path: "", handle: ({ request }) => this.#notFound(request) };
     return created.route("*", "/*", (request, signal) => this.#serve("notfound", missing, request, signal, timeoutMs));
   }
 
@@ -184,7 +187,7 @@ export class PushServer {
 
   async #serve(
     name: string,
-    route: PushRoute,
+    route: PushRoute<S>,
     request: ServedRequest,
     signal: AbortSignal,
     timeoutMs: number,
@@ -239,13 +242,13 @@ const MAX_HEADER = 128 * 1024;
 /** The share of the time for an answer during which the pipeline may take its time. */
 const PATIENCE = 0.8;
 
-class Visit implements PushVisit, Disposable {
+class Visit<S extends Signal> implements PushVisit<S>, Disposable {
   readonly request: ServedRequest;
   readonly lease: MemoryLease;
   onData: (bytes: number) => void = () => {};
   onDelivered: () => void = () => {};
   readonly #ctx: PushContext;
-  readonly #options: PushServerOptions;
+  readonly #options: PushServerOptions<S>;
   readonly #signal: AbortSignal;
   readonly #deadline: number;
   /** Aborted when the client goes, the component stops, or the time is over. */
@@ -255,7 +258,7 @@ class Visit implements PushVisit, Disposable {
 
   constructor(
     ctx: PushContext,
-    options: PushServerOptions,
+    options: PushServerOptions<S>,
     memory: RequestMemory,
     request: ServedRequest,
     signal: AbortSignal,
@@ -273,9 +276,10 @@ class Visit implements PushVisit, Disposable {
     return readContent(this.request, limit, this.lease, (bytes) => this.onData(bytes));
   }
 
-  async deliver(batch: LogBatch): Promise<void> {
-    const { count } = batch;
-    if (count === 0) return;
+  async deliver(batch: Batch<S>): Promise<void> {
+    // Afterwards the batch is its consumer's, who may have taken some out.
+    const items = batchItems(batch);
+    if (isEmpty(batch)) return;
     const { out, metrics } = this.#options;
     try {
       await out.consume(batch, (this.#limit ??= this.#begin()).signal);
@@ -284,7 +288,7 @@ class Visit implements PushVisit, Disposable {
       if (this.#ctx.signal.aborted) throw new HttpError(503, "the server stops", { "retry-after": "1" });
       throw error;
     }
-    metrics.entries.inc(count);
+    metrics.entries?.inc(items);
     this.onDelivered();
   }
 
@@ -310,6 +314,11 @@ class Visit implements PushVisit, Disposable {
     this.#done.abort();
     this.lease[Symbol.dispose]();
   }
+}
+
+function isEmpty(batch: Batch): boolean {
+  if (batch.signal === "metrics" && batch.metadata !== undefined) return false;
+  return batchItems(batch) === 0;
 }
 
 /** For pipelines to accept what came slowly. */

@@ -1,14 +1,17 @@
+import type { Signal } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import type { Judgement } from "#pipeline/flow";
 import { describeDrops, RecentDrops } from "./recent-drops.ts";
 
 export interface PushStatusOptions {
+  /** What clients send; left out: logs. */
+  readonly signal?: Signal;
   /** Where entries are sent to, with a slash in front. */
   readonly path: string;
   /** Where the server listens, empty while it does not. */
   readonly address: () => string;
-  /** What to do about entries without labels. */
-  readonly labelHint: string;
+  /** What to do about entries without labels; left out where there cannot be any. */
+  readonly labelHint?: string;
   /** For protocols with parts that may be damaged alone: the rule that tells of them, and what they are. */
   readonly unreadable?: { readonly rule: string; readonly noun: string };
   /** Whether entries that `relabel_rules` drop are forwarded all the same. */
@@ -31,7 +34,7 @@ export class PushStatus {
     this.#ctx = ctx;
     this.#options = options;
     const { unreadable, rulesCannotDrop, address, path } = options;
-    ctx.rule("no_labels", () => this.#judgeLabels());
+    if (options.labelHint !== undefined) ctx.rule("no_labels", () => this.#judgeLabels());
     ctx.rule("requests_refused", () => this.#judgeRefused());
     if (unreadable !== undefined) ctx.rule(unreadable.rule, () => this.#judgeUnreadable(unreadable.noun));
     if (rulesCannotDrop === true) ctx.rule("rules_cannot_drop", () => this.#judgeRules());
@@ -73,7 +76,7 @@ export class PushStatus {
   /** Parts of a request are dropped that cannot be read, while the others are forwarded. */
   unreadable(reason: string, items: number, why: string): void {
     const { clock, flow, log } = this.#ctx;
-    flow.drop("logs", reason, items);
+    flow.drop(this.#options.signal ?? "logs", reason, items);
     flow.failed(why);
     const told = this.#unreadable.add(reason, items, why, clock.now());
     const noun = this.#options.unreadable?.noun ?? "entries";

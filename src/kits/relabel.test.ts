@@ -60,6 +60,55 @@ test("each action does what Prometheus's does", () => {
   for (const [config, expected] of cases) assert.deepEqual(relabel(labels, config), expected, config);
 });
 
+/** What Prometheus 3.13's relabel package makes of the same. */
+test("odd cases are Prometheus's", () => {
+  const replace = (text: string) => rule(`source_labels = ["a"]\ntarget_label = "b"\n${text}`);
+  const cases: [Record<string, string>, string, Record<string, string> | undefined][] = [
+    [{ a: "straße ﬁ ŉ" }, replace('action = "uppercase"'), { a: "straße ﬁ ŉ", b: "STRAßE ﬁ ŉ" }],
+    [{ a: "ΟΔΟΣ İ" }, replace('action = "lowercase"'), { a: "ΟΔΟΣ İ", b: "οδοσ i" }],
+    [{ a: "v" }, replace('replacement = "$1_x"'), { a: "v" }],
+    [{ a: "v" }, replace('replacement = "${1}_x$"'), { a: "v", b: "v_x$" }],
+    [{ a: "v" }, replace('replacement = "$$1 ${2} ${1"'), { a: "v", b: "$1  ${1" }],
+    [{ a: "ab" }, replace('regex = "a|ab"\nreplacement = "$0!"'), { a: "ab", b: "ab!" }],
+    [{ a: "y", b: "gone" }, replace('regex = "(x)?.*"'), { a: "y" }],
+    [
+      { a: "one-two" },
+      replace('regex = "(?P<left>\\\\w+)-(?P<right>\\\\w+)"\nreplacement = "${right}-${left}-$missing"'),
+      { a: "one-two", b: "two-one-" },
+    ],
+    [
+      { a: "1", c: "3" },
+      rule('source_labels = ["a", "missing", "c"]\nseparator = ""\ntarget_label = "b"'),
+      { a: "1", b: "13", c: "3" },
+    ],
+    [{ a: "1" }, rule('regex = ""\ntarget_label = "b"\nreplacement = "set"'), { a: "1", b: "set" }],
+    [{ a: "not-a-name" }, rule('source_labels = ["a"]\ntarget_label = "${1}"\nreplacement = "v"'), { a: "not-a-name" }],
+    [{ a: "1", b: "2" }, rule('regex = "(a|b)"\nreplacement = "b"\naction = "labelmap"'), { a: "1", b: "2" }],
+    [
+      { __meta_app: "x", __meta_: "y", job: "j" },
+      rule('regex = "__meta_(.+)"\naction = "labelmap"') + rule('regex = "__.*"\naction = "labeldrop"'),
+      { app: "x", job: "j" },
+    ],
+    [
+      { a: "x", b: "y" },
+      rule('source_labels = ["a", "b"]\nmodulus = 16\ntarget_label = "shard"\naction = "hashmod"'),
+      { a: "x", b: "y", shard: "14" },
+    ],
+    [{ a: "", b: "1" }, rule('source_labels = ["a"]\ntarget_label = "missing"\naction = "keepequal"'), { b: "1" }],
+    [
+      { a: "1", b: "2", c: "1;2" },
+      rule('source_labels = ["a", "b"]\ntarget_label = "c"\naction = "dropequal"'),
+      undefined,
+    ],
+    [
+      { keep_a: "1", Keep_b: "2", other: "3" },
+      rule('regex = "(?i)KEEP_.*"\naction = "labelkeep"'),
+      { Keep_b: "2", keep_a: "1" },
+    ],
+  ];
+  for (const [labels, config, expected] of cases) assert.deepEqual(relabel(labels, config), expected, config);
+});
+
 test("rules are applied in order, and a dropped set is not looked at again", () => {
   const config =
     rule('source_labels = ["a"]\ntarget_label = "b"') +

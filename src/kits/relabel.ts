@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { lower, upper } from "#base/go-case";
 import { Labels } from "#base/labels";
 import { compileRegex, type Regex } from "#base/regex";
 import { isLabelName, type LabelNames, type RelabelAction, type RelabelRule } from "./relabel-schema.ts";
@@ -82,10 +83,10 @@ function applyRule(rule: CompiledRule, builder: LabelsBuilder): boolean {
     case "dropequal":
       return builder.get(target) !== text;
     case "lowercase":
-      builder.set(target, text.toLowerCase());
+      builder.set(target, lower(text));
       return true;
     case "uppercase":
-      builder.set(target, text.toUpperCase());
+      builder.set(target, upper(text));
       return true;
     case "hashmod": {
       // The last eight of the digest's sixteen bytes.

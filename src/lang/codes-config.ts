@@ -106,6 +106,12 @@ export const configCodes = {
       "A number is too small or too large, a text or a list too short or too long, or a block is written too often.",
     remedy: "Keep to the limit that the message names.",
   },
+  "config.removed_component": {
+    title: "Component of the past",
+    meaning:
+      "Earlier versions of Alloy had the component, today's has it no more, and this agent does not have it either.",
+    remedy: "Use what the message names in its place.",
+  },
   "config.rule": {
     title: "Values that do not go together",
     meaning: "Each value is right by itself, but not together with the others of its block.",

@@ -85,6 +85,8 @@ export interface MetricBatch {
   /** Meaningless where `flags[i] & SAMPLE_STALE`: a NaN's bits do not survive, encoders write the stale marker. */
   value: Float64Array;
   flags: Uint8Array;
+  /** When the counter or histogram of each sample began to count (epoch milliseconds; 0: not known), if any is known. */
+  start?: Float64Array | undefined;
   exemplars: readonly Exemplar[] | undefined;
   histograms: readonly NativeHistogram[] | undefined;
   /** Metadata of the families that changed since the source last sent it. */
@@ -176,6 +178,7 @@ export function cloneBatch<S extends Signal>(batch: Batch<S>): Batch<S> {
       timestamp: any.timestamp.slice(0, count),
       value: any.value.slice(0, count),
       flags: any.flags.slice(0, count),
+      start: any.start?.slice(0, count),
     };
     return clone as Batch<S>;
   }

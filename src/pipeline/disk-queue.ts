@@ -50,6 +50,7 @@ export class DiskQueue {
   readonly #dir: string;
   readonly #options: DiskQueueOptions;
   readonly #maxBytes: number;
+  #maxAgeMs: number | undefined;
   readonly #memoryBytes: number;
   readonly #retryMs: number;
   readonly #clock: Clock;
@@ -80,6 +81,7 @@ export class DiskQueue {
     this.#lock = lock;
     this.#segments = segments;
     this.#maxBytes = options.maxBytes ?? 1024 ** 3;
+    this.#maxAgeMs = options.maxAgeMs;
     this.#memoryBytes = options.memoryBytes ?? 8 * 1024 ** 2;
     this.#retryMs = options.retryMs ?? 1000;
     this.#clock = options.clock ?? systemClock;
@@ -144,6 +146,11 @@ export class DiskQueue {
   /** Whether the disk takes data. */
   get status(): QueueStatus {
     return this.#status;
+  }
+
+  /** Changes the age (ms) beyond which records are no longer delivered. */
+  setMaxAge(ms: number): void {
+    this.#maxAgeMs = ms;
   }
 
   /** Largest size of all segments. */
@@ -445,8 +452,7 @@ export class DiskQueue {
   }
 
   #oldestAllowed(): number {
-    const { maxAgeMs } = this.#options;
-    return maxAgeMs === undefined ? 0 : this.#steadyNow() - maxAgeMs;
+    return this.#maxAgeMs === undefined ? 0 : this.#steadyNow() - this.#maxAgeMs;
   }
 
   #setStatus(status: QueueStatus): void {

@@ -10,6 +10,9 @@ import { Fanout } from "./fanout.ts";
 import type { Flow } from "./flow.ts";
 import type { Tap } from "./tap.ts";
 
+/** The longest delay a timer takes; one with a longer one would go off at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** What the owner of a component (the graph, or a test) is told about it. */
 export interface HostEvents<E> {
   exported(values: E): void;
@@ -64,6 +67,17 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
       this.#accepting = false;
       this.#abort.abort(error);
       void this.#stack.disposeAsync().catch((cause) => options.log.error("clean-up failed", { error: cause }));
+      throw error;
+    }
+  }
+
+  /** Waits for exports that have to be asked for. Rejects with what the component rejects with, after releasing what it had taken. */
+  async ready(): Promise<void> {
+    try {
+      await this.instance.ready?.(this.#abort.signal);
+    } catch (error) {
+      await this.stop(AbortSignal.abort());
+      await this.dispose();
       throw error;
     }
   }
@@ -203,7 +217,8 @@ export class ComponentHost<A, E, M extends MetricSpecs> {
 /** A signal that is aborted after `ms` or with `parent`. Unlike `AbortSignal.any` it leaves nothing behind once disposed of. */
 export function deadline(ms: number, parent: AbortSignal): Deadline {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new DOMException(`timed out after ${ms} ms`, "TimeoutError")), ms);
+  const late = () => controller.abort(new DOMException(`timed out after ${ms} ms`, "TimeoutError"));
+  const timer = setTimeout(late, Math.min(ms, MAX_TIMER_MS));
   const forward = () => controller.abort(parent.reason);
   if (parent.aborted) forward();
   else parent.addEventListener("abort", forward, { once: true });

@@ -5,7 +5,7 @@ import type { MetricBatch } from "./batch.ts";
  * `keep` is called once for each sample, in order, before anything at its index moves.
  */
 export function selectSamples(batch: MetricBatch, keep: (sample: number) => boolean): void {
-  const { ref, timestamp, value, flags, count } = batch;
+  const { ref, timestamp, value, flags, start, count } = batch;
   const movesSides = batch.exemplars !== undefined || batch.histograms !== undefined;
   const places = movesSides ? new Int32Array(count).fill(-1) : undefined;
   let kept = 0;
@@ -16,6 +16,7 @@ export function selectSamples(batch: MetricBatch, keep: (sample: number) => bool
       timestamp[kept] = timestamp[i]!;
       value[kept] = value[i]!;
       flags[kept] = flags[i]!;
+      if (start !== undefined) start[kept] = start[i]!;
     }
     if (places !== undefined) places[i] = kept;
     kept += 1;

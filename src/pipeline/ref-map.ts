@@ -51,6 +51,11 @@ export class RefMap {
     if (out === ref) this.#registry.release(out);
   }
 
+  /** Forgets one entry, if there is one. */
+  delete(ref: SeriesRef): void {
+    this.#forget(ref);
+  }
+
   /** Forgets the entries that were not asked for since the last sweep; returns how many. */
   sweep(): number {
     let forgotten = 0;

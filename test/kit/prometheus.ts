@@ -28,22 +28,28 @@ export class Prometheus {
     child.stderr!.on("data", keep);
   }
 
-  /** `scrapeConfigs` is YAML, for what Prometheus shall scrape on its own. */
-  static async start(t: TestContext, scrapeConfigs = "[]"): Promise<Prometheus> {
+  /** `scrapeConfigs` is YAML, for what Prometheus shall scrape on its own; `more` goes behind it. */
+  static async start(
+    t: TestContext,
+    scrapeConfigs = "[]",
+    more = "",
+    flags: readonly string[] = [],
+  ): Promise<Prometheus> {
     const folder = temporaryFolder(t);
     const address = `127.0.0.1:${await freePort()}`;
     writeFileSync(
       join(folder, "prometheus.yml"),
-      `global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs: ${scrapeConfigs}\n`,
+      `global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs: ${scrapeConfigs}\n${more}`,
     );
     const child = spawn(
-      "/usr/bin/prometheus",
+      process.env.PROMETHEUS_PROGRAM ?? "/usr/bin/prometheus", // another version, to compare with by hand
       [
         `--config.file=${join(folder, "prometheus.yml")}`,
         `--storage.tsdb.path=${join(folder, "data")}`,
         `--web.listen-address=${address}`,
         "--web.enable-remote-write-receiver",
         "--log.level=warn",
+        ...flags,
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );

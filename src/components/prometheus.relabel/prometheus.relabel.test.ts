@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Labels } from "#base/labels";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import type { MetricBatch } from "#pipeline/batch";
+import { type MetricBatch, SAMPLE_STALE } from "#pipeline/batch";
 import { recordMetrics, startComponent } from "#pipeline/testing";
 import relabel from "./prometheus.relabel.ts";
 
@@ -83,6 +83,25 @@ test("a batch of which nothing is left is acknowledged", async (t) => {
   await consume(batch(["drop_a"], () => safe++));
   assert.equal(safe, 1);
   assert.equal(recorder.items.length, 0);
+});
+
+test("the end of a series is handed on, and ends what is remembered of it", async (t) => {
+  const { component, recorder, batch, consume, series, release } = await start(t);
+  await consume(batch(["a", "b"]));
+  const last = batch(["a", "drop_c", "b"]);
+  last.flags.set([SAMPLE_STALE, SAMPLE_STALE, 0]);
+  await consume(last);
+  assert.deepEqual(
+    recorder.items.slice(2).map(({ labels, value }) => [labels.get("__name__"), value]),
+    [
+      ["a", "stale"],
+      ["b", 20],
+    ],
+  );
+  assert.equal(component.metric("alloy_prometheus_relabel_cache_deletes"), 2);
+  assert.equal(component.metric("alloy_prometheus_relabel_cache_size"), 1);
+  release();
+  assert.equal(series.stored, 0);
 });
 
 test("lets go of series when their sources do", async (t) => {

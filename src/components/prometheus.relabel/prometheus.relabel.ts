@@ -3,11 +3,10 @@ import { MetricFanout, metricFanoutMetrics } from "#kits/metric-fanout";
 import { RelabelRules } from "#kits/relabel";
 import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
 import { judgeMisplacedLabels, misplacedLabels } from "#kits/relabel-suspects";
+import { type MapLabels, SeriesMapper } from "#kits/series-mapper";
 import { s } from "#lang/schema";
 import type { MetricBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
-import { selectSamples } from "#pipeline/metric-batch";
-import { REF_DROPPED, REF_UNKNOWN, RefMap } from "#pipeline/ref-map";
 
 const LEAST_TTL_MS = 60_000;
 /** Mappings that nobody used between two looks at them are forgotten, also without `cache_ttl`: that frees series for good. */
@@ -69,32 +68,27 @@ export default defineComponent({
   start(ctx, args) {
     const { series } = ctx.services;
     const out = new MetricFanout(ctx, args.forward_to);
-    let rules = new RelabelRules(args.rule);
     let configured = args.rule;
     ctx.rule("misplaced_label", () => judgeMisplacedLabels(configured, "samples"));
-    let cache = new RefMap(series, args.max_cache_size || Infinity);
+    const mapper = new SeriesMapper(series, mapWith(args.rule), args.max_cache_size || Infinity);
     let ttlMs = args.cache_ttl;
     let swept = ctx.clock.monotonic();
-    ctx.stack.defer(() => cache[Symbol.dispose]());
-    ctx.metrics.size.read = () => cache.size;
+    ctx.stack.defer(() => mapper[Symbol.dispose]());
+    ctx.metrics.size.read = () => mapper.size;
     ctx.every(LEAST_TTL_MS / 4, () => {
       const now = ctx.clock.monotonic();
       if (now - swept < (ttlMs || SWEEP_MS)) return;
       swept = now;
-      ctx.metrics.evictions.inc(cache.sweep());
+      ctx.metrics.evictions.inc(mapper.sweep());
     });
     const receiver = ctx.receiver("metrics", consume);
     ctx.export({ receiver, rules: args.rule });
 
     return {
       update(next) {
-        const fresh = new RelabelRules(next.rule);
-        const old = cache;
-        rules = fresh;
+        mapper.reset(mapWith(next.rule), next.max_cache_size || Infinity);
         configured = next.rule;
         ctx.flow.judge();
-        cache = new RefMap(series, next.max_cache_size || Infinity);
-        old[Symbol.dispose]();
         ttlMs = next.cache_ttl;
         out.set(next.forward_to);
         ctx.export({ receiver, rules: next.rule });
@@ -102,48 +96,23 @@ export default defineComponent({
     };
 
     function consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void> {
-      // The cache may forget a series of this batch to make room, while the consumers still work on it.
-      const pin = series.pin();
-      let result: void | Promise<void>;
-      try {
-        result = relabelAndForward(batch, signal);
-      } catch (error) {
-        series.unpin(pin);
-        throw error;
-      }
-      if (result === undefined) series.unpin(pin);
-      else return result.finally(() => series.unpin(pin));
-    }
-
-    function relabelAndForward(batch: MetricBatch, signal: AbortSignal): void | Promise<void> {
-      const { ref, count } = batch;
-      let misses = 0;
-      let dropped = 0;
-      for (let i = 0; i < count; i++) {
-        let to = cache.get(ref[i]!);
-        if (to === REF_UNKNOWN) {
-          misses += 1;
-          const labels = rules.apply(series.labels(ref[i]!));
-          cache.set(ref[i]!, labels === undefined ? REF_DROPPED : series.intern(labels));
-          to = cache.get(ref[i]!);
-        }
-        ref[i] = to;
-        if (to === REF_DROPPED) dropped += 1;
-      }
-      ctx.metrics.processed.inc(count);
-      ctx.metrics.misses.inc(misses);
-      ctx.metrics.hits.inc(count - misses);
-      ctx.metrics.written.inc(count - dropped);
-      if (dropped > 0) {
-        ctx.flow.drop("metrics", "relabel_rule", dropped);
-        selectSamples(batch, (i) => ref[i] !== REF_DROPPED);
-      }
-      if (batch.count === 0 && batch.metadata === undefined) {
+      const { count } = batch;
+      return mapper.run(batch, ({ misses, dropped, ended }) => {
+        ctx.metrics.processed.inc(count);
+        ctx.metrics.misses.inc(misses);
+        ctx.metrics.hits.inc(count - misses);
+        ctx.metrics.written.inc(count - dropped);
+        if (ended > 0) ctx.metrics.deletes.inc(ended);
+        if (dropped > 0) ctx.flow.drop("metrics", "relabel_rule", dropped);
+        if (batch.count > 0 || batch.metadata !== undefined) return out.consume(batch, signal);
         batch.acknowledgement.release();
         ctx.flow.ok();
-        return;
-      }
-      return out.consume(batch, signal);
+      });
     }
   },
 });
+
+function mapWith(configured: readonly RelabelRule[]): MapLabels {
+  const rules = new RelabelRules(configured);
+  return (labels) => rules.apply(labels);
+}
