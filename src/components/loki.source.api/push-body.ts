@@ -4,8 +4,8 @@ import { decodePushJson } from "#formats/loki-push-json";
 import type { LabelTextCache } from "#formats/loki-push-labels";
 import { SnappyError } from "#formats/snappy";
 import { HttpError } from "#kits/http-server";
-import { contentEncoding, unsnap } from "#kits/loki-push-body";
-import type { PushVisit } from "#kits/loki-push-server";
+import { contentEncoding, unsnap } from "#kits/push-body";
+import type { PushVisit } from "#kits/push-server";
 import type { LogBatch } from "#pipeline/batch";
 import { LogBatchBuilder } from "#pipeline/log-batch";
 

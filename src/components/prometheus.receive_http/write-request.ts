@@ -4,7 +4,7 @@ import { countSymbols, readWriteRequest2 } from "#formats/remote-write-2-reader"
 import { SnappyError, uncompress, uncompressedLength } from "#formats/snappy";
 import { WriteColumns } from "#formats/write-columns";
 import { HttpError } from "#kits/http-server";
-import type { PushVisit } from "#kits/loki-push-server";
+import type { PushVisit } from "#kits/push-server";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch } from "#pipeline/batch";
 import type { SeriesRegistry } from "#pipeline/series";

@@ -2,7 +2,7 @@ import type { Transform } from "node:stream";
 import { createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib";
 import { SnappyError, uncompress, uncompressedLength } from "#formats/snappy";
 import { HttpError, type ServedRequest } from "./http-server.ts";
-import type { MemoryLease } from "./loki-push-memory.ts";
+import type { MemoryLease } from "./push-memory.ts";
 
 /** A body that cannot be unpacked. */
 export class DamagedError extends Error {

@@ -5,8 +5,8 @@ import type { ComponentContext } from "#pipeline/component";
 import { PermanentError, RetryableError } from "#pipeline/errors";
 import { HttpError, HttpServer, type ServedRequest, type ServedResponse, serverOptionsFrom } from "./http-server.ts";
 import type { HttpServerArguments } from "./http-server-schema.ts";
-import { readContent } from "./loki-push-body.ts";
-import { type MemoryLease, RequestMemory } from "./loki-push-memory.ts";
+import { readContent } from "./push-body.ts";
+import { type MemoryLease, RequestMemory } from "./push-memory.ts";
 
 /** The buckets of dskit's server, in seconds and in bytes. */
 const SECONDS = [...DEFAULT_BUCKETS, 25, 50, 100];

@@ -10,8 +10,8 @@ import { recordLogs } from "#pipeline/testing";
 import { HttpServer } from "./http-server.ts";
 import { httpServerFields } from "./http-server-schema.ts";
 import { startPushSource } from "./loki-push.testing.ts";
-import { PushServer, pushServerMetrics } from "./loki-push-server.ts";
-import { PushStatus } from "./loki-push-status.ts";
+import { PushServer, pushServerMetrics } from "./push-server.ts";
+import { PushStatus } from "./push-status.ts";
 
 const LIMIT = 100_000;
 
