@@ -2,7 +2,7 @@ import { type BatchAccounts, CommitQueue } from "./tail/commit-queue.ts";
 
 /** Pauses of a partition that cannot be read. */
 const FIRST_PAUSE_MS = 250;
-const LAST_PAUSE_MS = 15_000;
+const LAST_PAUSE_MS = 5_000;
 
 /** A partition that this member of the group reads, and how far. Offsets are those of the next message. */
 export class KafkaClaim {
@@ -24,11 +24,12 @@ export class KafkaClaim {
   failures = 0;
   retryAt = 0;
 
-  constructor(topic: string, partition: number, isPaused: boolean, accounts: BatchAccounts) {
+  /** `onSafe` is told when more may be committed. */
+  constructor(topic: string, partition: number, isPaused: boolean, accounts: BatchAccounts, onSafe: () => void) {
     this.topic = topic;
     this.partition = partition;
     this.isPaused = isPaused;
-    this.#commits = new CommitQueue(accounts, () => {});
+    this.#commits = new CommitQueue(accounts, onSafe);
     this.sent = -1;
   }
 
@@ -41,6 +42,10 @@ export class KafkaClaim {
   /** Everything before is safe, and may be committed. */
   get committed(): number {
     return this.#commits.committed;
+  }
+  /** Messages that are safe and would be read again after a crash. */
+  get uncommitted(): number {
+    return this.#position < 0 ? 0 : this.committed - Math.max(0, this.sent);
   }
   /** Batches that are on their way. */
   get outstanding(): number {

@@ -124,12 +124,12 @@ export class KafkaCluster {
 
   async #connection(key: string, address: string, signal: AbortSignal): Promise<KafkaConnection> {
     this.#closed.signal.throwIfAborted();
-    const known = this.#connections.get(key);
-    if (known !== undefined) {
+    for (let known = this.#connections.get(key); known !== undefined; known = this.#connections.get(key)) {
       const connection = await unlessAborted(known, signal);
       if (connection.isOpen && connection.address === address) return connection;
-      this.#connections.delete(key);
-      connection.close();
+      // Others may have waited for it too, and have a new one by now.
+      if (this.#connections.get(key) === known) this.#connections.delete(key);
+      connection.retire();
     }
     const { security, clientId, version } = this.#options;
     const options: ConnectionOptions = { security, tlsSource: this.#tlsSource, clientId, version };

@@ -56,6 +56,7 @@ export class KafkaConnection {
   #failure: KafkaError | undefined;
   /** Answers to other requests than those of the beginning. */
   #answers = 0;
+  #isRetired = false;
   /** When the broker wants another login (monotonic ms); undefined for never. */
   #expires: number | undefined;
 
@@ -159,6 +160,12 @@ export class KafkaConnection {
     this.#fail(new KafkaError("connection", `the connection to ${this.address} was closed`));
   }
 
+  /** Closes when the requests that are on their way have their answers. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#pending.size === 0) this.close();
+  }
+
   async #askVersions(signal: AbortSignal): Promise<void> {
     const reader = await this.request(API_VERSIONS, 0, new KafkaWriter(), signal, CONNECT_MS);
     const code = reader.int16();
@@ -225,6 +232,7 @@ export class KafkaConnection {
       this.#answers += 1;
       clearTimeout(pending.timer);
       pending.resolve(new KafkaReader(answer));
+      if (this.#isRetired) this.retire();
     }
   }
 

@@ -15,10 +15,14 @@ import { confirmed } from "./tail/confirmations.ts";
 /** How often topics are looked for; Alloy's interval. More often while one is missing. */
 const TOPICS_MS = 30_000;
 const MISSING_TOPICS_MS = 3_000;
-/** What was confirmed since the last commit is read again after a crash. */
+/** What was confirmed since the last commit is read again after a crash: at most this many messages or … */
+const COMMIT_MESSAGES = 1_000;
+/** … what came in this time. */
 const COMMIT_MS = 250;
+/** Brokers write each commit into a topic, so there are never more of them. */
+const LEAST_COMMIT_MS = 25;
 const FIRST_PAUSE_MS = 250;
-const LAST_PAUSE_MS = 15_000;
+const LAST_PAUSE_MS = 5_000;
 /** A group that throws its member out again and again must not be asked without end. */
 const REJOIN_PAUSE_MS = 50;
 /** How long a rebalance may wait until what is on its way is safe. The group waits 60 s for its members. */
@@ -67,9 +71,13 @@ export class KafkaConsumer {
   #claims: KafkaClaim[] = [];
   #claimsGeneration = -1;
   #partitionCounts = "";
+  /** Ends the pause between two commits. */
+  #commitSoon = () => {};
   #problem: KafkaError | undefined;
   /** Topics that were named and are not there. */
   missing: readonly string[] = [];
+  /** Topics that were named and may not be read. */
+  forbidden: readonly string[] = [];
   /** Topics that are read. */
   topics: readonly string[] = [];
   state: "connecting" | "no topics" | "joining" | "reading" | "stopped" = "connecting";
@@ -180,20 +188,23 @@ export class KafkaConsumer {
       (each) =>
         this.#names.has(each.name) || (!each.isInternal && this.#patterns.some((pattern) => pattern.test(each.name))),
     );
-    const forbidden = topics.find(
-      (each) => each.code === KAFKA_CODES.TOPIC_AUTHORIZATION_FAILED && this.#names.has(each.name),
-    );
     const names = wanted.map((each) => each.name).sort();
-    if (names.length === 0 && forbidden !== undefined)
-      throw kafkaError(forbidden.code, `reading topic ${forbidden.name}`);
-    const found = new Set(names);
+    const forbidden = topics
+      .filter((each) => each.code === KAFKA_CODES.TOPIC_AUTHORIZATION_FAILED && this.#names.has(each.name))
+      .map((each) => each.name)
+      .sort();
+    if (names.length === 0 && forbidden.length > 0)
+      throw kafkaError(KAFKA_CODES.TOPIC_AUTHORIZATION_FAILED, `reading topic ${forbidden[0]}`);
+    const found = new Set([...names, ...forbidden]);
     const missing = [...this.#names].filter((each) => !found.has(each)).sort();
     const counts = JSON.stringify(wanted.map(({ name, partitions }) => [name, partitions.length]).sort());
     const changed =
       names.join("\n") !== this.topics.join("\n") || (this.#member.isLeader && counts !== this.#partitionCounts);
-    if (missing.join() !== this.missing.join()) {
+    if (missing.join() !== this.missing.join() || forbidden.join() !== this.forbidden.join()) {
       this.missing = missing;
+      this.forbidden = forbidden;
       if (missing.length > 0) this.#options.log.warn("topics do not exist", { topics: missing });
+      if (forbidden.length > 0) this.#options.log.warn("topics may not be read", { topics: forbidden });
       this.#handler.changed();
     }
     if (changed) this.#options.log.info("topics found", { topics: names });
@@ -223,7 +234,7 @@ export class KafkaConsumer {
         const known = kept.find((each) => each.topic === topic && each.partition === partition);
         const isPaused = !this.#handler.wants(topic, partition, memberId);
         if (known !== undefined && known.isPaused === isPaused) claims.push(known);
-        else claims.push(new KafkaClaim(topic, partition, isPaused, this.#options.accounts));
+        else claims.push(new KafkaClaim(topic, partition, isPaused, this.#options.accounts, () => this.#safe()));
       }
     }
     for (const each of before) if (!claims.includes(each)) each.begin(each.committed);
@@ -294,13 +305,33 @@ export class KafkaConsumer {
 
   async #commits(signal: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#options.clock.sleep(COMMIT_MS, signal);
+      await this.#pauseCommits(signal);
       try {
         await this.#commit(signal);
       } catch (error) {
         if (!this.#isPassing(error) || signal.aborted) throw error;
+        await this.#options.clock.sleep(COMMIT_MS, signal);
       }
     }
+  }
+
+  async #pauseCommits(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    await clock.sleep(LEAST_COMMIT_MS, signal);
+    const pause = new AbortController();
+    const end = () => pause.abort();
+    signal.addEventListener("abort", end, { once: true });
+    this.#commitSoon = end;
+    this.#safe();
+    await clock.sleep(COMMIT_MS, pause.signal).catch(() => {});
+    this.#commitSoon = () => {};
+    signal.removeEventListener("abort", end);
+    signal.throwIfAborted();
+  }
+
+  /** More may be committed. */
+  #safe(): void {
+    if (this.#claims.reduce((sum, each) => sum + each.uncommitted, 0) >= COMMIT_MESSAGES) this.#commitSoon();
   }
 
   /** Whether the error is one that waiting may mend, while the membership goes on. */
@@ -324,7 +355,8 @@ export class KafkaConsumer {
 
   async #watchTopics(signal: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#options.clock.sleep(this.missing.length > 0 ? MISSING_TOPICS_MS : TOPICS_MS, signal);
+      const isLacking = this.missing.length > 0 || this.forbidden.length > 0;
+      await this.#options.clock.sleep(isLacking ? MISSING_TOPICS_MS : TOPICS_MS, signal);
       try {
         if (await this.#discover(signal)) return;
       } catch (error) {

@@ -3,15 +3,17 @@ import { createServer } from "node:http";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { startAgent } from "../kit/agent.ts";
-import { KAFKA_PASSWORD, KAFKA_USER, KafkaBroker } from "../kit/kafka-broker.ts";
+import { KAFKA_GUEST, KAFKA_LOGIN_MS, KAFKA_PASSWORD, KAFKA_USER, KafkaBroker } from "../kit/kafka-broker.ts";
 import { KafkaTestClient } from "../kit/kafka-client.ts";
 import { SEQUENCE_MARKER } from "../kit/log-writer.ts";
 import { freePort, sleep } from "../kit/process.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";
 import { countSequences } from "../kit/walk.ts";
 
+const KILLS = 2;
+
 /** One broker for all tests of the file: it takes longer to start than they do to run. */
-test("loki.source.kafka", async (t) => {
+test("loki.source.kafka", { concurrency: 3 }, async (t) => {
   const broker = await KafkaBroker.start(t);
   let client = await KafkaTestClient.connect(broker.address);
   cleanUp(t, () => client.close());
@@ -49,10 +51,10 @@ test("loki.source.kafka", async (t) => {
     return { counter, sink };
   }
 
-  function source(topic: string, group: string, more = ""): string {
+  function source(topics: readonly string[], group: string, more = ""): string {
     return `loki.source.kafka "in" {
   brokers    = ["${broker.address}"]
-  topics     = ["${topic}"]
+  topics     = ${JSON.stringify(topics)}
   group_id   = "${group}"
   labels     = { job = "kafka" }
   forward_to = [loki.write.out.receiver]
@@ -78,10 +80,10 @@ test("loki.source.kafka", async (t) => {
     const { counter, sink } = await startSink(s);
     let requests = 0;
     sink.answer = () => ({ status: requests++ % 5 === 3 ? 500 : 204 });
-    const agent = await startAgent(s, source("numbered", "kill-group") + write(sink.url));
+    const agent = await startAgent(s, source(["numbered"], "kill-group") + write(sink.url));
     const writer = startWriter("numbered", 2);
     cleanUp(s, () => writer.stop());
-    for (let kill = 0; kill < 3; kill++) {
+    for (let kill = 0; kill < KILLS; kill++) {
       const before = counter.distinct;
       await agent.until(() => counter.distinct > before + 300, `messages come in life ${kill}`);
       await sleep(Math.random() * 300);
@@ -106,7 +108,9 @@ test("loki.source.kafka", async (t) => {
       });
     await agent.untilRule("loki.source.kafka.in", "", "ok");
     assert.equal(await agent.stop(), 0);
-    s.diagnostic(`${writer.written} messages, 3 kills and a restart of the broker, ${counter.duplicated} duplicates`);
+    s.diagnostic(
+      `${writer.written} messages, ${KILLS} kills and a restart of the broker, ${counter.duplicated} duplicates`,
+    );
     const duplicates = counter.duplicated;
     await agent.start();
     await client.produce("numbered", 0, [{ value: `message ${SEQUENCE_MARKER}${writer.written} after a stop` }]);
@@ -114,38 +118,51 @@ test("loki.source.kafka", async (t) => {
     assert.equal(counter.duplicated, duplicates, "an orderly stop repeats nothing");
   });
 
-  await t.test("two agents share a group: nothing is lost when one comes and one goes", async (s) => {
-    await client.createTopic("shared", 2);
-    const { counter, sink } = await startSink(s);
-    const config = source("shared", "shared-group", 'assignor = "sticky"') + write(sink.url);
-    const writer = startWriter("shared", 2);
-    cleanUp(s, () => writer.stop());
-    const partitionsOf = (agent: Awaited<ReturnType<typeof startAgent>>) =>
-      agent
-        .logged("loki.source.kafka.in", "joined the consumer group")
-        .at(-1)
-        ?.match(/shared\/\d/g)?.length ?? 0;
-    const first = await startAgent(s, config);
-    await first.until(() => partitionsOf(first) === 2, "the first has both partitions");
-    const second = await startAgent(s, config);
-    await second.until(() => partitionsOf(second) === 1, "the second has one");
-    await first.until(() => partitionsOf(first) === 1, "the first has the other");
-    await sleep(300);
-    assert.equal(await first.stop(), 0);
-    await second.until(() => partitionsOf(second) === 2, "the second has both after the first has left");
-    await writer.stop();
-    await second
-      .until(() => counter.distinct >= writer.written, "every message has come")
-      .catch((error) => {
-        throw new Error(`${writer.written - counter.distinct} of ${writer.written} messages lost\n${error}`);
-      });
-    s.diagnostic(`${writer.written} messages, ${counter.duplicated} duplicates`);
-    assert.equal(await second.stop(), 0);
-    const ends = await Promise.all([0, 1].map((partition) => client.committed("shared-group", "shared", partition)));
-    assert.equal(ends[0]! + ends[1]!, writer.written, "everything is committed");
-  });
+  const sharing = t.test(
+    "two agents share a group: nothing is lost when one comes and one goes, nor when the topic grows",
+    async (s) => {
+      await client.createTopic("shared", 2);
+      const { counter, sink } = await startSink(s);
+      // While one that is named is not there, topics are looked at every three seconds.
+      const topics = ["shared", "never-there"];
+      const config = source(topics, "shared-group", 'assignor = "sticky"') + write(sink.url);
+      const writer = startWriter("shared", 2);
+      cleanUp(s, () => writer.stop());
+      const partitionsOf = (agent: Awaited<ReturnType<typeof startAgent>>) =>
+        agent
+          .logged("loki.source.kafka.in", "joined the consumer group")
+          .at(-1)
+          ?.match(/shared\/\d/g)?.length ?? 0;
+      const first = await startAgent(s, config);
+      await first.until(() => partitionsOf(first) === 2, "the first has both partitions");
+      const second = await startAgent(s, config);
+      await second.until(() => partitionsOf(second) === 1, "the second has one");
+      await first.until(() => partitionsOf(first) === 1, "the first has the other");
+      await sleep(300);
+      assert.equal(await first.stop(), 0);
+      await second.until(() => partitionsOf(second) === 2, "the second has both after the first has left");
+      await writer.stop();
+      await second
+        .until(() => counter.distinct >= writer.written, "every message has come")
+        .catch((error) => {
+          throw new Error(`${writer.written - counter.distinct} of ${writer.written} messages lost\n${error}`);
+        });
+      const { written } = writer;
+      await client.addPartitions("shared", 4);
+      for (const partition of [2, 3])
+        await client.produce("shared", partition, [{ value: `${SEQUENCE_MARKER}${written + partition - 2}` }]);
+      await second.until(() => counter.distinct === written + 2, "the messages of the new partitions have come");
+      s.diagnostic(`${written + 2} messages, ${counter.duplicated} duplicates`);
+      assert.equal(await second.stop(), 0);
+      const ends = await Promise.all(
+        [0, 1, 2, 3].map((partition) => client.committed("shared-group", "shared", partition)),
+      );
+      assert.equal(ends[0]! + ends[1]!, written, "everything is committed");
+      assert.deepEqual(ends.slice(2), [1, 1], "of the new partitions too");
+    },
+  );
 
-  await t.test("patterns, compression by the broker, keys, times and rules", async (s) => {
+  const formats = t.test("patterns, compression by the broker, keys, times and rules", async (s) => {
     const codecs = ["uncompressed", "gzip", "snappy", "lz4", "zstd"];
     for (const codec of codecs) {
       await client.createTopic(`codec-${codec}`, 1, { "compression.type": codec });
@@ -200,8 +217,11 @@ loki.echo "out" {}
     assert.equal(await agent.stop(), 0);
   });
 
-  await t.test("logins, and what is said when they or something else fails", async (s) => {
-    for (const topic of ["secured", "expired"]) await client.createTopic(topic, 1);
+  const logins = t.test("logins, and what is said when they or something else fails", async (s) => {
+    for (const topic of ["secured", "expired", "unreadable", "hidden"]) await client.createTopic(topic, 1);
+    await client.restrict(KAFKA_GUEST, "describe", "topic", "unreadable");
+    await client.restrict(KAFKA_GUEST, "nothing", "topic", "hidden");
+    await client.restrict(KAFKA_GUEST, "nothing", "group", "group-refused");
     await client.produce("secured", 0, [{ value: "a secured message" }]);
     await client.produce("expired", 0, [{ value: "one" }, { value: "two" }, { value: "three" }]);
     const azure = createServer((request, response) => {
@@ -218,11 +238,11 @@ loki.echo "out" {}
     const { cert, key } = broker.authority.issue({ commonName: "client" });
     const pem = (text: string) => JSON.stringify(text);
     const ca = `ca_pem = ${pem(broker.authority.cert)}`;
-    const sasl = (mechanism: string, more = "", password = KAFKA_PASSWORD) =>
+    const sasl = (mechanism: string, more = "", password = KAFKA_PASSWORD, user = KAFKA_USER) =>
       `type = "sasl"
        sasl_config {
          mechanism = "${mechanism}"
-         ${mechanism === "OAUTHBEARER" ? "" : `user = "${KAFKA_USER}"\npassword = "${password}"`}
+         ${mechanism === "OAUTHBEARER" ? "" : `user = "${user}"\npassword = "${password}"`}
          ${more}
        }`;
     const tls = (more: string) => `type = "ssl"\ntls_config {\n${more}\n}`;
@@ -258,10 +278,21 @@ loki.echo "out" {}
       tlstoplain: [broker.address, tls(ca), /may not speak TLS on this port|did not answer|does not speak TLS/],
       down: [`127.0.0.1:${await freePort()}`, 'type = "none"', /refuses connections/],
     };
-    const component = (name: string, address: string, authentication: string, topic = "secured") => `
+    /** What a user without rights is told. */
+    const refused: Readonly<Record<string, readonly [topics: readonly string[], rule: string, cause: RegExp]>> = {
+      unreadable: [
+        ["unreadable"],
+        "partitions",
+        /unreadable\/0: the user may not read the topic: allow READ and DESCRIBE/,
+      ],
+      hidden: [["hidden"], "connection", /topic hidden: the user may not read the topic: allow READ and DESCRIBE/],
+      some: [["hidden", "secured"], "topics", /may not read the topic hidden: allow READ and DESCRIBE on it/],
+      refused: [["secured"], "connection", /group-refused: the user may not use the consumer group: allow READ on it/],
+    };
+    const component = (name: string, address: string, authentication: string, ...topics: readonly string[]) => `
 loki.source.kafka "${name}" {
   brokers    = ["${address}"]
-  topics     = ["${topic}"]
+  topics     = ${JSON.stringify(topics.length === 0 ? ["secured"] : topics)}
   group_id   = "group-${name}"
   labels     = { how = "${name}" }
   forward_to = [loki.echo.out.receiver]
@@ -273,6 +304,10 @@ loki.source.kafka "${name}" {
     let config = 'loki.echo "out" {}\n';
     for (const [name, [address, authentication]] of [...Object.entries(good), ...Object.entries(bad)]) {
       config += component(name, address, authentication);
+    }
+    const guest = sasl("PLAIN", "", KAFKA_PASSWORD, KAFKA_GUEST);
+    for (const [name, [topics]] of Object.entries(refused)) {
+      config += component(name, broker.saslAddress, guest, ...topics);
     }
     config += component("expired", broker.address, 'type = "none"', "expired");
     config += component("missing", broker.address, 'type = "none"', "not-there-yet");
@@ -299,11 +334,20 @@ loki.source.kafka "${name}" {
           });
         });
     }
+    const loggedIn = performance.now();
     for (const [name, [, , cause]] of Object.entries(bad)) {
       const id = `loki.source.kafka.${name}`;
       const flow = await agent.untilRule(id, "connection", "failing");
       assert.match(flow.cause, cause, name);
       assert.ok(agent.logged(id, "Kafka cannot be used").length <= 2, `${name} says it once, and not at each attempt`);
+    }
+    const complaints = (id: string) =>
+      ["Kafka cannot be used", "a partition cannot be read"].flatMap((message) => agent.logged(id, message));
+    for (const [name, [, rule, cause]] of Object.entries(refused)) {
+      const id = `loki.source.kafka.${name}`;
+      const state = name === "some" ? "degraded" : "failing";
+      assert.match((await agent.untilRule(id, rule, state)).cause, cause, name);
+      assert.ok(complaints(id).length <= 2, `${name} says it once, and not at each attempt`);
     }
     for (const secret of [KAFKA_PASSWORD, "wrong-password", "azure-secret"])
       assert.ok(!agent.log.includes(secret), secret);
@@ -324,6 +368,19 @@ loki.source.kafka "${name}" {
     assert.equal((await agent.reload(labelled)).status, 200);
     await agent.untilLogged(/how=\\"late\\"/);
 
+    // By now the broker wants to know again who asks.
+    await agent.until(() => performance.now() > loggedIn + 3 * KAFKA_LOGIN_MS, "some logins have expired");
+    await client.produce("secured", 0, [{ value: "for those who logged in again" }]);
+    await agent.untilLogged(
+      /for those who logged in again.*how=\\"plain\\"|how=\\"plain\\".*for those who logged in again/,
+    );
+    assert.equal(
+      agent.logged("loki.source.kafka.plain", "joined the consumer group").length,
+      1,
+      "it went on as it was",
+    );
+    assert.deepEqual(complaints("loki.source.kafka.plain"), []);
+
     await agent.untilLogged(/three/);
     await agent.until(
       async () => (await client.committed("group-expired", "expired", 0)) === 3,
@@ -339,4 +396,6 @@ loki.source.kafka "${name}" {
     assert.match(expired.cause, /lost 2 messages.*deleted the messages from offset 3 to 5/);
     assert.equal(await agent.stop(), 0);
   });
+  // They mostly wait, and not for each other.
+  await Promise.all([sharing, formats, logins]);
 });

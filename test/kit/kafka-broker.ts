@@ -23,6 +23,10 @@ const CLUSTER_ID = "aW52YXItdGVzdC1rYWZrYQ";
 
 export const KAFKA_USER = "alice";
 export const KAFKA_PASSWORD = "alice-secret";
+/** Knows the password too, by PLAIN alone, and is nobody whom access lists do not apply to. */
+export const KAFKA_GUEST = "bob";
+/** A login by PLAIN without TLS is good for so long. */
+export const KAFKA_LOGIN_MS = 2_000;
 
 type Ports = Readonly<Record<"plain" | "sasl" | "tls" | "saslTls" | "controller", number>>;
 
@@ -160,7 +164,7 @@ export class KafkaBroker {
       ["SASLTLS", "SASL_SSL", saslTls],
     ] as const;
     const addresses = listeners.map(([name, , port]) => `${name}://127.0.0.1:${port}`).join(",");
-    const plainLogin = `org.apache.kafka.common.security.plain.PlainLoginModule required user_${KAFKA_USER}="${KAFKA_PASSWORD}";`;
+    const plainLogin = `org.apache.kafka.common.security.plain.PlainLoginModule required user_${KAFKA_USER}="${KAFKA_PASSWORD}" user_${KAFKA_GUEST}="${KAFKA_PASSWORD}";`;
     const scramLogin = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     const bearerLogin =
       'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="admin";';
@@ -181,6 +185,10 @@ export class KafkaBroker {
         `listener.name.${name}.scram-sha-512.sasl.jaas.config=${scramLogin}`,
         `listener.name.${name}.oauthbearer.sasl.jaas.config=${bearerLogin}`,
       ]),
+      `listener.name.sasl.plain.connections.max.reauth.ms=${KAFKA_LOGIN_MS}`,
+      "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      `super.users=User:ANONYMOUS;User:admin;User:${KAFKA_USER}`,
+      "allow.everyone.if.no.acl.found=true",
       "ssl.keystore.type=PEM",
       `ssl.keystore.certificate.chain=${line(own.cert)}`,
       `ssl.keystore.key=${line(own.key)}`,
@@ -188,6 +196,8 @@ export class KafkaBroker {
       `ssl.truststore.certificates=${line(this.authority.cert)}`,
       "listener.name.tls.ssl.client.auth=required",
       "auto.create.topics.enable=false",
+      // Messages of tests have times of long ago.
+      "log.retention.ms=-1",
       "offsets.topic.num.partitions=1",
       "offsets.topic.replication.factor=1",
       "transaction.state.log.num.partitions=1",

@@ -10,6 +10,7 @@ const PRODUCE: KafkaApi = { key: 0, name: "Produce", lowest: 3, highest: 3 };
 const OFFSET_FETCH: KafkaApi = { key: 9, name: "OffsetFetch", lowest: 2, highest: 2 };
 const CREATE_TOPICS: KafkaApi = { key: 19, name: "CreateTopics", lowest: 2, highest: 2 };
 const DELETE_RECORDS: KafkaApi = { key: 21, name: "DeleteRecords", lowest: 0, highest: 0 };
+const CREATE_ACLS: KafkaApi = { key: 30, name: "CreateAcls", lowest: 1, highest: 1 };
 const CREATE_PARTITIONS: KafkaApi = { key: 37, name: "CreatePartitions", lowest: 0, highest: 0 };
 const TIMEOUT_MS = 20_000;
 const NO_LEADER = new Set([3, 5, 6]);
@@ -66,6 +67,29 @@ export class KafkaTestClient {
       const code = reader.int16();
       if (code !== 0) throw new Error(`${topic}: ${code}`);
       reader.nullableString();
+    });
+  }
+
+  /** From then on a user may do no more than this with a topic or group. The same goes for others, but for superusers. */
+  async restrict(
+    user: string,
+    right: "describe" | "nothing",
+    resource: "topic" | "group",
+    name: string,
+  ): Promise<void> {
+    const [ANY, DESCRIBE, DENY, ALLOW] = [2, 8, 2, 3];
+    const writer = new KafkaWriter();
+    writer.array([name], () => {
+      writer.int8(resource === "topic" ? 2 : 3);
+      writer.string(name).int8(3).string(`User:${user}`).string("*");
+      writer.int8(right === "nothing" ? ANY : DESCRIBE).int8(right === "nothing" ? DENY : ALLOW);
+    });
+    const reader = await this.#request(CREATE_ACLS, writer);
+    reader.int32();
+    reader.array(() => {
+      const code = reader.int16();
+      const said = reader.nullableString();
+      if (code !== 0) throw new Error(`restricting ${user} at ${resource} ${name}: error ${code} ${said}`);
     });
   }
 

@@ -7,6 +7,8 @@ import { uncompress } from "#formats/snappy";
 /** The largest body that a sink takes, unpacked. */
 const MAX_BODY = 64 * 1024 * 1024;
 
+const MAX_RANGES = 40;
+
 /** Counts how often each number of a sequence came. */
 export class SequenceCounter {
   #seen = new Uint8Array(1 << 20);
@@ -29,6 +31,26 @@ export class SequenceCounter {
   get duplicated(): number {
     return this.total - this.#distinct;
   }
+  /** Numbers below `end` that never came, as ranges; of many the first and the last ones. */
+  missing(end: number): string {
+    return this.#ranges(end, (times) => times === 0);
+  }
+  /** Numbers below `end` that came again. */
+  repeated(end: number): string {
+    return this.#ranges(end, (times) => times > 1);
+  }
+
+  #ranges(end: number, isWanted: (times: number) => boolean): string {
+    const ranges: string[] = [];
+    for (let i = 0; i < end; i++) {
+      if (!isWanted(this.#seen[i] ?? 0)) continue;
+      const first = i;
+      while (i + 1 < end && isWanted(this.#seen[i + 1] ?? 0)) i += 1;
+      ranges.push(first === i ? `${i}` : `${first}-${i}`);
+    }
+    if (ranges.length > MAX_RANGES) ranges.splice(MAX_RANGES / 2, ranges.length - MAX_RANGES, "…");
+    return ranges.join(" ");
+  }
 }
 
 export interface SinkAnswer {
@@ -43,6 +65,9 @@ export interface SinkCounts {
   requests: number;
 }
 
+/** May return how many items the body has. */
+type TakeBody = (path: string, body: Uint8Array, counts: SinkCounts) => number | void;
+
 /** An HTTP server that takes everything, unpacks it and hands it to `onBody`; answers 204, or what `answer` says. */
 export class Sink {
   readonly counts: SinkCounts = { items: 0, bytes: 0, requests: 0 };
@@ -50,10 +75,15 @@ export class Sink {
   #port = 0;
   /** May take its time, and may never come back, as a half-open connection does. */
   answer: () => SinkAnswer | Promise<SinkAnswer> = () => ({ status: 204 });
+  /**
+   * Items, as `onBody` counted them, of requests that were taken and whose senders were gone before the answer: nobody can
+   * blame them for sending these again.
+   */
+  unanswered = 0;
   /** When requests came, in milliseconds of `performance.now()`, the refused ones included. */
   readonly arrivals: number[] = [];
 
-  private constructor(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void) {
+  private constructor(onBody: TakeBody) {
     this.#server = createServer(async (request, response) => {
       try {
         this.arrivals.push(performance.now());
@@ -62,7 +92,10 @@ export class Sink {
         if (status < 300) {
           this.counts.requests += 1;
           this.counts.bytes += body.length;
-          onBody(request.url ?? "/", unpack(body, request.headers["content-encoding"]), this.counts);
+          const unpacked = unpack(body, request.headers["content-encoding"]);
+          const items = onBody(request.url ?? "/", unpacked, this.counts) ?? 0;
+          if (request.socket.destroyed) this.unanswered += items;
+          else response.once("close", () => void (this.unanswered += response.writableFinished ? 0 : items));
         }
         response.writeHead(status, headers).end(text);
       } catch (error) {
@@ -72,7 +105,7 @@ export class Sink {
   }
 
   /** `port` is for one that comes back after it went away. */
-  static async start(onBody: (path: string, body: Uint8Array, counts: SinkCounts) => void, port = 0): Promise<Sink> {
+  static async start(onBody: TakeBody, port = 0): Promise<Sink> {
     const sink = new Sink(onBody);
     await new Promise<void>((resolve, reject) => {
       sink.#server.once("error", reject);

@@ -1,3 +1,4 @@
+import { longestMatch } from "#base/regex/analysis";
 import { simplify, withoutCaptures } from "#base/regex/simplify";
 import type { Node } from "#base/regex/syntax";
 
@@ -49,29 +50,9 @@ function bestAnchor(node: Node): Anchor | undefined {
         best = { literals, before, tail };
       }
     }
-    before += longest(part);
+    before += longestMatch(part, 1);
   }
   return best;
-}
-
-/** The longest match in characters; Infinity without a bound. */
-function longest(node: Node): number {
-  switch (node.kind) {
-    case "class":
-      return 1;
-    case "concat":
-      return node.parts.reduce((sum, part) => sum + longest(part), 0);
-    case "alternate":
-      return Math.max(...node.parts.map(longest));
-    case "capture":
-      return longest(node.body);
-    case "repeat": {
-      const body = longest(node.body);
-      return body === 0 || node.max === 0 ? 0 : node.max * body;
-    }
-    default:
-      return 0;
-  }
 }
 
 interface Prefix {

@@ -169,6 +169,7 @@ export class KafkaSource implements KafkaHandler {
       generation: consumer.generation,
       topics: [...consumer.topics],
       missing_topics: [...consumer.missing],
+      forbidden_topics: [...consumer.forbidden],
       partitions: consumer.claims.map((each) => ({
         topic: each.topic,
         partition: each.partition,

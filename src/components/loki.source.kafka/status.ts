@@ -8,16 +8,27 @@ export function judgeConnection({ problem }: KafkaConsumer): Judgement {
   return problem === undefined ? undefined : { state: "failing", cause: problem.message };
 }
 
-export function judgeTopics({ missing, topics, state }: KafkaConsumer, wanted: readonly string[]): Judgement {
+export function judgeTopics(
+  { missing, forbidden, topics, state }: KafkaConsumer,
+  wanted: readonly string[],
+): Judgement {
+  if (forbidden.length > 0) {
+    const cause = `the user may not read ${listed(forbidden)}: allow READ and DESCRIBE on ${forbidden.length === 1 ? "it" : "them"}`;
+    return { state: "degraded", cause };
+  }
   if (missing.length > 0) {
-    const some = missing.slice(0, 5).join(", ") + (missing.length > 5 ? ", …" : "");
-    const what =
-      missing.length === 1 ? `the topic ${some} does not exist` : `${missing.length} topics do not exist: ${some}`;
+    const what = `${listed(missing)} ${missing.length === 1 ? "does" : "do"} not exist`;
     const cause = `${what}, or the user may not see it: check the spelling, create it, or give a pattern that begins with ^`;
     return { state: topics.length === 0 ? "failing" : "degraded", cause };
   }
   if (state !== "no topics") return undefined;
   return { state: "idle", cause: `no topic matches ${wanted.join(", ")}; they are looked for every few seconds` };
+}
+
+/** `the topic a`, `the topics a, b`. */
+function listed(topics: readonly string[]): string {
+  const some = topics.slice(0, 5).join(", ") + (topics.length > 5 ? ` and ${topics.length - 5} more` : "");
+  return `the topic${topics.length === 1 ? "" : "s"} ${some}`;
 }
 
 export function judgePartitions({ claims }: KafkaConsumer): Judgement {

@@ -5,6 +5,8 @@ const STORM_EVENTS_PER_SECOND = 500;
 const REOPEN_AFTER_MS = 10_000;
 
 interface Watched {
+  /** Events come, but not for all changes. */
+  isRemote: boolean;
   watcher: FSWatcher | undefined;
   users: number;
   events: number;
@@ -14,16 +16,24 @@ interface Watched {
 
 /**
  * Tells when something happened to a file in one of many directories. A directory that cannot be watched (too many
- * watches, a file system without events) or that never rests is reported as not watched; its files have to be polled.
+ * watches), whose file system does not tell of all changes or that never rests is reported as not watched; its files have
+ * to be polled.
  */
 export class DirectoryWatch {
   readonly #directories = new Map<string, Watched>();
+  /** `name` null: anything may have happened, or the directory is not watched from now on. */
   readonly #onEvent: (directory: string, name: string | null) => void;
   readonly #now: () => number;
+  readonly #isRemote: (directory: string) => Promise<boolean>;
 
-  constructor(onEvent: (directory: string, name: string | null) => void, now: () => number) {
+  constructor(
+    onEvent: (directory: string, name: string | null) => void,
+    now: () => number,
+    isRemote: (directory: string) => Promise<boolean>,
+  ) {
     this.#onEvent = onEvent;
     this.#now = now;
+    this.#isRemote = isRemote;
   }
 
   /** Begins to watch, or counts one more user. */
@@ -33,9 +43,14 @@ export class DirectoryWatch {
       known.users += 1;
       return;
     }
-    const watched: Watched = { watcher: undefined, users: 1, events: 0, windowStart: this.#now(), reopenAt: 0 };
+    const windowStart = this.#now();
+    const watched = { isRemote: false, watcher: undefined, users: 1, events: 0, windowStart, reopenAt: 0 };
     this.#directories.set(directory, watched);
     this.#open(directory, watched);
+    void this.#isRemote(directory).then((isRemote) => {
+      watched.isRemote = isRemote;
+      if (isRemote) this.#onEvent(directory, null);
+    });
   }
 
   release(directory: string): void {
@@ -52,7 +67,7 @@ export class DirectoryWatch {
     const watched = this.#directories.get(directory);
     if (watched === undefined) return false;
     if (watched.watcher === undefined && this.#now() >= watched.reopenAt) this.#open(directory, watched);
-    return watched.watcher !== undefined;
+    return watched.watcher !== undefined && !watched.isRemote;
   }
 
   close(): void {
@@ -64,7 +79,7 @@ export class DirectoryWatch {
     watched.reopenAt = this.#now() + REOPEN_AFTER_MS;
     try {
       const watcher = watch(directory, { persistent: false }, (_, name) => this.#event(directory, watched, name));
-      watcher.on("error", () => this.#shut(watched));
+      watcher.on("error", () => this.#shut(directory, watched));
       watched.watcher = watcher;
     } catch {
       watched.watcher = undefined;
@@ -78,13 +93,15 @@ export class DirectoryWatch {
       watched.events = 0;
     }
     watched.events += 1;
-    if (watched.events > STORM_EVENTS_PER_SECOND) this.#shut(watched);
-    this.#onEvent(directory, name);
+    if (watched.events > STORM_EVENTS_PER_SECOND) this.#shut(directory, watched);
+    else this.#onEvent(directory, name);
   }
 
-  #shut(watched: Watched): void {
+  #shut(directory: string, watched: Watched): void {
     watched.watcher?.close();
     watched.watcher = undefined;
     watched.reopenAt = this.#now() + REOPEN_AFTER_MS;
+    // Who relied on events has to poll now.
+    this.#onEvent(directory, null);
   }
 }

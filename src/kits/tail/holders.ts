@@ -32,12 +32,16 @@ export class Holders {
   }
 
   /**
-   * Whether another tail still reads the file: one that it was rotated from, or one whose target is gone. A file that has
-   * both names at once, by a link, is read for both.
+   * Whether another tail reads the file: one that it was rotated from or to, or one whose target is gone. A file that has
+   * both names at once, by a link, is read for both, and one that two targets name with other labels for both of them.
    */
   async isClaimed(file: AnyFile, by: Tail, isPresent: (tail: Tail) => boolean): Promise<boolean> {
+    const { path } = by.target;
     for (const other of this.of(file)) {
-      if (other !== by && (!isPresent(other) || !(await namesFile(other.target.path, file)))) return true;
+      if (other === by || (isPresent(other) && other.target.path === path)) continue;
+      if (!isPresent(other) || !(await namesFile(other.target.path, file))) return true;
+      // Our own name last: of a file that is renamed in between it would seem that it has both.
+      if (other.labelText === by.labelText && !(await namesFile(path, file))) return true;
     }
     return false;
   }

@@ -99,7 +99,9 @@ test("takes over Alloy's file only when it is newer than ours", async () => {
   await utimes(alloy, 1, 1);
   assert.equal((await place.open()).get("/a", "{}")[0]!.offset, 4);
   await utimes(alloy, 4e9, 4e9);
-  assert.equal((await place.open()).get("/a", "{}")[0]!.offset, 3);
+  const later = await place.open();
+  assert.equal(later.get("/a", "{}")[0]!.offset, 3);
+  assert.deepEqual(later.ofFile(file(1)), [], "what it takes the place of is not found by its file either");
   await writeFile(alloy, "positions: [");
   await utimes(alloy, 4e9, 4e9);
   await assert.rejects(place.open(), /invalid yaml positions file/);

@@ -251,7 +251,7 @@ export class Positions {
       // Cursors of other kinds of sources share these files.
       if (path.startsWith("cursor-") || path.startsWith("journal-")) continue;
       const offset = /^[-+]?[0-9]+$/.test(position) ? Number(position) : Number.NaN;
-      this.#entries.delete(keyOf(path, labels ?? "{}"));
+      this.remove(path, labels ?? "{}");
       this.put({ path, labels: labels ?? "{}", file: undefined, offset });
     }
   }

@@ -90,14 +90,22 @@ function at(offset: number, superseded: readonly Position[] = []): Start {
  * Entries of the file under a name that it no longer has or labels that no target has any longer. After several rotations
  * there may be one for each name; the furthest is the latest.
  */
-async function pastOf({ path, labelText, environment }: TailPlace, file: OpenFile): Promise<Position[]> {
+async function pastOf(place: TailPlace, file: OpenFile): Promise<Position[]> {
   const past: Position[] = [];
-  for (const entry of environment.positions.ofFile(file)) {
-    if (!isSame(entry, file) || (entry.path === path && entry.labels === labelText)) continue;
-    const isOthers = environment.tailOf(entry.path, entry.labels) !== undefined && (await namesFile(entry.path, file));
-    if (!isOthers) past.push(entry);
+  for (const entry of place.environment.positions.ofFile(file)) {
+    const isOwn = entry.path === place.path && entry.labels === place.labelText;
+    if (isSame(entry, file) && !isOwn && !(await isOthers(place, entry, file))) past.push(entry);
   }
   return past;
+}
+
+/** Whether the target of an entry is there, and goes on reading the file beside ours. */
+async function isOthers({ path, labelText, environment }: TailPlace, entry: Position, file: OpenFile) {
+  if (environment.tailOf(entry.path, entry.labels) === undefined) return false;
+  // Whatever name the file has gone to, a target with those labels is there too.
+  if (entry.labels !== labelText && environment.tailOf(path, entry.labels) !== undefined) return true;
+  // Our own name last: of a file that is renamed in between it would seem that it has both.
+  return (await namesFile(entry.path, file)) && (await namesFile(path, file));
 }
 
 /**
@@ -107,7 +115,11 @@ async function pastOf({ path, labelText, environment }: TailPlace, file: OpenFil
 async function copiedFrom({ path, labelText, environment }: TailPlace, file: OpenFile): Promise<Start | undefined> {
   for (const name of originalNames(basename(path))) {
     const original = join(dirname(path), name);
-    const live = environment.tailOf(original, labelText)?.current;
+    const tail = environment.tailOf(original, labelText);
+    // If the original was cut while nobody looked, its tail finds that out, and gives what is known of it to the copy.
+    await tail?.opening;
+    if (tail?.isUnopened) return { kind: "wait" };
+    const live = tail?.current;
     if (live !== undefined && (await live.isLongerThan(file))) return { kind: "wait" };
     for (const { file: known, offset } of environment.positions.get(original, labelText)) {
       if (known === undefined || known.fingerprint.length < LEAST_FINGERPRINT || offset > file.size) continue;
@@ -131,13 +143,23 @@ export async function openRotated(place: TailPlace, current: OpenFile): Promise<
     // One that is not found stays known: the directory may have been read in the middle of a rotation.
     for (const { file, offset, isOurs } of await openEntry(place, entry, current)) {
       bornMs = Math.max(bornMs, file.bornMs);
-      file.seek(offset);
-      if (isOurs && file.size > offset) files.push(file);
+      // Who held it until now may have got further meanwhile.
+      const latest = positions.get(path, labelText).find((each) => isSame(each, file))?.offset ?? 0;
+      file.seek(Math.max(offset, latest));
+      if (isOurs && file.size > file.offset && !isHeld(place, file)) files.push(file);
       else await file.close();
     }
   }
   files.push(...(await openInBetween(place, bornMs, current)));
   return files;
+}
+
+/**
+ * Whether a tail with the same labels has the file's lines in hand: that of a target that is gone, which was missed in the
+ * middle of a rotation and has come back.
+ */
+function isHeld({ environment, labelText }: TailPlace, file: { readonly device: number; readonly inode: number }) {
+  return environment.holders.of(file).some((tail) => tail.labelText === labelText);
 }
 
 interface Found {
@@ -152,7 +174,8 @@ async function openEntry(place: TailPlace, entry: Position, current: OpenFile): 
   const { path, labelText, environment, fileOptions } = place;
   const wanted = entry.file!;
   const isOurs = (at: string) => environment.tailOf(at, labelText) === undefined;
-  const at = await environment.inodes.find(path, wanted);
+  // The one that is held open may have lost its name, and is the file of the entry all the same.
+  const at = isFile(wanted, current) ? path : await environment.inodes.find(path, wanted);
   if (at === undefined) return [];
   const regrown: Found[] = [];
   if (!isFile(wanted, current)) {
@@ -196,10 +219,12 @@ export async function openInBetween(place: TailPlace, sinceMs: number, current: 
   for (const sibling of (await siblingsOf(path, isRotationOf)).siblings) {
     if (sibling.bornMs <= sinceMs || isFile(sibling, current)) continue;
     if (environment.tailOf(sibling.path, labelText) !== undefined) continue;
-    if (environment.holders.has(sibling)) continue;
+    if (isHeld(place, sibling)) continue;
     const file = await OpenFile.open(sibling.path, fileOptions).catch(() => undefined);
     if (file === undefined) continue;
-    const isKnown = environment.positions.ofFile(file).some((entry) => isSame(entry, file));
+    const isKnown = environment.positions
+      .ofFile(file)
+      .some((entry) => isSame(entry, file) && entry.labels === labelText);
     if (isKnown || isCopyOfKnown(place, file) || (await current.isLongerThan(file))) {
       await file.close();
       continue;

@@ -56,6 +56,48 @@ test("nor after a restart, and older files of the path are not either", async ()
   assert.deepEqual(life.lines.toSorted(), ["newer", "older"]);
 });
 
+test("a target that is missed while its file is rotated, and comes back, repeats nothing that is on its way", async () => {
+  await using place = await folder();
+  await writeFile(place.log, "1\n2\n");
+  await using life = await startTailer(place.path);
+  life.hold();
+  life.follow(place.log);
+  await eventually(() => life.lines.length === 2, "both lines come");
+  await rename(place.log, place.rotated);
+  life.follow(); // looked at between the rename and the first line of the next file
+  await life.stopped();
+  await writeFile(place.log, "3\n");
+  life.follow(place.log);
+  await eventually(() => life.lines.includes("3"), "the line of the next file comes");
+  await appendFile(place.log, "4\n");
+  await eventually(() => life.lines.includes("4"), "another line comes");
+  assert.deepEqual(life.lines, ["1", "2", "3", "4"]);
+  life.acknowledge();
+  await life.safe();
+});
+
+test("nor when that happens while the pipeline takes nothing: only one of the two tails opens the next file", async () => {
+  await using place = await folder();
+  await writeFile(place.log, "1\n");
+  await using life = await startTailer(place.path);
+  life.follow(place.log);
+  await eventually(() => life.lines.length === 1, "the line comes");
+  const open = life.block();
+  await appendFile(place.log, "2\n");
+  await eventually(() => life.lines.length === 2, "a line waits to be taken");
+  await rename(place.log, place.rotated);
+  life.follow();
+  await writeFile(place.log, "3\n");
+  life.follow(place.log);
+  await new Promise((resolve) => setTimeout(resolve, 50)); // two and a half seconds of its clock
+  open();
+  await appendFile(place.log, "4\n");
+  await eventually(() => life.lines.includes("4"), "the last line comes");
+  await life.stopped();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(life.lines, ["1", "2", "3", "4"]);
+});
+
 test("a target that goes and comes back goes on where it was, with other labels too, and repeats nothing on its way", async () => {
   await using place = await folder();
   await writeFile(place.log, "1\n");

@@ -13,7 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { eventually, startTailer } from "./tailer.testing.ts";
+import { Labels } from "#base/labels";
+import { eventually, LABELS, startTailer } from "./tailer.testing.ts";
 
 /**
  * The agent ends in the middle of a rotation under a pattern that covers the rotated names, after each of its steps: the
@@ -88,3 +89,34 @@ for (const [style, steps] of STYLES) {
     }
   }
 }
+
+test("two targets of one pattern with other labels each get every line once, over a rotation while the agent is away", async () => {
+  const root = mkdtempSync(join(tmpdir(), "rotation-restart-"));
+  const logs = join(root, "logs");
+  const log = join(logs, "app.log");
+  const targets = () =>
+    readdirSync(logs).flatMap((name) =>
+      [LABELS, Labels.from([["job", "y"]])].map((labels) => ({ path: join(logs, name), labels })),
+    );
+  try {
+    mkdirSync(logs);
+    writeFileSync(log, "one\n");
+    const first = await startTailer(root);
+    first.tailer.setTargets(targets());
+    await eventually(() => first.lines.length === 2, "the line comes for both");
+    await first.safe();
+    await first.kill();
+    appendFileSync(log, "two\n");
+    renameSync(log, `${log}.1`);
+    writeFileSync(log, "three\n");
+    const second = await startTailer(root);
+    second.tailer.setTargets(targets());
+    await eventually(() => second.lines.length >= 4, "both lines come for both");
+    appendFileSync(log, "four\n");
+    await eventually(() => second.lines.filter((line) => line === "four").length === 2, "the last line comes for both");
+    await second[Symbol.asyncDispose]();
+    assert.deepEqual(second.lines.toSorted(), ["four", "four", "three", "three", "two", "two"]);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});

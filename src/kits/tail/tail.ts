@@ -4,15 +4,12 @@ import { fileKey, namesFile } from "./holders.ts";
 import type { LastTime } from "./line-columns.ts";
 import { OpenFile, type OpenFileOptions, type ReadSlot } from "./open-file.ts";
 import { openCopy, openInBetween, openRewritten, openRotated, seekToStart, type TailPlace } from "./resume.ts";
+import { RotatedFiles } from "./rotated-files.ts";
 import type { TailEnvironment, TailState, TailTarget } from "./tail-environment.ts";
 import { TailSchedule } from "./tail-schedule.ts";
 
-/** How long a file that lost its name is read on, since its writer may take a moment to notice. */
-const LINGER_MS = 5_000;
-/** Files of one path that are kept in the positions beside the current one. */
-const KEPT_POSITIONS = 8;
-/** Rotated files of one path that are held open; those after them are found by their names once there is room. */
-const MAX_HELD = 64;
+/** Positions of one path that are kept: of a file that was just read under an old name, its new name has to find it. */
+const KEPT_POSITIONS = 1_000;
 /** A file that is read without a rest is looked at this often: nobody writes it anew up to where it is read in that time. */
 const LOOK_MS = 10;
 /** Enough to find the end of the last line from behind. */
@@ -28,8 +25,8 @@ export class Tail extends TailSchedule {
   readonly #place: TailPlace;
   readonly #lastTime: LastTime = { ms: 0, ns: 0 };
   current: OpenFile | undefined;
-  /** Files that lost the name, oldest first, each with the time until which it is read on. */
-  readonly #rotated: { readonly file: OpenFile; until: number }[] = [];
+  /** Files that lost the name. */
+  readonly #rotated: RotatedFiles;
   /** Read to their end, waiting for acknowledgements. */
   #finished: readonly OpenFile[] = [];
   #rested = false;
@@ -39,6 +36,7 @@ export class Tail extends TailSchedule {
   /** Nothing is read before the file is in the positions: killed later, the agent then finds it under any name. */
   #recording = false;
   #retired = false;
+  #isDismissed = false;
   #started = false;
   /** In `step`, and there waiting for the pipeline to take a batch. */
   #stepping = false;
@@ -59,6 +57,7 @@ export class Tail extends TailSchedule {
     super();
     this.target = target;
     this.#environment = environment;
+    this.#rotated = new RotatedFiles(environment.clock, (file) => this.#finish(file));
     const fileOptions: OpenFileOptions = {
       labels: target.labels.with("filename", target.path),
       encoding: environment.encoding,
@@ -102,9 +101,7 @@ export class Tail extends TailSchedule {
 
   /** Open files, the oldest first. */
   #files(): OpenFile[] {
-    const files = this.#rotated.map(({ file }) => file);
-    if (this.current !== undefined) files.push(this.current);
-    return files;
+    return this.current === undefined ? this.#rotated.files : [...this.#rotated.files, this.current];
   }
 
   get lines(): number {
@@ -112,10 +109,7 @@ export class Tail extends TailSchedule {
   }
 
   get outstanding(): number {
-    let count = this.current?.outstanding ?? 0;
-    for (const { file } of this.#rotated) count += file.outstanding;
-    for (const file of this.#finished) count += file.outstanding;
-    return count;
+    return [...this.#files(), ...this.#finished].reduce((sum, file) => sum + file.outstanding, 0);
   }
 
   /** Whether all that was seen at the last look was read. */
@@ -126,7 +120,7 @@ export class Tail extends TailSchedule {
 
   /** Whether files that lost the name are still read. */
   get draining(): boolean {
-    return this.#rotated.length > 0;
+    return !this.#rotated.isEmpty;
   }
 
   #isClaimed(file: OpenFile): Promise<boolean> {
@@ -175,7 +169,7 @@ export class Tail extends TailSchedule {
       if (this.#recording) return false;
     }
     if (this.#resetTo !== undefined) await this.#reset(slot);
-    if (await this.#readRotated(slot)) return true;
+    if (await this.#rotated.read(slot)) return true;
     if (this.#retired || this.current === undefined) return false;
     const file = this.current;
     try {
@@ -200,7 +194,7 @@ export class Tail extends TailSchedule {
    */
   glance(): void {
     if (this.#glance !== undefined || (this.#stepping && !this.#delivering)) return;
-    if (!this.#started || this.#retired || this.#recording || this.#rotated.length >= MAX_HELD) return;
+    if (!this.#started || this.#isDismissed || this.#recording || this.#rotated.isFull) return;
     const look = async () => {
       if (this.current === undefined) await this.#open({ buffer: Buffer.allocUnsafe(SEEK_BYTES) });
       else await this.#look();
@@ -212,36 +206,6 @@ export class Tail extends TailSchedule {
       .finally(() => {
         this.#glance = undefined;
       });
-  }
-
-  /** Reads what was rotated away, the oldest first. Resolves to whether it got any further. */
-  async #readRotated(slot: ReadSlot): Promise<boolean> {
-    for (let i = 0; i < this.#rotated.length; ) {
-      const old = this.#rotated[i]!;
-      let read = false;
-      try {
-        read = await old.file.read(slot);
-      } catch (error) {
-        if (!isSystemError(error)) throw error;
-        old.until = 0;
-      }
-      if (read) return true;
-      if (this.#environment.clock.monotonic() < old.until) {
-        i += 1; // its writer may add to it; those that were rotated after it do not wait for that
-        continue;
-      }
-      // What its writer left without a newline is the last line.
-      try {
-        await old.file.read(slot, { flush: true });
-      } catch (error) {
-        if (!isSystemError(error)) throw error;
-      }
-      const index = this.#rotated.indexOf(old);
-      if (index < 0) continue; // it has its name again
-      this.#rotated.splice(index, 1);
-      await this.#finish(old.file);
-    }
-    return false;
   }
 
   /** Held until all is confirmed: a target with the file's new name would go on where the confirmations are. */
@@ -281,6 +245,7 @@ export class Tail extends TailSchedule {
   async #openNow(slot: Pick<ReadSlot, "buffer">): Promise<void> {
     const { path } = this.target;
     const { log, opened } = this.#environment;
+    if (this.#isDismissed) return;
     let file: OpenFile;
     try {
       file = await OpenFile.open(path, this.#place.fileOptions);
@@ -288,10 +253,10 @@ export class Tail extends TailSchedule {
       await this.#fail(error as NodeJS.ErrnoException);
       return;
     }
-    const back = this.#rotated.findIndex((each) => fileKey(each.file) === fileKey(file));
-    if (back >= 0 && beginsAs(file.head, this.#rotated[back]!.file.identity.fingerprint)) {
+    const back = this.#rotated.take(file, ({ identity }) => beginsAs(file.head, identity.fingerprint));
+    if (back !== undefined) {
       await file.close();
-      return this.#take(this.#rotated.splice(back, 1)[0]!.file); // it was moved away and has come back
+      return this.#take(back); // it was moved away and has come back
     }
     const first = !this.#started;
     // Held before it is asked who else holds it: of two tails that open it at the same time one sees the other.
@@ -301,15 +266,15 @@ export class Tail extends TailSchedule {
       this.state = "failed";
       this.problem = `${path}: its position is no number, and \`on_positions_file_error\` is "skip"`;
     }
-    if (begun !== "ready" || (await this.#isClaimed(file))) {
+    if (begun !== "ready" || (await this.#isClaimed(file)) || this.#isDismissed) {
       this.#release(file);
       await file.close();
       return;
     }
     this.#take(file);
     this.#started = true;
-    if (first) for (const old of await openRotated(this.#place, file)) this.#queueRotated(old, 0);
-    await this.#queueInBetween(file, this.#environment.clock.monotonic() + LINGER_MS);
+    if (first) for (const old of await openRotated(this.#place, file)) this.#queueRotated(old, false);
+    await this.#queueInBetween(file, true);
     this.#record(file);
     opened(this);
     log.info("start tailing file", { path, offset: file.offset });
@@ -323,17 +288,17 @@ export class Tail extends TailSchedule {
     this.#lookedMs = this.#environment.clock.monotonic();
   }
 
-  #queueRotated(file: OpenFile, until: number): void {
+  #queueRotated(file: OpenFile, lingers: boolean): void {
     this.#environment.holders.add(file, this);
-    this.#rotated.push({ file, until });
+    this.#rotated.add(file, lingers);
     this.#record(file);
   }
 
   /** Queues what had the name since the last file or copy that is known, and was never seen with it. */
-  async #queueInBetween(current: OpenFile, until: number): Promise<void> {
+  async #queueInBetween(current: OpenFile, lingers: boolean): Promise<void> {
     for (const old of await openInBetween(this.#place, this.#lastBornMs, current)) {
       this.#lastBornMs = Math.max(this.#lastBornMs, old.bornMs);
-      this.#queueRotated(old, until);
+      this.#queueRotated(old, lingers);
     }
   }
 
@@ -372,7 +337,7 @@ export class Tail extends TailSchedule {
       return true;
     }
     // What was written to it and cut since it was seen empty shows only by the copy.
-    if (wasEmpty) await this.#queueInBetween(file, 0);
+    if (wasEmpty) await this.#queueInBetween(file, false);
     return named.size > before || named.size > file.offset;
   }
 
@@ -397,9 +362,9 @@ export class Tail extends TailSchedule {
       await copy?.close();
     } else {
       copy.continueFrom(file);
-      this.#queueRotated(copy, 0);
+      this.#queueRotated(copy, false);
       this.#lastBornMs = copy.bornMs;
-      await this.#queueInBetween(fresh, 0);
+      await this.#queueInBetween(fresh, false);
     }
     this.#note(fresh);
     log.info("file was truncated, reading it from its beginning", { path, copied: copy !== undefined });
@@ -408,22 +373,22 @@ export class Tail extends TailSchedule {
 
   /** The name went away from the current file, to another one if `replaced`. */
   async #rotate(replaced: boolean): Promise<void> {
-    const { clock, log, rotated, positions } = this.#environment;
+    const { log, rotated, positions } = this.#environment;
     const { path } = this.target;
     if (await this.current!.isCut()) await this.#cut(this.current!, this.current!.backlog.size);
     const old = this.current!;
     const past = positions.get(path, this.labelText).slice(0, -KEPT_POSITIONS);
-    if (this.#rotated.length === 0) for (const entry of past) positions.remove(entry.path, entry.labels, entry.file);
+    if (this.#rotated.isEmpty) for (const entry of past) positions.remove(entry.path, entry.labels, entry.file);
     if (replaced && (await this.#isRewritten(old))) return;
     await old.refresh().catch(() => {});
     if (old.links === 0) this.#note(old);
     const unreadBytes = Math.max(0, old.size - old.offset);
-    rotated({ path, unreadBytes, unreadBefore: this.#rotated.filter(({ file }) => file.size > file.offset).length });
+    rotated({ path, unreadBytes, unreadBefore: this.#rotated.unread });
     log.info("file was moved or deleted, reading what is left of it", { path, unread_bytes: unreadBytes });
     this.current = undefined;
     this.state = "waiting";
     this.#lastBornMs = old.bornMs;
-    this.#rotated.push({ file: old, until: clock.monotonic() + LINGER_MS });
+    this.#rotated.add(old, true);
     // At once, though the old file is read first: this one may lose the name too before that is done.
     if (replaced) await this.#open({ buffer: Buffer.allocUnsafe(SEEK_BYTES) });
   }
@@ -463,7 +428,7 @@ export class Tail extends TailSchedule {
     const { path } = this.target;
     const { positions, log } = this.#environment;
     await positions.reset(path, this.labelText, to);
-    if (to === "end") for (const { file } of this.#rotated.splice(0)) await this.#finish(file);
+    if (to === "end") for (const file of this.#rotated.takeAll()) await this.#finish(file);
     const file = this.current;
     if (file === undefined) return;
     await file.refresh();
@@ -473,26 +438,38 @@ export class Tail extends TailSchedule {
     log.info("position was reset", { path, offset: file.offset });
   }
 
+  /** The target is gone. What has the name from now on is the next target's; `retire` follows as soon as a worker is free. */
+  dismiss(): void {
+    this.#isDismissed = true;
+  }
+
   /**
-   * The target is gone. A file that still has its name is left alone at once, one that lost it is read to its end: a
+   * Lets go of the name. A file that still has its name is left alone at once, one that lost it is read to its end: a
    * pattern that was looked at in the middle of a rotation finds the file under neither name, and under the new one the
    * next time. Positions stay: a target that comes back, or has other labels now, goes on where this one ends. Resolves to
    * whether there is something left to do.
    */
   async retire(): Promise<boolean> {
-    if (this.#retired) return this.#rotated.length > 0;
+    if (this.#retired) return this.draining;
+    this.#isDismissed = true;
     this.#retired = true;
     await this.#glance;
     const { path } = this.target;
+    if (await this.current?.isCut()) await this.#cut(this.current!, this.current!.backlog.size);
     const file = this.current;
     this.current = undefined;
     if (file !== undefined && (await namesFile(path, file))) await this.#finish(file);
     else if (file !== undefined) {
       await file.refresh().catch(() => {});
-      this.#rotated.push({ file, until: this.#environment.clock.monotonic() });
+      this.#rotated.add(file, false);
     }
     this.#environment.log.info("stopped tailing file", { path });
-    return this.#rotated.length > 0;
+    return this.draining;
+  }
+
+  /** Whether it has still to be found out what has the name. */
+  get isUnopened(): boolean {
+    return this.current === undefined && this.problem === undefined && !this.#retired;
   }
 
   get retired(): boolean {
@@ -501,6 +478,7 @@ export class Tail extends TailSchedule {
 
   /** Lets go of all files. Positions stay. */
   async close(): Promise<void> {
+    this.#isDismissed = true;
     this.#retired = true;
     await this.#glance;
     const files = this.#files();
@@ -511,7 +489,7 @@ export class Tail extends TailSchedule {
       this.#environment.lost(this.target.path, Math.max(0, file.size - file.offset), "deleted");
       this.#note(file);
     }
-    this.#rotated.length = 0;
+    this.#rotated.takeAll();
     this.current = undefined;
     // What is on its way is still waited for: a stop that forgot it would have it read again at the next start.
     this.#finished = [...this.#finished, ...files.filter((file) => file.outstanding > 0)];

@@ -27,10 +27,12 @@ import { startTailer, type TailLife } from "./tailer.testing.ts";
 const STEPS = [
   "write",
   "rename",
+  "move",
   "copytruncate",
   "replace",
   "pause",
   "hold",
+  "block",
   "settle",
   "stop",
   "kill",
@@ -45,6 +47,8 @@ class World {
   readonly #isPattern: boolean;
   readonly #isLinked: boolean;
   #life: TailLife | undefined;
+  /** Ends the back-pressure. */
+  #open = () => {};
   #written = 0;
   #links = 0;
   readonly #messages: string[] = [];
@@ -82,7 +86,8 @@ class World {
   }
 
   sync(): void {
-    const names = this.#isPattern ? readdirSync(this.logs).filter((name) => name.startsWith("app.log")) : ["app.log"];
+    const pattern = this.#isPattern ? /^app\.log/ : /^app\.log$/;
+    const names = readdirSync(this.logs).filter((name) => pattern.test(name));
     this.#life?.follow(...names.map((name) => join(this.logs, name)));
   }
 
@@ -90,7 +95,10 @@ class World {
     const life = this.#life;
     if (step === "write") this.#write();
     else if (step === "rename") this.#shift(() => renameSync(this.#real, `${this.#real}.1`), true);
+    // As many programs do: the next line makes the new file, and until then a pattern finds none.
+    else if (step === "move") this.#shift(() => renameSync(this.#real, `${this.#real}.1`), false);
     else if (step === "copytruncate") {
+      if (!existsSync(this.#real)) return;
       this.#shift(() => copyFileSync(this.#real, `${this.#real}.1`), false);
       truncateSync(this.#real);
     } else if (step === "replace") {
@@ -99,14 +107,17 @@ class World {
       await this.settle();
       if (this.#isLinked) this.#retarget();
       else {
-        rmSync(this.path);
+        rmSync(this.path, { force: true });
         writeFileSync(this.path, "");
       }
       this.#write(); // which shows that the new file was found
       await this.settle();
     } else if (step === "pause") await new Promise((resolve) => setTimeout(resolve, 15));
     else if (step === "hold") life?.hold();
-    else if (step === "settle") await this.settle();
+    else if (step === "block") {
+      this.#open();
+      this.#open = life?.block() ?? this.#open;
+    } else if (step === "settle") await this.settle();
     else if (step === "start") {
       if (life === undefined) await this.start();
     } else await this.#end(step === "kill");
@@ -117,6 +128,7 @@ class World {
     const life = this.#life;
     this.#life = undefined;
     if (life === undefined) return;
+    this.#open();
     if (killed) await life.kill();
     else await life[Symbol.asyncDispose]();
     const again = killed || life.isHolding;
@@ -135,6 +147,7 @@ class World {
 
   #shift(moveFirst: () => void, isNew: boolean): void {
     const at = this.#real;
+    if (!existsSync(at)) return;
     for (let i = 12; i > 0; i--) if (existsSync(`${at}.${i}`)) renameSync(`${at}.${i}`, `${at}.${i + 1}`);
     moveFirst();
     if (isNew) writeFileSync(at, "");
@@ -145,6 +158,8 @@ class World {
     const life = this.#life;
     if (life === undefined) return;
     life.acknowledge();
+    this.#open();
+    if (!existsSync(this.#real)) this.#write(); // without a file there is no target, and nobody looks for others
     this.sync();
     for (const end = performance.now() + 6_000; ; ) {
       this.#count(life);
@@ -176,6 +191,7 @@ class World {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#open();
     await this.#life?.kill();
     rmSync(this.root, { recursive: true, force: true });
   }
@@ -185,6 +201,18 @@ const RUNS = Number(process.env.TAIL_MODEL_RUNS ?? 8);
 /** The same sequences each time; TAIL_MODEL_SEED=$RANDOM with some hundred runs goes deeper. */
 const SEED = Number(process.env.TAIL_MODEL_SEED ?? 1);
 
+/** Sequences that once went wrong; they come before the random ones. */
+const KNOWN: Readonly<Record<string, readonly Step[][]>> = {
+  // Cut while it is opened after a restart, and gone before its entry could be compared with it.
+  "file, rename": [["replace", "kill", "start", "copytruncate", "replace", "copytruncate"]],
+  "pattern, rename": [["kill", "start", "copytruncate", "replace", "copytruncate"]],
+  // Renamed while it is opened after a restart, and held for both names.
+  "pattern, copytruncate": [
+    ["kill", "start", "rename", "rename", "write", "write"],
+    ["kill", "start", "rename", "write", "write"],
+  ],
+};
+
 for (const [mode, left] of [
   ["file", "copytruncate"],
   ["file", "rename"],
@@ -193,7 +221,8 @@ for (const [mode, left] of [
   ["link", "copytruncate"],
 ] as const) {
   test(`whatever happens to a log file, every line comes, and again only what was not safe: ${mode}, no ${left}`, async () => {
-    const steps = STEPS.filter((step) => step !== left);
+    // A file that is copied, cut and renamed in one moment may be read again from the copy: docs/files.md.
+    const steps = STEPS.filter((step) => step !== left && !(left === "rename" && step === "move"));
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.constant<Step>("write") },
       { weight: 6, arbitrary: fc.constantFrom(...steps) },
@@ -207,7 +236,7 @@ for (const [mode, left] of [
         for (const each of steps) await world.step(each);
         await world.end();
       }),
-      { numRuns: RUNS, seed: SEED },
+      { numRuns: RUNS, seed: SEED, examples: (KNOWN[`${mode}, ${left}`] ?? []).map((steps) => [steps]) },
     );
   });
 }

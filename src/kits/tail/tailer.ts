@@ -15,6 +15,7 @@ import { CHUNK_BYTES, type ReadSlot } from "./open-file.ts";
 import type { PositionReset } from "./position-resets.ts";
 import { PositionSweep } from "./position-sweep.ts";
 import type { Position, Positions } from "./positions.ts";
+import { isRemote } from "./remote-file-systems.ts";
 import { Tail } from "./tail.ts";
 import type { LossReason, PositionErrorAction, Rotation, TailEnvironment, TailTarget } from "./tail-environment.ts";
 
@@ -76,6 +77,7 @@ export class Tailer {
     this.#watch = new DirectoryWatch(
       (directory, name) => this.#happened(directory, name),
       () => options.clock.monotonic(),
+      isRemote,
     );
     const { clock, log, positions, encoding, tailFromEnd, onPositionError, legacy, accounts, lost, rotated } = options;
     this.#environment = {
@@ -129,6 +131,7 @@ export class Tailer {
     for (const [key, tail] of this.#tails) {
       if (wanted.has(key)) continue;
       this.#tails.delete(key);
+      tail.dismiss();
       this.#retired.add(tail);
       this.#wake(tail);
     }
