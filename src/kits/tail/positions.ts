@@ -21,7 +21,7 @@ export interface Position {
 
 const FILE = "positions.json";
 const VERSION = 1;
-const SAVE_INTERVAL_MS = 1_000;
+const SAVE_INTERVAL_MS = 250;
 const NEW_FILE_SAVE_MS = 20;
 
 export interface PositionsOptions {
