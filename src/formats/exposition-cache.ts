@@ -5,6 +5,12 @@ const INITIAL_ENTRIES = 64;
 export const ENTRY_COMMENT = 1;
 /** The series has a sample downstream that is not stale: it gets a marker when it vanishes. */
 export const ENTRY_EMITTED = 2;
+/** Stands for several series, and for no text of the page. */
+export const ENTRY_GROUP = 4;
+/** The series has had a sample downstream. */
+export const ENTRY_KNOWN = 16;
+/** A `_created` series that says when others began. */
+export const ENTRY_CREATED = 8;
 
 /**
  * What a metrics page looked like the last time: the text of each series and each comment line, what it stands for, and
@@ -34,6 +40,8 @@ export class ExpositionCache {
   live = 0;
   /** One more than the largest entry. */
   limit = 1;
+  /** Told the new number of each entry when entries get new ones, 0 for those that are gone. */
+  renumbered: ((to: Int32Array) => void) | undefined;
   #table = new Int32Array(INITIAL_ENTRIES * 2);
   #rawUsed = 0;
   #rawLive = 0;
@@ -140,6 +148,7 @@ export class ExpositionCache {
     }
     this.next[0] = old.next[0]!;
     for (let entry = 0; entry < this.limit; entry++) this.next[entry] = renumbered[this.next[entry]!]!;
+    this.renumbered?.(renumbered);
   }
 
   #link(table: Int32Array, entry: number): void {

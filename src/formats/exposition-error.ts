@@ -26,8 +26,6 @@ function tokenAt(bytes: Buffer, at: number): string {
   if (at >= bytes.length) return "EOF";
   const code = bytes[at];
   switch (code) {
-    case 10:
-      return "LINEBREAK";
     case 0x7b:
       return "BOPEN";
     case 0x7d:

@@ -56,6 +56,19 @@ export class LabelBytes {
     this.count += 1;
   }
 
+  /** The label of a name, or -1. */
+  find(name: string): number {
+    for (let i = 0; i < this.count; i++) {
+      if (this.nameEnd(i) - this.nameStart(i) === Buffer.byteLength(name) && this.name(i) === name) return i;
+    }
+    return -1;
+  }
+
+  /** Takes the value of label `i` away, which is as good as the label. */
+  blank(i: number): void {
+    this.#ranges[i * 4 + 3] = this.valueStart(i);
+  }
+
   nameStart(i: number): number {
     return this.#ranges[i * 4]!;
   }

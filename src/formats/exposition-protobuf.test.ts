@@ -5,7 +5,13 @@ import { ExpositionParser } from "./exposition.ts";
 import { translateProtobuf } from "./exposition-protobuf.ts";
 import { ProtoWriter } from "./protobuf.ts";
 
-const OPTIONS = { nativeHistograms: true, classicHistograms: false };
+const OPTIONS = {
+  nativeHistograms: true,
+  classicHistograms: false,
+  convertHistograms: false,
+  startTimestamps: true,
+  typeAndUnitLabels: false,
+};
 
 function message(fill: (writer: ProtoWriter) => void): Uint8Array {
   const writer = new ProtoWriter();
@@ -55,10 +61,10 @@ test("names, values and times survive the translation", () => {
       (name, label, value, number, at, exemplarAt) => {
         fc.pre(label !== "__name__");
         const page = counterPage(name, [label, value], number, at, exemplarAt);
-        const { text: translated } = translateProtobuf(page, page.length, OPTIONS);
+        const { text: translated, exemplars, values } = translateProtobuf(page, page.length, OPTIONS);
         const parser = new ExpositionParser();
         const seen = new Map<string, string>();
-        parser.parse(translated, translated.length, "openmetrics", (labels) => {
+        parser.parse(translated, translated.length, "translated", (labels) => {
           for (let i = 0; i < labels.count; i++) seen.set(labels.name(i), labels.value(i));
           return 1;
         });
@@ -69,9 +75,10 @@ test("names, values and times survive the translation", () => {
             [label, value],
           ]),
         );
-        assert.ok(Object.is(parser.columns.value[0], number));
-        assert.equal(parser.columns.timestamp[0], at);
-        assert.equal(parser.exemplars[0]!.timestamp, exemplarAt);
+        assert.ok(Object.is(values[0], number));
+        assert.equal(parser.hasTimestamps ? parser.columns.timestamp[0] : 0, at);
+        assert.equal(exemplars[0]!.timestamp, exemplarAt);
+        assert.equal(parser.metadata.get(name)!.help, "Help \\ of\nit");
       },
     ),
   );

@@ -1,58 +1,48 @@
+import { quote } from "#base/labels";
 import { formatFloat } from "#base/metrics";
 import type { NativeHistogram } from "#pipeline/batch";
+import type { PageExemplar } from "./exposition-columns.ts";
 import { ExpositionError } from "./exposition-error.ts";
+import { ClassicHistogram, CUSTOM_BUCKETS_SCHEMA, compact, type Histogram } from "./exposition-histogram.ts";
+import {
+  type ExemplarMessage,
+  type HistogramMessage,
+  LabelText,
+  type MetricMessage,
+  readMetric,
+  readText,
+  type Span,
+  type SummaryMessage,
+  within,
+} from "./exposition-protobuf-reader.ts";
+import { exemplarLabels } from "./exposition-tail.ts";
+import { TYPE_LABEL, UNIT_LABEL } from "./exposition-types.ts";
 import { normalizeFloatText } from "./float.ts";
-import { ProtobufError, ProtoReader, WIRE_BYTES } from "./protobuf.ts";
+import { ProtobufError, ProtoReader } from "./protobuf.ts";
 
-/** A page in protobuf, as the OpenMetrics text that says the same, and the native histograms that text cannot hold. */
+/** A page in protobuf, as OpenMetrics text for its series, and what is not in the text: values all the same are 0 there. */
 export interface TranslatedPage {
   readonly text: Buffer;
+  /** Of each sample; there may be room for more. */
+  readonly values: Float64Array;
   /** `sample` is the index of the line among the samples of the page; its value there is the count. */
   readonly histograms: readonly NativeHistogram[];
+  readonly exemplars: PageExemplar[];
+  /** Epoch milliseconds at which the series of each sample began, NaN where it is not known; undefined if none is. */
+  readonly starts: Float64Array | undefined;
 }
 
 export interface ProtobufPageOptions {
   readonly nativeHistograms: boolean;
-  /** Classic buckets of histograms that are native as well. */
+  /** Classic buckets of histograms that are native as well, or that are converted. */
   readonly classicHistograms: boolean;
+  readonly convertHistograms: boolean;
+  readonly startTimestamps: boolean;
+  readonly typeAndUnitLabels: boolean;
 }
 
 const TYPES = ["counter", "gauge", "summary", "unknown", "histogram", "gaugehistogram"] as const;
-
-interface Exemplar {
-  labels: [string, string][];
-  value: number;
-  /** Epoch milliseconds; NaN for none. */
-  timestamp: number;
-}
-interface Bucket {
-  count: number;
-  bound: number;
-  exemplar: Exemplar | undefined;
-}
-interface HistogramMessage {
-  count: number;
-  isFloat: boolean;
-  sum: number;
-  buckets: Bucket[];
-  schema: number;
-  zeroThreshold: number;
-  zeroCount: number;
-  positiveSpans: { offset: number; length: number }[];
-  negativeSpans: { offset: number; length: number }[];
-  positive: number[];
-  negative: number[];
-  exemplars: Exemplar[];
-}
-interface MetricMessage {
-  labels: [string, string][];
-  timestamp: number | undefined;
-  value: number;
-  exemplar: Exemplar | undefined;
-  summary: { count: number; sum: number; quantiles: { quantile: number; value: number }[] } | undefined;
-  histogram: HistogramMessage | undefined;
-}
-
+type Type = (typeof TYPES)[number];
 /**
  * Translates length-delimited `io.prometheus.client.MetricFamily` messages. Throws an ExpositionError for damaged ones.
  * What is exposed under which names matches Prometheus's model/textparse/protobufparse.go.
@@ -71,81 +61,157 @@ export function translateProtobuf(bytes: Uint8Array, end: number, options: Proto
 
 class PageWriter {
   readonly #options: ProtobufPageOptions;
-  readonly #parts: string[] = [];
+  #text = Buffer.allocUnsafeSlow(65_536);
+  #length = 0;
+  #values = new Float64Array(1024);
   readonly #histograms: NativeHistogram[] = [];
+  readonly #exemplars: PageExemplar[] = [];
+  readonly #classic = new ClassicHistogram();
+  #start = 0;
+  #starts: [sample: number, ms: number][] = [];
   #samples = 0;
+  /** Of the family: the beginning of its lines as far as the name goes, and the end of each behind its labels. */
+  #begin = "";
+  #own = "";
+  /** Of the metric. */
+  readonly labels = new LabelText();
+  #timestamp = 0;
 
   constructor(options: ProtobufPageOptions) {
     this.#options = options;
   }
 
-  family(name: string, help: string, type: string, unit: string): void {
+  family(name: string, help: string, type: Type, unit: string): void {
     const quoted = quoteText(name);
-    if (help !== "") this.#parts.push(`# HELP ${quoted} ${help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`);
-    this.#parts.push(`# TYPE ${quoted} ${type}\n`);
-    if (unit !== "" && name.endsWith(`_${unit}`)) this.#parts.push(`# UNIT ${quoted} ${unit}\n`);
+    this.#begin = `{${quoted.slice(0, -1)}`;
+    if (this.#options.typeAndUnitLabels) this.#addOwn(type, unit);
+    if (help !== "") this.#write(`# HELP ${quoted} ${escapeText(help)}\n`);
+    this.#write(`# TYPE ${quoted} ${type}\n`);
+    if (unit !== "") this.#write(`# UNIT ${quoted} ${unit.replaceAll("\n", " ")}\n`);
   }
 
-  metric(name: string, metric: MetricMessage): void {
-    const { labels, timestamp, summary, histogram } = metric;
-    if (summary !== undefined) {
-      this.#line(`${name}_count`, labels, summary.count, timestamp);
-      this.#line(`${name}_sum`, labels, summary.sum, timestamp);
-      for (const { quantile, value } of summary.quantiles) {
-        this.#line(name, [...labels, ["quantile", spelt(quantile)]], value, timestamp);
-      }
-    } else if (histogram !== undefined) {
-      const native = this.#options.nativeHistograms && isNative(histogram);
-      if (native) this.#native(name, labels, histogram, timestamp);
-      if (!native || (this.#options.classicHistograms && histogram.buckets.length > 0)) {
-        this.#classic(name, labels, histogram, timestamp);
-      }
-    } else this.#line(name, labels, metric.value, timestamp, metric.exemplar);
+  /** Type and unit become labels, in the place of exposed ones. */
+  #addOwn(type: Type, unit: string): void {
+    const own: [string, string][] = [];
+    if (type !== "unknown") own.push([TYPE_LABEL, type]);
+    if (unit !== "") own.push([UNIT_LABEL, unit]);
+    this.#own = own.map(([name, value]) => `,"${name}"=${quoteText(value)}`).join("");
+    this.labels.without = own.map(([name]) => name);
+  }
+
+  /** A metric whose labels are in `labels`. */
+  metric(name: string, type: Type, metric: MetricMessage): void {
+    this.#start = 0;
+    this.#timestamp = metric.timestamp;
+    switch (type) {
+      case "summary":
+        this.#summary(metric.summary);
+        break;
+      case "histogram":
+      case "gaugehistogram":
+        this.#histogram(name, type, metric.histogram);
+        break;
+      case "counter":
+        this.#start = metric.counter.start;
+        if (metric.counter.exemplar !== undefined) this.#exemplar(metric.counter.exemplar);
+        this.#line("", "", metric.counter.value);
+        break;
+      default:
+        this.#line("", "", (type === "gauge" ? metric.gauge : metric.untyped).value);
+    }
   }
 
   finish(): TranslatedPage {
-    return { text: Buffer.from(`${this.#parts.join("")}# EOF\n`), histograms: this.#histograms };
-  }
-
-  #classic(name: string, labels: [string, string][], histogram: HistogramMessage, timestamp: number | undefined): void {
-    this.#line(`${name}_count`, labels, histogram.count, timestamp);
-    this.#line(`${name}_sum`, labels, histogram.sum, timestamp);
-    let unbounded = false;
-    for (const { count, bound, exemplar } of histogram.buckets) {
-      unbounded ||= bound === Infinity;
-      this.#line(`${name}_bucket`, [...labels, ["le", spelt(bound)]], count, timestamp, exemplar);
+    let starts: Float64Array | undefined;
+    if (this.#starts.length > 0) {
+      starts = new Float64Array(this.#samples).fill(NaN);
+      for (const [sample, ms] of this.#starts) starts[sample] = ms;
     }
-    if (!unbounded) this.#line(`${name}_bucket`, [...labels, ["le", "+Inf"]], histogram.count, timestamp);
+    this.#write("# EOF\n");
+    const text = this.#text.subarray(0, this.#length);
+    return { text, values: this.#values, histograms: this.#histograms, exemplars: this.#exemplars, starts };
   }
 
-  #native(name: string, labels: [string, string][], histogram: HistogramMessage, timestamp: number | undefined): void {
-    const { count, sum, schema, zeroThreshold, zeroCount, isFloat } = histogram;
-    const { positiveSpans, negativeSpans, positive, negative } = histogram;
-    const hint = { customBounds: undefined, resetHint: "unknown" } as const;
-    const shape = { schema, zeroThreshold, zeroCount, count, sum, positiveSpans, negativeSpans, positive, negative };
-    this.#histograms.push({ sample: this.#samples, ...shape, isFloat, ...hint });
-    // One exemplar is what a line can carry; those without a timestamp do not count for native histograms.
-    const exemplar = histogram.exemplars.filter((each) => !Number.isNaN(each.timestamp)).at(-1);
-    this.#line(name, labels, count, timestamp, exemplar);
+  #summary(summary: SummaryMessage): void {
+    this.#start = summary.start;
+    this.#line("_count", "", summary.count);
+    this.#line("_sum", "", summary.sum);
+    for (const [quantile, value] of summary.quantiles) this.#line("", `,"quantile"="${spelt(quantile)}"`, value);
   }
 
-  #line(
-    name: string,
-    labels: readonly (readonly [string, string])[],
-    value: number,
-    timestamp: number | undefined,
-    exemplar?: Exemplar | undefined,
-  ): void {
-    const pairs = [quoteText(name), ...labels.map(([label, text]) => `${quoteText(label)}=${quoteText(text)}`)];
-    let line = `{${pairs.join(",")}} ${formatFloat(value)}`;
-    if (timestamp !== undefined) line += ` ${seconds(timestamp)}`;
-    if (exemplar !== undefined) {
-      const own = exemplar.labels.map(([label, text]) => `${quoteText(label)}=${quoteText(text)}`);
-      line += ` # {${own.join(",")}} ${formatFloat(exemplar.value)}`;
-      if (!Number.isNaN(exemplar.timestamp)) line += ` ${seconds(exemplar.timestamp)}`;
+  #histogram(name: string, type: Type, histogram: HistogramMessage): void {
+    const { nativeHistograms, classicHistograms, convertHistograms } = this.#options;
+    const hint = type === "gaugehistogram" ? "gauge" : "unknown";
+    this.#start = histogram.start;
+    if (nativeHistograms && isNative(histogram)) {
+      this.#native(nativeOf(name, histogram, hint), nativeExemplars(histogram));
+      if (classicHistograms && histogram.buckets.length > 0) this.#series(histogram);
+    } else if (!convertHistograms) this.#series(histogram);
+    else {
+      if (classicHistograms) this.#series(histogram);
+      this.#classic.reset();
+      this.#classic.count = histogram.floatCount || histogram.count;
+      this.#classic.sum = histogram.sum;
+      for (const { bound, count, floatCount } of histogram.buckets) this.#classic.bucket(bound, floatCount || count);
+      const converted = this.#classic.convert(hint);
+      if (typeof converted === "string") throw new ExpositionError(converted);
+      this.#native(converted, nativeExemplars(histogram));
     }
-    this.#parts.push(`${line}\n`);
+  }
+
+  /** The series of a classic histogram. */
+  #series(histogram: HistogramMessage): void {
+    const count = histogram.floatCount || histogram.count;
+    this.#line("_count", "", count);
+    this.#line("_sum", "", histogram.sum);
+    for (const bucket of histogram.buckets) {
+      if (bucket.exemplar !== undefined) this.#exemplar(bucket.exemplar);
+      this.#line("_bucket", `,"le"="${spelt(bucket.bound)}"`, bucket.floatCount || bucket.count);
+      if (bucket.bound === Infinity) return;
+    }
+    this.#line("_bucket", ',"le"="+Inf"', count);
+  }
+
+  #native(histogram: Histogram, exemplars: readonly ExemplarMessage[]): void {
+    this.#histograms.push({ sample: this.#samples, ...histogram });
+    for (const exemplar of exemplars) this.#exemplar(exemplar);
+    this.#line("", "", histogram.count);
+  }
+
+  /** Notes an exemplar of the next line. */
+  #exemplar({ labels, value, timestamp }: ExemplarMessage): void {
+    this.#exemplars.push({ sample: this.#samples, labels: exemplarLabels(labels), value, timestamp });
+  }
+
+  /** A sample: `suffix` is of its name, `label` one more label behind a comma. */
+  #line(suffix: string, label: string, value: number): void {
+    this.#write(suffix === "" ? `${this.#begin}"` : `${this.#begin}${suffix}"`);
+    const { bytes, length } = this.labels;
+    this.#reserve(length);
+    bytes.copy(this.#text, this.#length, 0, length);
+    this.#length += length;
+    const tail = this.#timestamp === 0 ? "} 0\n" : `} 0 ${seconds(this.#timestamp)}\n`;
+    this.#write(label === "" && this.#own === "" ? tail : `${label}${this.#own}${tail}`);
+    if (this.#start !== 0 && this.#options.startTimestamps) this.#starts.push([this.#samples, this.#start]);
+    if (this.#samples === this.#values.length) {
+      const values = new Float64Array(this.#samples * 2);
+      values.set(this.#values);
+      this.#values = values;
+    }
+    this.#values[this.#samples] = value;
     this.#samples += 1;
+  }
+
+  #write(text: string): void {
+    this.#reserve(text.length * 3);
+    this.#length += this.#text.write(text, this.#length);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#length + bytes <= this.#text.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#text.length * 2, this.#length + bytes));
+    this.#text.copy(larger, 0, 0, this.#length);
+    this.#text = larger;
   }
 }
 
@@ -154,8 +220,45 @@ function isNative(histogram: HistogramMessage): boolean {
   return positiveSpans.length > 0 || negativeSpans.length > 0 || zeroThreshold > 0 || zeroCount > 0;
 }
 
+function nativeOf(name: string, message: HistogramMessage, resetHint: Histogram["resetHint"]): Histogram {
+  const { sum, schema, zeroThreshold, positiveSpans, negativeSpans } = message;
+  const isFloat = message.floatCount > 0 || message.floatZeroCount > 0;
+  const positive = isFloat ? message.positiveCounts : message.positiveDeltas;
+  const negative = isFloat ? message.negativeCounts : message.negativeDeltas;
+  checkSpans(name, "positive", positiveSpans, positive.length);
+  checkSpans(name, "negative", negativeSpans, negative.length);
+  const whole: Histogram = {
+    schema,
+    zeroThreshold,
+    zeroCount: isFloat ? message.floatZeroCount : message.zeroCount,
+    count: isFloat ? message.floatCount : message.count,
+    sum,
+    positiveSpans,
+    negativeSpans,
+    positive,
+    negative,
+    isFloat,
+    customBounds: schema === CUSTOM_BUCKETS_SCHEMA ? [] : undefined,
+    resetHint,
+  };
+  return compact(whole, 0);
+}
+
+function checkSpans(name: string, side: string, spans: readonly Span[], buckets: number): void {
+  const needed = spans.reduce((sum, { length }) => sum + length, 0);
+  if (needed === buckets) return;
+  throw new ExpositionError(`histogram ${quote(name)}: ${side} side: spans require ${needed} buckets, have ${buckets}`);
+}
+
+/** Those of a native histogram need timestamps; without any of its own it takes those of the classic buckets. */
+function nativeExemplars({ exemplars, buckets }: HistogramMessage): ExemplarMessage[] {
+  const all = exemplars.length > 0 ? exemplars : buckets.flatMap(({ exemplar }) => exemplar ?? []);
+  return all.filter(({ timestamp }) => !Number.isNaN(timestamp));
+}
+
 /** Milliseconds as seconds; the half millisecond behind makes the way back exact, which cuts off. */
 function seconds(timestamp: number): string {
+  if (timestamp < 0) return `-${seconds(-timestamp)}`;
   const whole = Math.floor(timestamp / 1000);
   return `${whole}.${String(timestamp - whole * 1000).padStart(3, "0")}5`;
 }
@@ -164,15 +267,14 @@ function spelt(bound: number): string {
   return normalizeFloatText(formatFloat(bound));
 }
 
+const NEEDS_ESCAPE = /["\\\n]/;
+
 function quoteText(text: string): string {
-  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
+  return NEEDS_ESCAPE.test(text) ? `"${escapeText(text).replaceAll('"', '\\"')}"` : `"${text}"`;
 }
 
-function within<T>(reader: ProtoReader, read: (reader: ProtoReader) => T): T {
-  const outer = reader.enter();
-  const value = read(reader);
-  reader.leave(outer);
-  return value;
+function escapeText(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
 function readFamily(reader: ProtoReader, writer: PageWriter): void {
@@ -180,215 +282,29 @@ function readFamily(reader: ProtoReader, writer: PageWriter): void {
   let help = "";
   let unit = "";
   let type = 0;
-  const metrics: MetricMessage[] = [];
+  /** Where each starts and ends: what comes behind them belongs to all. */
+  const metrics: number[] = [];
   while (!reader.done) {
     const tag = reader.tag();
-    if (tag === 0x0a) name = reader.string();
-    else if (tag === 0x12) help = reader.string();
+    if (tag === 0x0a) name = readText(reader, "metric name");
+    else if (tag === 0x12) help = readText(reader, `help for metric ${quote(name)}`);
     else if (tag === 0x18) type = reader.int32();
-    else if (tag === 0x22) metrics.push(within(reader, readMetric));
-    else if (tag === 0x2a) unit = reader.string();
+    else if (tag === 0x22) {
+      const length = reader.length();
+      metrics.push(reader.position, (reader.position += length));
+    } else if (tag === 0x2a) unit = reader.string();
     else reader.skip(tag);
   }
+  if (metrics.length === 0) return; // as if it were not there
+  if (name === "") throw new ExpositionError("invalid metric name: ");
   const spelling = TYPES[type];
-  if (spelling === undefined) throw new ExpositionError(`unknown metric type for metric "${name}": ${type}`);
+  if (spelling === undefined) throw new ExpositionError(`unknown metric type for metric ${quote(name)}: ${type}`);
   writer.family(name, help, spelling, unit);
-  for (const metric of metrics) writer.metric(name, metric);
-}
-
-function readMetric(reader: ProtoReader): MetricMessage {
-  const metric: MetricMessage = {
-    labels: [],
-    timestamp: undefined,
-    value: 0,
-    exemplar: undefined,
-    summary: undefined,
-    histogram: undefined,
-  };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x0a) metric.labels.push(within(reader, readLabel));
-    else if (tag === 0x12 || tag === 0x1a || tag === 0x2a) within(reader, (inner) => readValue(inner, metric));
-    else if (tag === 0x22) metric.summary = within(reader, readSummary);
-    else if (tag === 0x30) metric.timestamp = reader.int64Number();
-    else if (tag === 0x3a) metric.histogram = within(reader, readHistogram);
-    else reader.skip(tag);
+  const { end } = reader;
+  for (let i = 0; i < metrics.length; i += 2) {
+    reader.position = metrics[i]!;
+    reader.end = metrics[i + 1]!;
+    writer.metric(name, spelling, readMetric(reader, writer.labels));
   }
-  return metric;
-}
-
-/** Gauge, Counter and Untyped: the value first, a counter's exemplar second. */
-function readValue(reader: ProtoReader, metric: MetricMessage): void {
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x09) metric.value = reader.double();
-    else if (tag === 0x12) metric.exemplar = within(reader, readExemplar);
-    else reader.skip(tag);
-  }
-}
-
-function readLabel(reader: ProtoReader): [string, string] {
-  const label: [string, string] = ["", ""];
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x0a) label[0] = reader.string();
-    else if (tag === 0x12) label[1] = reader.string();
-    else reader.skip(tag);
-  }
-  return label;
-}
-
-function readSummary(reader: ProtoReader): NonNullable<MetricMessage["summary"]> {
-  const quantiles: { quantile: number; value: number }[] = [];
-  const summary = { count: 0, sum: 0, quantiles };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x08) summary.count = reader.uint64Number();
-    else if (tag === 0x11) summary.sum = reader.double();
-    else if (tag === 0x1a) {
-      const pair = within(reader, (inner) => readDoubles(inner));
-      quantiles.push({ quantile: pair[0], value: pair[1] });
-    } else reader.skip(tag);
-  }
-  return summary;
-}
-
-function readDoubles(reader: ProtoReader): [number, number] {
-  const pair: [number, number] = [0, 0];
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x09) pair[0] = reader.double();
-    else if (tag === 0x11) pair[1] = reader.double();
-    else reader.skip(tag);
-  }
-  return pair;
-}
-
-function readHistogram(reader: ProtoReader): HistogramMessage {
-  const out: HistogramMessage = {
-    count: 0,
-    isFloat: false,
-    sum: 0,
-    buckets: [],
-    schema: 0,
-    zeroThreshold: 0,
-    zeroCount: 0,
-    positiveSpans: [],
-    negativeSpans: [],
-    positive: [],
-    negative: [],
-    exemplars: [],
-  };
-  while (!reader.done) {
-    const tag = reader.tag();
-    switch (tag >>> 3) {
-      case 1:
-        out.count = reader.uint64Number();
-        break;
-      case 2:
-        out.sum = reader.double();
-        break;
-      case 3:
-        out.buckets.push(within(reader, readBucket));
-        break;
-      case 4:
-        out.count = reader.double();
-        out.isFloat = out.count > 0;
-        break;
-      case 5:
-        out.schema = reader.sint32();
-        break;
-      case 6:
-        out.zeroThreshold = reader.double();
-        break;
-      case 7:
-        out.zeroCount = reader.uint64Number();
-        break;
-      case 8:
-        out.zeroCount = reader.double();
-        break;
-      case 9:
-        out.negativeSpans.push(within(reader, readSpan));
-        break;
-      case 10:
-        readRepeated(reader, tag, out.negative, () => Number(reader.sint64()));
-        break;
-      case 11:
-        readRepeated(reader, tag, out.negative, () => reader.double());
-        break;
-      case 12:
-        out.positiveSpans.push(within(reader, readSpan));
-        break;
-      case 13:
-        readRepeated(reader, tag, out.positive, () => Number(reader.sint64()));
-        break;
-      case 14:
-        readRepeated(reader, tag, out.positive, () => reader.double());
-        break;
-      case 16:
-        out.exemplars.push(within(reader, readExemplar));
-        break;
-      default:
-        reader.skip(tag);
-    }
-  }
-  return out;
-}
-
-/** A repeated number, packed or one by one. */
-function readRepeated(reader: ProtoReader, tag: number, into: number[], read: () => number): void {
-  if ((tag & 7) !== WIRE_BYTES) {
-    into.push(read());
-    return;
-  }
-  const outer = reader.enter();
-  while (!reader.done) into.push(read());
-  reader.leave(outer);
-}
-
-function readSpan(reader: ProtoReader): { offset: number; length: number } {
-  const span = { offset: 0, length: 0 };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x08) span.offset = reader.sint32();
-    else if (tag === 0x10) span.length = reader.uint32();
-    else reader.skip(tag);
-  }
-  return span;
-}
-
-function readBucket(reader: ProtoReader): Bucket {
-  const bucket: Bucket = { count: 0, bound: 0, exemplar: undefined };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x08) bucket.count = reader.uint64Number();
-    else if (tag === 0x11) bucket.bound = reader.double();
-    else if (tag === 0x1a) bucket.exemplar = within(reader, readExemplar);
-    else if (tag === 0x21) bucket.count = reader.double() || bucket.count;
-    else reader.skip(tag);
-  }
-  return bucket;
-}
-
-function readExemplar(reader: ProtoReader): Exemplar {
-  const exemplar: Exemplar = { labels: [], value: 0, timestamp: NaN };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x0a) exemplar.labels.push(within(reader, readLabel));
-    else if (tag === 0x11) exemplar.value = reader.double();
-    else if (tag === 0x1a) exemplar.timestamp = within(reader, readTimestamp);
-    else reader.skip(tag);
-  }
-  return exemplar;
-}
-
-function readTimestamp(reader: ProtoReader): number {
-  let ms = 0;
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x08) ms += reader.int64Number() * 1000;
-    else if (tag === 0x10) ms += Math.floor(reader.int32() / 1e6);
-    else reader.skip(tag);
-  }
-  return ms;
+  reader.end = end;
 }

@@ -1,5 +1,5 @@
 import { Labels } from "#base/labels";
-import type { PageExemplar } from "./exposition.ts";
+import type { PageExemplar } from "./exposition-columns.ts";
 import { ExpositionError, quoteBytes, unexpected } from "./exposition-error.ts";
 import type { LabelBytes } from "./exposition-labels.ts";
 import type { SeriesTextParser } from "./exposition-series.ts";
@@ -9,7 +9,7 @@ const SPACE = 32;
 const TAB = 9;
 const NEWLINE = 10;
 /** OpenMetrics: names and values of an exemplar's labels have at most this many characters together. */
-export const EXEMPLAR_LABEL_CHARACTERS = 128;
+const EXEMPLAR_LABEL_CHARACTERS = 128;
 
 /** Reads a sample's timestamp at `start`: whole milliseconds in the text format, seconds in OpenMetrics. */
 export function readTimestamp(bytes: Buffer, line: number, start: number, end: number, openMetrics: boolean) {
@@ -66,7 +66,16 @@ export function readExemplar(
     at = timestampEnd;
   }
   if (bytes[at] !== NEWLINE) throw unexpected("expected next entry after exemplar timestamp", bytes, line, at);
-  return { exemplar: { sample, labels: Labels.from(pairs), value, timestamp }, end: at + 1 };
+  return { exemplar: { sample, labels: exemplarLabels(pairs), value, timestamp }, end: at + 1 };
+}
+
+/** Labels of an exemplar, without those that are empty; undefined for those that break the rules of OpenMetrics. */
+export function exemplarLabels(pairs: readonly (readonly [string, string])[]): Labels | undefined {
+  const given = pairs.filter(([, value]) => value !== "");
+  const labels = Labels.from(given);
+  let characters = 0;
+  for (const text of labels.flat) for (const _ of text) characters += 1;
+  return labels.size < given.length || characters > EXEMPLAR_LABEL_CHARACTERS ? undefined : labels;
 }
 
 function seconds(bytes: Buffer, line: number, start: number, end: number, what: string): number {
@@ -77,11 +86,13 @@ function seconds(bytes: Buffer, line: number, start: number, end: number, what: 
   return Math.trunc(value * 1000);
 }
 
-function badFloat(bytes: Buffer, line: number, start: number, end: number): ExpositionError {
-  const text = quoteBytes(bytes, start, end);
-  return new ExpositionError(
-    `strconv.ParseFloat: parsing ${text}: invalid syntax while parsing: ${quoteBytes(bytes, line, end)}`,
-  );
+/** What Go says of a number that it cannot read. */
+export function badFloat(bytes: Buffer, line: number, start: number, end: number): ExpositionError {
+  const text = bytes.toString("latin1", start, end);
+  const why = /[pP_]/.test(text)
+    ? "unsupported character in float"
+    : `strconv.ParseFloat: parsing ${quoteBytes(bytes, start, end)}: ${/^[-+]?[\d.]+e?[-+]?\d*$/i.test(text) ? "value out of range" : "invalid syntax"}`;
+  return new ExpositionError(`${why} while parsing: ${quoteBytes(bytes, line, end)}`);
 }
 
 function wordEnd(bytes: Buffer, start: number, end: number): number {

@@ -1,4 +1,5 @@
 import type { MetricMetadata } from "#pipeline/batch";
+import type { LabelBytes } from "./exposition-labels.ts";
 
 export type TypeCode = MetricMetadata["type"];
 
@@ -15,6 +16,9 @@ export const TYPES: readonly (TypeCode | undefined)[] = [
   "stateset",
 ];
 
+export const TYPE_LABEL = "__type__";
+export const UNIT_LABEL = "__unit__";
+
 const TEXT_TYPES = new Set(["counter", "gauge", "histogram", "summary", "untyped"]);
 const OPEN_METRICS_TYPES = new Set(TYPES.slice(1));
 
@@ -23,4 +27,15 @@ export function typeCode(text: string, openMetrics: boolean): number {
   if (!openMetrics && text === "untyped") return 1;
   if (!(openMetrics ? OPEN_METRICS_TYPES : TEXT_TYPES).has(text as TypeCode)) return 0;
   return TYPES.indexOf(text as TypeCode);
+}
+
+/** Adds type and unit of a series as labels, in the place of exposed ones (Prometheus's schema/labels.go). */
+export function addTypeAndUnit(labels: LabelBytes, type: TypeCode, unit: string): void {
+  const add = (name: string, value: string) => {
+    const exposed = labels.find(name);
+    if (exposed >= 0) labels.blank(exposed);
+    labels.add(Buffer.from(name), Buffer.from(value));
+  };
+  if (type !== "unknown") add(TYPE_LABEL, type);
+  if (unit !== "") add(UNIT_LABEL, unit);
 }

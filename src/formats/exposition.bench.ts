@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { ExpositionParser } from "./exposition.ts";
+import { ExpositionColumns } from "./exposition-columns.ts";
+import { translateProtobuf } from "./exposition-protobuf.ts";
+import { ProtoWriter } from "./protobuf.ts";
 
 /** Reads pages of 50,000 series of 10 labels: `node src/formats/exposition.bench.ts`. Prints samples per CPU-second. */
 const SERIES = 50_000;
@@ -51,4 +54,76 @@ measure("all new", (round) => {
   const bytes = pages[round % 3]!;
   fresh.parse(bytes, bytes.length, "text", () => ++refs);
   return fresh.count;
+});
+
+const OPTIONS = {
+  nativeHistograms: true,
+  classicHistograms: false,
+  convertHistograms: true,
+  startTimestamps: false,
+  typeAndUnitLabels: false,
+};
+
+/** Classic histograms of ten buckets: as many lines as the other pages have. */
+const histograms = (seed: number) => {
+  let text = "";
+  for (let i = 0; i < SERIES / 12; i++) {
+    if (i % 100 === 0) text += `# TYPE histogram_${i / 100} histogram\n`;
+    const name = `histogram_${Math.floor(i / 100)}`;
+    const labels = `cluster="eu-west-1",namespace="team-${i % 17}",pod="app-${i % 1000}-x7k2p",path="/api/v1/items"`;
+    for (let k = 0; k < 9; k++) text += `${name}_bucket{${labels},le="0.${k + 1}"} ${seed + k * i}\n`;
+    text += `${name}_bucket{${labels},le="+Inf"} ${seed + 9 * i}\n${name}_sum{${labels}} ${i / 7}\n${name}_count{${labels}} ${seed + 9 * i}\n`;
+  }
+  return Buffer.from(text);
+};
+const classic = [histograms(1), histograms(2), histograms(3)];
+const lines = Math.ceil(SERIES / 12) * 12;
+const converting = new ExpositionParser(new ExpositionColumns(), OPTIONS);
+measure("classic histograms converted, by the lines read", (round) => {
+  const bytes = classic[round % 3]!;
+  converting.parse(bytes, bytes.length, "text", () => ++refs);
+  converting.commit([], []);
+  assert.equal(converting.count * 12, lines);
+  return SERIES;
+});
+
+const protobuf = (seed: number) => {
+  const page = new ProtoWriter();
+  const label = (name: string, value: string) => {
+    const writer = new ProtoWriter();
+    writer.string(1, name);
+    writer.string(2, value);
+    return writer.finish();
+  };
+  for (let family = 0; family < SERIES / 100; family++) {
+    const out = new ProtoWriter();
+    out.string(1, `metric_${family}_total`);
+    out.string(2, "Some help.");
+    for (let i = 0; i < 100; i++) {
+      const metric = out.begin(4);
+      for (const [name, value] of [
+        ["cluster", "eu-west-1"],
+        ["namespace", `team-${i % 17}`],
+        ["pod", `app-${i}-x7k2p`],
+        ["path", "/api/v1/items"],
+      ] as const) {
+        out.bytes(1, label(name, value));
+      }
+      const counter = out.begin(3);
+      out.double(1, i * 31 + seed);
+      out.end(counter);
+      out.end(metric);
+    }
+    page.rawVarint(out.length);
+    page.raw(out.view());
+  }
+  return page.finish();
+};
+const messages = [protobuf(1), protobuf(2), protobuf(3)];
+const translated = new ExpositionParser();
+measure("protobuf", (round) => {
+  const { text } = translateProtobuf(messages[round % 3]!, messages[round % 3]!.length, OPTIONS);
+  translated.parse(text, text.length, "translated", () => ++refs);
+  translated.commit([], []);
+  return translated.count;
 });

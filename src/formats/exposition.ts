@@ -1,51 +1,43 @@
 import { isUtf8 } from "node:buffer";
-import type { Labels } from "#base/labels";
-import { ENTRY_COMMENT, ENTRY_EMITTED, ExpositionCache, hashText } from "./exposition-cache.ts";
+import type { NativeHistogram } from "#pipeline/batch";
+import {
+  ENTRY_COMMENT,
+  ENTRY_CREATED,
+  ENTRY_EMITTED,
+  ENTRY_GROUP,
+  ENTRY_KNOWN,
+  ExpositionCache,
+  hashText,
+} from "./exposition-cache.ts";
+import { ExpositionColumns, type PageExemplar } from "./exposition-columns.ts";
+import { type Conversion, convertHistograms } from "./exposition-convert.ts";
 import { ExpositionError, quoteBytes, unexpected } from "./exposition-error.ts";
-import { LabelBytes } from "./exposition-labels.ts";
+import { DeclaredFamily } from "./exposition-family.ts";
+import {
+  type ExpositionOptions,
+  isPart,
+  ROLE_COUNT,
+  ROLE_CREATED,
+  removeSeries,
+  SeriesGroups,
+  unmarkRespelt,
+} from "./exposition-groups.ts";
+import type { LabelBytes } from "./exposition-labels.ts";
 import { ExpositionMetadata } from "./exposition-metadata.ts";
-import { SeriesTextParser, seriesTextEnd } from "./exposition-series.ts";
-import { readExemplar, readTimestamp } from "./exposition-tail.ts";
-import { TYPES, type TypeCode, typeCode } from "./exposition-types.ts";
+import { seriesTextEnd } from "./exposition-series.ts";
+import { badFloat, readExemplar, readTimestamp } from "./exposition-tail.ts";
+import { addTypeAndUnit, typeCode } from "./exposition-types.ts";
 import { EXACT_DIGITS, isNaNText, POWERS_OF_TEN, parseFloatBytes } from "./float.ts";
 
-export type ExpositionSyntax = "text" | "openmetrics";
+/** `translated` is OpenMetrics that was made of another format, and holds names and units that OpenMetrics cannot. */
+export type ExpositionSyntax = "text" | "openmetrics" | "translated";
 
+/** In the place of an entry: a piece of a histogram beyond the limit, which is no sample of its own. */
+const BEYOND = -1;
 const SPACE = 32;
 const TAB = 9;
 const NEWLINE = 10;
 const HASH = 35;
-
-/** An exemplar of a page; `timestamp` is NaN where the page gives none. */
-export interface PageExemplar {
-  readonly sample: number;
-  readonly labels: Labels;
-  readonly value: number;
-  readonly timestamp: number;
-}
-
-/** The samples of one page, and what is needed while it is read. */
-export class ExpositionColumns {
-  readonly labels = new LabelBytes();
-  readonly textParser = new SeriesTextParser(false);
-  readonly openMetricsParser = new SeriesTextParser(true);
-  /** The entry in the parser's cache. */
-  entry: Int32Array = new Int32Array(64);
-  value: Float64Array = new Float64Array(64);
-  /** Epoch milliseconds; NaN where the page gives none. */
-  timestamp: Float64Array = new Float64Array(64);
-
-  grow(): void {
-    const capacity = this.entry.length * 2;
-    const { entry, value, timestamp } = this;
-    this.entry = new Int32Array(capacity);
-    this.entry.set(entry);
-    this.value = new Float64Array(capacity);
-    this.value.set(value);
-    this.timestamp = new Float64Array(capacity);
-    this.timestamp.set(timestamp);
-  }
-}
 
 /** What a new series is: called once for each text that the cache does not know. Throws what fails the page. */
 export type ResolveSeries = (labels: LabelBytes, quotedNames: boolean) => number;
@@ -69,6 +61,13 @@ export class ExpositionParser {
   /** Whether `columns.timestamp` holds anything. */
   hasTimestamps = false;
   exemplars: PageExemplar[] = [];
+  /** Native histograms that were made of classic ones, by the indices of their samples. */
+  histograms: NativeHistogram[] = [];
+  conversion: Conversion | undefined;
+  /** Epoch milliseconds at which the series of each sample began, NaN where it is not known; undefined if none is. */
+  starts: Float64Array | undefined;
+  /** Whether series were left out because of the limit. */
+  truncated = false;
   /** Entries of series whose text was not known before this page, until it is committed. */
   added: number[] = [];
   /** Samples that repeat a series of the same page without a timestamp of their own, by index. */
@@ -76,14 +75,32 @@ export class ExpositionParser {
 
   #page = 0;
   #newSeriesLimit = Infinity;
+  /** Series that were new on the page, where several of them may become one. */
+  #resolved = 0;
   #distinct = 0;
-  #type: TypeCode = "unknown";
+  readonly #family = new DeclaredFamily(this.cache, this.metadata);
   #openMetrics = false;
+  #translated = false;
   #ended = false;
+  readonly #groups: SeriesGroups | undefined;
+  readonly #typeAndUnitLabels: boolean;
+  #textEnd = 0;
+  /** Samples before this one have been given their start. */
+  #startsFrom = 0;
   #resolve: ResolveSeries = () => 0;
 
-  constructor(columns: ExpositionColumns = new ExpositionColumns()) {
+  constructor(columns: ExpositionColumns = new ExpositionColumns(), options?: ExpositionOptions) {
     this.columns = columns;
+    this.#typeAndUnitLabels = options?.typeAndUnitLabels ?? false;
+    const groups = options !== undefined && (options.convertHistograms || options.startTimestamps);
+    this.#groups = groups ? new SeriesGroups(this.cache, options) : undefined;
+  }
+
+  /** Series that were not known before this page; pieces of a histogram that is converted are one. */
+  get newSeries(): number {
+    if (this.#groups === undefined) return this.added.length;
+    const converted = this.conversion?.added ?? 0;
+    return this.added.reduce((sum, entry) => sum + (this.cache.ref[entry] === 0 ? 0 : 1), converted);
   }
 
   /** The number of the page that was parsed last: `cache.seen` of the entries on it. */
@@ -104,9 +121,11 @@ export class ExpositionParser {
   ): void {
     this.#page += 1;
     this.#newSeriesLimit = sampleLimit;
-    this.#openMetrics = syntax === "openmetrics";
+    this.#resolved = 0;
+    this.#openMetrics = syntax !== "text";
+    this.#translated = syntax === "translated";
     this.#resolve = resolve;
-    this.#type = "unknown";
+    this.#family.begin(this.#page, this.#translated);
     this.#ended = false;
     this.#distinct = 0;
     this.count = 0;
@@ -114,9 +133,21 @@ export class ExpositionParser {
     this.exemplars = [];
     this.added = [];
     this.duplicates = [];
+    this.histograms = [];
+    this.conversion = undefined;
+    this.starts = undefined;
+    this.#startsFrom = 0;
+    this.truncated = false;
     this.metadata.begin();
-    this.#read(bytes, end);
-    if (this.#openMetrics && !this.#ended) throw new ExpositionError("data does not end with # EOF");
+    const groups = this.#groups?.options.convertHistograms && !this.#translated ? this.#groups : undefined;
+    try {
+      this.#read(bytes, end);
+      if (this.#openMetrics && !this.#ended) throw new ExpositionError("data does not end with # EOF");
+      if (groups !== undefined) this.conversion = convertHistograms(this, groups, true);
+    } catch (error) {
+      if (groups !== undefined) convertHistograms(this, groups, false); // for the count of samples
+      throw error;
+    }
   }
 
   /**
@@ -129,21 +160,26 @@ export class ExpositionParser {
     this.added = [];
     for (let i = 0; i < this.count; i++) {
       const entry = this.columns.entry[i]!;
-      if (tracked === undefined || tracked(i)) cache.flags[entry]! |= ENTRY_EMITTED;
+      cache.flags[entry]! |= tracked === undefined || tracked(i) ? ENTRY_EMITTED | ENTRY_KNOWN : ENTRY_KNOWN;
     }
-    if (this.#distinct === cache.live) return;
+    if (this.#groups === undefined && this.#distinct === cache.live) return;
+    const firstStale = stale.length;
     for (let entry = 1; entry < cache.limit; entry++) {
       if (cache.length[entry] === 0 || cache.seen[entry] === this.#page) continue;
-      if (cache.flags[entry]! & ENTRY_COMMENT) {
+      const flags = cache.flags[entry]!;
+      if (flags & ENTRY_GROUP) {
+        // Its series are there, but were not to be converted this time.
+        if (flags & ENTRY_EMITTED) stale.push(cache.ref[entry]!);
+        cache.flags[entry]! &= ~ENTRY_EMITTED;
+        continue;
+      }
+      if ((flags & (ENTRY_COMMENT | ENTRY_CREATED)) === ENTRY_COMMENT) {
         const offset = cache.offset[entry]!;
         this.metadata.forget(cache.raw, offset, offset + cache.length[entry]!);
-      } else {
-        const ref = cache.ref[entry]!;
-        if (cache.flags[entry]! & ENTRY_EMITTED) stale.push(ref);
-        forgotten.push(ref);
-      }
-      cache.remove(entry);
+      } else if (flags & ENTRY_EMITTED) stale.push(cache.ref[entry]!);
+      removeSeries(cache, this.#groups, entry, stale, forgotten);
     }
+    if (stale.length > firstStale) unmarkRespelt(cache, stale, firstStale, this.#page);
     cache.compact();
   }
 
@@ -153,17 +189,16 @@ export class ExpositionParser {
    */
   abandon(stale: number[], forgotten: number[]): void {
     const { cache } = this;
-    for (const entry of this.added) {
-      forgotten.push(cache.ref[entry]!);
-      cache.remove(entry);
-    }
+    for (const entry of this.added) removeSeries(cache, this.#groups, entry, stale, forgotten);
     this.added = [];
     this.count = 0;
+    const emitted = new Set<number>(); // a series may be there in two spellings
     for (let entry = 1; entry < cache.limit; entry++) {
       if ((cache.flags[entry]! & ENTRY_EMITTED) === 0) continue;
       cache.flags[entry]! &= ~ENTRY_EMITTED;
-      stale.push(cache.ref[entry]!);
+      emitted.add(cache.ref[entry]!);
     }
+    for (const ref of emitted) stale.push(ref);
   }
 
   /** Calls `visit` with the ref of each series that would get a stale marker if it vanished. */
@@ -179,7 +214,7 @@ export class ExpositionParser {
     const { cache } = this;
     for (let entry = 1; entry < cache.limit; entry++) {
       if (cache.length[entry] === 0) continue;
-      if ((cache.flags[entry]! & ENTRY_COMMENT) === 0) release(cache.ref[entry]!);
+      if (cache.ref[entry] !== 0) release(cache.ref[entry]!);
       cache.remove(entry);
     }
     cache.compact();
@@ -209,7 +244,7 @@ export class ExpositionParser {
         if (bytes.compare(raw, textOffset, textOffset + textLength, i, after) !== 0) break;
         if (flags[entry]! & ENTRY_COMMENT) {
           if (separator !== NEWLINE) break;
-          if (type[entry] !== 0) this.#type = TYPES[type[entry]!]!;
+          if (type[entry] !== 0) this.#family.declare(entry);
           if (seen[entry] !== page) {
             seen[entry] = page;
             distinct += 1;
@@ -291,14 +326,20 @@ export class ExpositionParser {
         i = lineEnd + 1;
         continue;
       }
-      const textEnd = seriesTextEnd(bytes, i, end, !this.#openMetrics);
-      entry = this.#series(bytes, i, textEnd);
-      i = this.#number(bytes, i, textEnd, end);
-      this.columns.entry[this.count] = entry;
-      this.count += 1;
-      if (entry === 0) continue; // beyond the limit
-      if (cache.seen[entry] === page) this.#repeated(this.count - 1);
+      this.#textEnd = seriesTextEnd(bytes, i, end, !this.#openMetrics);
+      entry = this.#series(bytes, i);
+      i = this.#number(bytes, i, this.#textEnd, end);
+      if (entry === BEYOND) continue;
+      const isCreated = (cache.flags[entry]! & ENTRY_CREATED) !== 0;
+      if (isCreated) this.#created(entry);
       else {
+        this.columns.entry[this.count] = entry;
+        this.count += 1;
+      }
+      if (entry === 0) continue; // beyond the limit
+      if (cache.seen[entry] === page) {
+        if (!isCreated) this.#repeated(this.count - 1);
+      } else {
         cache.seen[entry] = page;
         distinct += 1;
       }
@@ -316,18 +357,74 @@ export class ExpositionParser {
     if (!this.hasTimestamps || Number.isNaN(this.columns.timestamp[sample])) this.duplicates.push(sample);
   }
 
-  /** The entry of the series text `bytes[start, textEnd)`, which is parsed if it is new. */
-  #series(bytes: Buffer, start: number, textEnd: number): number {
-    const hash = hashText(bytes, start, textEnd);
-    const known = this.cache.find(bytes, start, textEnd, hash);
+  /** The entry of the series text `bytes[start, #textEnd)`, which is parsed if it is new and may turn out to end before. */
+  #series(bytes: Buffer, start: number): number {
+    const hash = hashText(bytes, start, this.#textEnd);
+    const known = this.cache.find(bytes, start, this.#textEnd, hash);
     if (known !== 0) return known;
     const parser = this.#openMetrics ? this.columns.openMetricsParser : this.columns.textParser;
-    const end = parser.parse(bytes, start, this.#type, this.columns.labels);
-    if (this.count >= this.#newSeriesLimit) return 0;
-    const ref = this.#resolve(this.columns.labels, parser.quotedNames);
+    const { labels } = this.columns;
+    const end = parser.parse(bytes, start, this.#family.type, labels);
+    this.#textEnd = end;
+    if (this.#typeAndUnitLabels && !this.#translated) addTypeAndUnit(labels, this.#family.type, this.#family.unit);
+    if (this.#groups !== undefined && !this.#translated) {
+      return this.#grouped(bytes, start, end, hash, parser.quotedNames, this.#groups);
+    }
+    if (this.count >= this.#newSeriesLimit) {
+      this.truncated = true;
+      return 0;
+    }
+    const ref = this.#resolve(labels, parser.quotedNames);
     const entry = this.cache.add(bytes, start, end, hash, ref, 0);
+    this.#groups?.join(entry, 0, 0);
     this.added.push(entry);
     return entry;
+  }
+
+  /** Adds the entry of a new series, and that of the group that it belongs to. */
+  #grouped(bytes: Buffer, start: number, end: number, hash: number, quoted: boolean, groups: SeriesGroups): number {
+    const { cache } = this;
+    const { labels } = this.columns;
+    const role = groups.classify(labels, this.#family.type, this.#family.name, this.#openMetrics);
+    const isKnown = role !== 0 && cache.ref[groups.find(false)] !== 0;
+    const needsSeries = !groups.isSwallowed(role) || (isPart(role) && !isKnown);
+    // Series are not counted by samples here: several of them become one.
+    if (needsSeries && this.#resolved >= this.#newSeriesLimit) {
+      this.truncated = true;
+      return role === ROLE_CREATED || (isPart(role) && role !== ROLE_COUNT) ? BEYOND : 0;
+    }
+    const flags = role === ROLE_CREATED ? ENTRY_COMMENT | ENTRY_CREATED : 0;
+    const entry = cache.add(bytes, start, end, hash, 0, flags);
+    const group = role === 0 ? 0 : groups.find(true);
+    // Noted before labels are judged, which may end the page: then both are forgotten with it.
+    groups.join(entry, group, role);
+    this.added.push(entry);
+    if (isPart(role) && cache.ref[group] === 0) {
+      cache.ref[group] = this.#resolve(groups.labels, quoted);
+      this.#resolved += 1;
+    }
+    if (!groups.isSwallowed(role)) {
+      cache.ref[entry] = this.#resolve(labels, quoted);
+      this.#resolved += 1;
+    }
+    return entry;
+  }
+
+  /** A `_created` line, whose value was read: gives the start to the samples of its group before it. */
+  #created(entry: number): void {
+    const { group } = this.#groups!;
+    const own = group[entry]!;
+    const ms = Math.trunc(this.columns.value[this.count]! * 1000);
+    while (this.exemplars.at(-1)?.sample === this.count) this.exemplars.pop();
+    if (this.starts === undefined || this.starts.length < this.columns.entry.length) {
+      const starts = new Float64Array(this.columns.entry.length).fill(NaN);
+      if (this.starts !== undefined) starts.set(this.starts);
+      this.starts = starts;
+    }
+    for (let i = this.#startsFrom; i < this.count; i++) {
+      if (group[this.columns.entry[i]!] === own) this.starts[i] = ms;
+    }
+    this.#startsFrom = this.count;
   }
 
   /** Reads what follows the series at `start`: value, timestamp, exemplar. Returns the start of the next line. */
@@ -337,16 +434,13 @@ export class ExpositionParser {
     if (spaces) while (bytes[from] === SPACE || bytes[from] === TAB) from += 1;
     else if (bytes[from] === SPACE) from += 1;
     let to = from;
-    while (to < end && bytes[to] !== SPACE && bytes[to] !== NEWLINE && (bytes[to] !== TAB || !spaces)) to += 1;
+    while (to < end && bytes[to] !== SPACE && bytes[to] !== NEWLINE && (!spaces || !endsValue(bytes[to]!))) to += 1;
     if (to === from || (!spaces && from === after) || bytes[from] === 0x7b) {
       throw unexpected("expected value after metric", bytes, start, to === from ? from : after);
     }
     const value = parseFloatBytes(bytes, from, to);
     if (Number.isNaN(value) && !isNaNText(bytes, from, to)) {
-      const text = quoteBytes(bytes, from, to);
-      throw new ExpositionError(
-        `strconv.ParseFloat: parsing ${text}: invalid syntax while parsing: ${quoteBytes(bytes, start, to)}`,
-      );
+      throw badFloat(bytes, start, from, to);
     }
     const n = this.count;
     this.columns.value[n] = value;
@@ -378,19 +472,24 @@ export class ExpositionParser {
     const hash = hashText(bytes, start, lineEnd);
     const known = this.cache.find(bytes, start, lineEnd, hash);
     if (known !== 0) {
-      if (this.cache.type[known] !== 0) this.#type = TYPES[this.cache.type[known]!]!;
+      if (this.cache.type[known] !== 0) this.#family.declare(known);
       return known;
     }
     if (!isUtf8(bytes.subarray(start, lineEnd))) {
       throw new ExpositionError(`help text ${quoteBytes(bytes, start, lineEnd)} is not a valid utf8 string`);
     }
-    const declared = this.metadata.declare(bytes, start, lineEnd, this.#openMetrics);
+    const declared = this.metadata.declare(bytes, start, lineEnd, this.#openMetrics, this.#translated);
     const entry = this.cache.add(bytes, start, lineEnd, hash, 0, ENTRY_COMMENT);
+    this.#groups?.join(entry, 0, 0);
     if (declared !== undefined) {
-      const code = typeCode(declared, this.#openMetrics);
-      this.cache.type[entry] = code;
-      this.#type = TYPES[code]!;
+      this.cache.type[entry] = typeCode(declared, this.#openMetrics);
+      this.#family.declare(entry);
     }
     return entry;
   }
+}
+
+/** In the text format a value ends at these as well. */
+function endsValue(code: number): boolean {
+  return code === TAB || code === 0x7b;
 }

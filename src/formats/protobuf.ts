@@ -14,6 +14,8 @@ export const WIRE_FIXED32 = 5;
 /** Groups are a relic that unknown fields may still contain; nobody nests them deeper than this in good faith. */
 const MAX_GROUP_DEPTH = 64;
 const TWO_32 = 2 ** 32;
+/** So few bytes are copied faster one by one than by a call. */
+const SHORT = 32;
 
 /** The bytes are no protobuf message. `offset` is where reading stopped, from the start of the reader's array. */
 export class ProtobufError extends Error {
@@ -362,7 +364,8 @@ export class ProtoWriter {
   /** Bytes as they are, such as a message that is already encoded. */
   raw(source: Uint8Array, start = 0, end = source.length): void {
     const at = this.#grow(end - start);
-    if (Buffer.isBuffer(source)) source.copy(this.#bytes, at, start, end);
+    if (end - start <= SHORT) for (let i = start; i < end; i++) this.#bytes[at + i - start] = source[i]!;
+    else if (Buffer.isBuffer(source)) source.copy(this.#bytes, at, start, end);
     else this.#bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at);
   }
 

@@ -1,4 +1,5 @@
 import { formatPrometheusDuration } from "#base/duration";
+import { BucketLimitError } from "#formats/exposition-histogram";
 import { BodySizeError } from "./scrape-body.ts";
 import { LabelLimitError } from "./scrape-labels.ts";
 import { PageTypeError } from "./scrape-protocol.ts";
@@ -11,6 +12,7 @@ export const SCRAPE_RULES = [
   "sample_limit",
   "label_limit",
   "body_size_limit",
+  "bucket_limit",
   "target_limit",
 ] as const;
 export type ScrapeRule = (typeof SCRAPE_RULES)[number];
@@ -47,6 +49,7 @@ export function scrapeRule(error: Error): ScrapeRule {
   if (error instanceof SampleLimitError) return "sample_limit";
   if (error instanceof LabelLimitError) return "label_limit";
   if (error instanceof BodySizeError) return "body_size_limit";
+  if (error instanceof BucketLimitError) return "bucket_limit";
   return error instanceof TargetLimitError ? "target_limit" : "scrape_failed";
 }
 
@@ -66,6 +69,9 @@ function remedyOf(error: Error, target: ScrapeTarget, contentType: string | unde
   if (error instanceof SampleLimitError) return "raise sample_limit, or have the target expose fewer series";
   if (error instanceof LabelLimitError) return "raise the limit, or mend the labels that the target exposes";
   if (error instanceof BodySizeError) return "raise body_size_limit, or have the target expose less";
+  if (error instanceof BucketLimitError) {
+    return "raise native_histogram_bucket_limit; buckets of histograms with bounds of their own cannot be merged";
+  }
   if (error instanceof TargetLimitError) return "raise target_limit, or keep fewer targets in a discovery.relabel";
   if (contentType?.startsWith("text/html")) {
     return `what is at ${path} is a web page; check the port and metrics_path`;

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { Labels, quote } from "#base/labels";
 import { ExpositionError } from "#formats/exposition-error";
 import { compareName, EncodedLabels, type LabelBytes } from "#formats/exposition-labels";
@@ -40,9 +41,12 @@ export class ScrapeLabels {
 
   /** The series of exposed labels, with one owner. Throws an ExpositionError. */
   resolve(labels: LabelBytes, quotedNames: boolean): SeriesRef {
+    const emptied = this.#rules.honorLabels && hasEmpty(labels) ? names(labels) : undefined;
     const repeated = labels.sort();
     if (repeated !== undefined)
       throw new ExpositionError(`label name ${quote(repeated)} is not unique: invalid sample`);
+    if (quotedNames) checkNames(labels);
+    if (emptied !== undefined) return this.#resolveEmptied(labels, emptied, quotedNames);
     const target = this.#target;
     let length = target.bytes.length;
     for (let i = 0; i < labels.count; i++) length += labels.encodedLength(i);
@@ -77,6 +81,15 @@ export class ScrapeLabels {
     return ref;
   }
 
+  /** With `honorLabels`, a label that is exposed without a value takes that of the target away. */
+  #resolveEmptied(labels: LabelBytes, exposed: ReadonlySet<string>, quotedNames: boolean): SeriesRef {
+    const values = new Map([...this.#target.labels].filter(([name]) => !exposed.has(name)));
+    for (let i = 0; i < labels.count; i++) values.set(labels.name(i), labels.value(i));
+    const ref = this.#registry.intern(Labels.from(values));
+    this.#check(ref, quotedNames);
+    return ref;
+  }
+
   #resolveConflicts(labels: LabelBytes, quotedNames: boolean): SeriesRef {
     const values = new Map<string, string>();
     for (let i = 0; i < labels.count; i++) values.set(labels.name(i), labels.value(i));
@@ -107,6 +120,29 @@ export class ScrapeLabels {
       throw error;
     }
   }
+}
+
+function hasEmpty(labels: LabelBytes): boolean {
+  for (let i = 0; i < labels.count; i++) if (labels.valueStart(i) === labels.valueEnd(i)) return true;
+  return false;
+}
+
+function names(labels: LabelBytes): Set<string> {
+  const all = new Set<string>();
+  for (let i = 0; i < labels.count; i++) all.add(labels.name(i));
+  return all;
+}
+
+/** Quoted names hold any text but none, and UTF-8 only. */
+function checkNames(labels: LabelBytes): void {
+  const { text } = labels;
+  for (let i = 0; i < labels.count; i++) {
+    const name = text.subarray(labels.nameStart(i), labels.nameEnd(i));
+    const value = text.subarray(labels.valueStart(i), labels.valueEnd(i));
+    if (name.length > 0 && isUtf8(name) && isUtf8(value)) continue;
+    throw new ExpositionError(`invalid metric name or label names: ${quote(name.toString())}`);
+  }
+  if (labels.find("__name__") < 0) throw new ExpositionError("missing metric name (__name__ label)");
 }
 
 function checkLabels(labels: Labels, rules: LabelRules, quotedNames: boolean): void {

@@ -1,6 +1,7 @@
 import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
-import type { ExpositionColumns } from "#formats/exposition";
+import type { ExpositionColumns } from "#formats/exposition-columns";
+import type { ExpositionMetadata } from "#formats/exposition-metadata";
 import type { MetricBatch } from "#pipeline/batch";
 import type { Deadline } from "#pipeline/component";
 import { selectSamples } from "#pipeline/metric-batch";
@@ -50,6 +51,8 @@ export interface ScrapeSettings {
   /** Unpacked bytes, 0 for no limit. */
   readonly bodySizeLimit: number;
   readonly extraMetrics: boolean;
+  /** More samples than this fail a page; 0 stands for no limit. */
+  readonly sampleLimit: number;
   readonly page: PageRules;
 }
 
@@ -69,6 +72,8 @@ export interface ScrapeEnvironment {
    * compares it with all of them.
    */
   readonly sleepers: Set<() => void>;
+  /** Moves the turns of all targets, so that those of different machines differ. */
+  readonly offsetSeed: number;
   deadline(ms: number): Deadline;
   consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void>;
   /** Told of series that pages after a target's first one add. */
@@ -97,6 +102,10 @@ export class ScrapeLoop {
   /** Samples of the last page that were dropped: of series that were there twice, and of times that cannot be. */
   duplicates = 0;
   outOfBounds = 0;
+  /** Of the last page: samples of histograms that could not be converted, why not, and exemplars that were dropped. */
+  unconverted = 0;
+  conversionError = "";
+  invalidExemplars = 0;
   readonly #environment: ScrapeEnvironment;
   readonly #series: ScrapeSeries;
   #running: AbortController | undefined;
@@ -108,12 +117,13 @@ export class ScrapeLoop {
     this.settings = settings;
     this.#environment = environment;
     const { registry, columns } = environment;
-    const { page, extraMetrics } = settings;
+    const page = { ...settings.page, ...target.histograms };
+    const { extraMetrics } = settings;
     this.#series = new ScrapeSeries(registry, columns, target.labels, page, extraMetrics, environment.newSeries);
   }
 
-  get families(): number {
-    return this.#series.families;
+  get metadata(): ExpositionMetadata {
+    return this.#series.metadata;
   }
   get memoryBytes(): number {
     return this.#series.memoryBytes;
@@ -147,7 +157,7 @@ export class ScrapeLoop {
       stopped.removeEventListener("abort", wake);
     };
     const { intervalMs } = this.target;
-    const offset = this.target.offsetMs(clock.now());
+    const offset = this.target.offsetMs(clock.now(), this.#environment.offsetSeed);
     let turn = clock.monotonic() + offset;
     let aligned = clock.now() + offset;
     await sleep(offset);
@@ -170,6 +180,7 @@ export class ScrapeLoop {
   async scrape(now: number): Promise<void> {
     const { clock, metrics, registry, batches, buffers, log, signal } = this.#environment;
     const { settings } = this;
+    this.#series.sampleLimit = settings.sampleLimit;
     const began = clock.monotonic();
     if (this.lastScrape > 0) metrics.intervalLength(this.target.intervalMs, (clock.now() - this.lastScrape) / 1000);
     let error = this.forcedError;
@@ -198,9 +209,9 @@ export class ScrapeLoop {
     const durationMs = clock.monotonic() - began;
     this.#note(now, durationMs, error, result);
     const { timeoutMs } = this.target;
-    const scraped = result?.scraped ?? 0;
-    const report = [error === undefined ? 1 : 0, durationMs / 1000, scraped, scraped, result?.added ?? 0];
-    if (settings.extraMetrics) report.push(timeoutMs / 1000, settings.page.sampleLimit, bodyBytes);
+    const { scraped = 0, relabelled = 0, added = 0 } = result ?? {};
+    const report = [error === undefined ? 1 : 0, durationMs / 1000, scraped, relabelled, added];
+    if (settings.extraMetrics) report.push(timeoutMs / 1000, settings.sampleLimit, bodyBytes);
     this.#series.report(batch, now, report);
     const pin = registry.pin();
     try {
@@ -211,6 +222,7 @@ export class ScrapeLoop {
       batches.give(batch);
       this.#series.settle();
       registry.unpin(pin);
+      if (settings.extraMetrics) metrics.scrapeDuration.observe((clock.monotonic() - began) / 1000);
     }
   }
 
@@ -275,7 +287,7 @@ export class ScrapeLoop {
 
   #note(now: number, durationMs: number, error: Error | undefined, result: PageResult | undefined): void {
     const { metrics, log, changed } = this.#environment;
-    const before = [this.health, this.duplicates, this.outOfBounds, this.lastError?.message].join();
+    const before = this.#judged();
     this.health = error === undefined ? "up" : "down";
     this.lastScrape = now;
     this.lastDurationMs = durationMs;
@@ -288,11 +300,12 @@ export class ScrapeLoop {
       if (rule === "body_size_limit") metrics.exceededBodySize.inc();
       if (rule === "sample_limit") metrics.exceededSampleLimit.inc();
       if (rule === "label_limit") metrics.exceededLabelLimits.inc();
+      if (rule === "bucket_limit") metrics.exceededBucketLimit.inc();
       // What else the page had is not known: it was not read to its end, or not understood.
       if (rule !== "scrape_failed" && result !== undefined) metrics.drop(rule, result.scraped);
     }
     this.lastError = error;
-    const { duplicates = 0, outOfBounds = 0 } = result ?? {};
+    const { duplicates = 0, outOfBounds = 0, unconverted = 0, invalidExemplars = 0, oldExemplars = 0 } = result ?? {};
     const fields = (dropped: number) => ({ target: this.target.shownUrl, num_dropped: dropped });
     if (duplicates > 0) {
       metrics.duplicates.inc(duplicates);
@@ -308,9 +321,21 @@ export class ScrapeLoop {
         log.warn("Error on ingesting samples that are too old or are too far into the future", fields(outOfBounds));
       }
     }
+    if (unconverted > 0) metrics.drop("histogram_not_converted", unconverted);
+    if (invalidExemplars > 0) metrics.drop("invalid_exemplar", invalidExemplars);
+    if (oldExemplars > 0) metrics.exemplarsOutOfOrder.inc(oldExemplars);
     this.duplicates = duplicates;
     this.outOfBounds = outOfBounds;
-    if (before !== [this.health, duplicates, outOfBounds, error?.message].join()) changed();
+    this.unconverted = unconverted;
+    this.conversionError = result?.conversionError ?? "";
+    this.invalidExemplars = invalidExemplars;
+    if (before !== this.#judged()) changed();
+  }
+
+  /** All that rules look at. */
+  #judged(): string {
+    const { health, duplicates, outOfBounds, unconverted, invalidExemplars, lastError } = this;
+    return [health, duplicates, outOfBounds, unconverted, invalidExemplars, lastError?.message].join();
   }
 }
 

@@ -1,10 +1,13 @@
 import { formatPrometheusDuration } from "#base/duration";
-import { type Counter, counter, gauge, histogram, type InstrumentsOf, summary } from "#base/metrics";
+import { type Counter, counter, gauge, type Histogram, histogram, type InstrumentsOf, summary } from "#base/metrics";
 import type { Flow } from "#pipeline/flow";
 import { metricFanoutMetrics } from "./metric-fanout.ts";
 import { newLabelValues } from "./new-series.ts";
 
 const INTERVAL_BUCKETS = [0.01, 0.1, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600] as const;
+
+/** Those that client libraries take where nothing is said. */
+const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 /** Under the names of Alloy and of the scrape manager of Prometheus inside it. */
 export const scrapeMetricSpecs = {
@@ -65,6 +68,19 @@ export const scrapeMetricSpecs = {
     "prometheus_target_scrapes_sample_out_of_bounds_total",
     "Total number of samples rejected due to timestamp falling outside of the time bounds.",
   ),
+  exceededBucketLimit: counter(
+    "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+    "Total number of scrapes that hit the native histogram bucket limit and were rejected.",
+  ),
+  exemplarsOutOfOrder: counter(
+    "prometheus_target_scrapes_exemplar_out_of_order_total",
+    "Total number of exemplar rejected due to not being out of the expected order.",
+  ),
+  scrapeDuration: histogram(
+    "prometheus_target_scrape_duration_seconds",
+    "Total duration of the scrape from start to commit completion in seconds.",
+    DURATION_BUCKETS,
+  ),
   cacheFlushes: counter(
     "prometheus_target_scrapes_cache_flush_forced_total",
     "How many times a scrape cache was flushed due to getting big while scrapes are failing.",
@@ -87,6 +103,23 @@ export const scrapeMetricSpecs = {
     [0.01, 0.05, 0.5, 0.9, 0.99],
     ["scrape_job"],
   ),
+  syncLengthHistogram: histogram(
+    "prometheus_target_sync_length_histogram_seconds",
+    "Actual interval to sync the scrape pool.",
+    [0.01, 0.1, 1, 10],
+    ["scrape_job"],
+  ),
+  reloadLength: summary(
+    "prometheus_target_reload_length_seconds",
+    "Actual interval to reload the scrape pool with a given configuration.",
+    [0.01, 0.05, 0.5, 0.9, 0.99],
+    ["interval"],
+  ),
+  metadataBytes: gauge(
+    "prometheus_target_metadata_cache_bytes",
+    "The number of bytes that are currently used for storing metric metadata in the cache",
+    ["scrape_job"],
+  ),
   metadataEntries: gauge(
     "prometheus_target_metadata_cache_entries",
     "Total number of metric metadata entries in the cache",
@@ -101,6 +134,9 @@ export interface ScrapeMetrics {
   readonly exceededLabelLimits: Counter;
   readonly exceededSampleLimit: Counter;
   readonly exceededBodySize: Counter;
+  readonly exceededBucketLimit: Counter;
+  readonly exemplarsOutOfOrder: Counter;
+  readonly scrapeDuration: Histogram;
   readonly duplicates: Counter;
   readonly outOfBounds: Counter;
   intervalLength(intervalMs: number, seconds: number): void;
@@ -108,13 +144,8 @@ export interface ScrapeMetrics {
 }
 
 export function scrapeMetrics(instruments: InstrumentsOf<typeof scrapeMetricSpecs>, flow: Flow): ScrapeMetrics {
-  const { exceededLabelLimits, exceededSampleLimit, exceededBodySize, duplicates, outOfBounds } = instruments;
   return {
-    exceededLabelLimits,
-    exceededSampleLimit,
-    exceededBodySize,
-    duplicates,
-    outOfBounds,
+    ...instruments,
     intervalLength(intervalMs, seconds) {
       const interval = formatPrometheusDuration(intervalMs);
       instruments.intervalLength.labels(interval).observe(seconds);

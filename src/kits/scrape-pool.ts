@@ -1,9 +1,11 @@
+import { hostname } from "node:os";
 import type { Labels } from "#base/labels";
 import { errorText } from "#base/log";
 import type { InstrumentsOf } from "#base/metrics";
-import { ExpositionColumns } from "#formats/exposition";
+import { ExpositionColumns } from "#formats/exposition-columns";
 import type { MetricBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
+import { hashBytes } from "#pipeline/series-hash";
 import { NewSeries } from "./new-series.ts";
 import { NoTargets } from "./no-targets.ts";
 import { PageBuffers } from "./scrape-body.ts";
@@ -62,6 +64,7 @@ export class ScrapePool {
     const newSeries = new NewSeries(() => ctx.clock.monotonic());
     ctx.metrics.pools.inc();
     const sleepers = new Set<() => void>();
+    const host = Buffer.from(hostname());
     ctx.signal.addEventListener("abort", () => {
       for (const wake of [...sleepers]) wake();
     });
@@ -75,6 +78,7 @@ export class ScrapePool {
       buffers: new PageBuffers(),
       signal: ctx.signal,
       sleepers,
+      offsetSeed: hashBytes(host, 0, host.length),
       deadline: (ms) => ctx.deadline(ms),
       consume,
       newSeries,
@@ -141,15 +145,21 @@ export class ScrapePool {
     for (const loop of this.#loops.values()) {
       loop.forcedError = exceeded ? new TargetLimitError(this.#loops.size, targetLimit) : undefined;
     }
-    metrics.syncLength.labels(this.#job).observe((clock.monotonic() - began) / 1000);
+    const seconds = (clock.monotonic() - began) / 1000;
+    metrics.syncLength.labels(this.#job).observe(seconds);
+    metrics.syncLengthHistogram.labels(this.#job).observe(seconds);
     this.#ctx.flow.judge();
   }
 
-  /** Families of which metadata is known. */
-  get families(): number {
-    let sum = 0;
-    for (const loop of this.#loops.values()) sum += loop.families;
-    return sum;
+  /** Families of which metadata is known, and the characters that it takes. */
+  get metadata(): { readonly families: number; readonly characters: number } {
+    let families = 0;
+    let characters = 0;
+    for (const loop of this.#loops.values()) {
+      families += loop.metadata.size;
+      characters += loop.metadata.characters;
+    }
+    return { families, characters };
   }
 
   /** Lets go of all series; no loop may be running. */
@@ -217,7 +227,9 @@ export class ScrapePool {
   }
 
   #forgetJob(): void {
-    const { poolTargets, poolTargetLimit, syncs, syncFailed, syncLength } = this.#ctx.metrics;
-    for (const each of [poolTargets, poolTargetLimit, syncs, syncFailed, syncLength]) each.remove(this.#job);
+    const { poolTargets, poolTargetLimit, syncs, syncFailed, syncLength, syncLengthHistogram } = this.#ctx.metrics;
+    for (const each of [poolTargets, poolTargetLimit, syncs, syncFailed, syncLength, syncLengthHistogram]) {
+      each.remove(this.#job);
+    }
   }
 }

@@ -38,14 +38,20 @@ export function acceptHeader(protocols: readonly ScrapeProtocol[], escaping: Esc
   return [...parts, `*/*;q=0.${weight}`].join(",");
 }
 
+/** What Go's mime.ParseMediaType takes, the type itself in the first group. */
+const MEDIA_TYPE =
+  /^\s*([\w!#$%&'*+.^`|~-]+(?:\/[\w!#$%&'*+.^`|~-]+)?)\s*(?:;\s*[\w!#$%&'*+.^`|~-]+\s*=\s*(?:[\w!#$%&'*+.^`|~-]+|"(?:\\.|[^"\\])*")\s*)*;?\s*$/;
+
 /** A page of a type that is none of metrics, and no fallback for it. */
 export class PageTypeError extends Error {
   override readonly name = "PageTypeError";
   constructor(contentType: string | undefined) {
     super(
-      contentType
-        ? `received unsupported Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol specified for target`
-        : "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target",
+      !contentType
+        ? "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target"
+        : mediaType(contentType) === undefined
+          ? `cannot parse Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol for target`
+          : `received unsupported Content-Type ${JSON.stringify(contentType)} and no fallback_scrape_protocol specified for target`,
     );
   }
 }
@@ -55,10 +61,11 @@ export function pageSyntax(contentType: string | undefined, fallback: ScrapeProt
   const media = contentType === undefined ? undefined : mediaType(contentType);
   const syntax = media === undefined ? undefined : SYNTAXES.get(media);
   if (syntax !== undefined) return syntax;
-  if (fallback !== undefined) return SYNTAXES.get(mediaType(MEDIA_TYPES[fallback])) ?? "text";
+  if (fallback !== undefined) return SYNTAXES.get(mediaType(MEDIA_TYPES[fallback])!)!;
   throw new PageTypeError(contentType);
 }
 
-function mediaType(contentType: string): string {
-  return contentType.split(";", 1)[0]!.trim().toLowerCase();
+/** The type without its parameters; undefined if it is none. */
+function mediaType(contentType: string): string | undefined {
+  return MEDIA_TYPE.exec(contentType)?.[1]?.toLowerCase();
 }

@@ -20,6 +20,21 @@ export function addScrapeRules(
   ctx.rule("duplicate_samples", () =>
     judgePages(loops, (each) => each.duplicates, "samples of series that are there before on the same page"),
   );
+  ctx.rule("histograms_not_converted", () =>
+    judgePages(
+      loops,
+      (each) => each.unconverted,
+      "samples of classic histograms that cannot be converted to native ones",
+      (each) => each.conversionError,
+    ),
+  );
+  ctx.rule("invalid_exemplars", () =>
+    judgePages(
+      loops,
+      (each) => each.invalidExemplars,
+      "exemplars with a label that is there twice, or with more than 128 characters in their labels,",
+    ),
+  );
   ctx.rule("timestamp_out_of_bounds", () =>
     judgePages(loops, (each) => each.outOfBounds, "samples whose timestamps lie more than 10 min in the future"),
   );
@@ -51,7 +66,12 @@ function judgeFailures(loops: Loops, isSuch: (loop: ScrapeLoop) => boolean): Jud
   return { state: down === judged ? "failing" : "degraded", cause };
 }
 
-function judgePages(loops: Loops, count: (loop: ScrapeLoop) => number, what: string): Judgement {
+function judgePages(
+  loops: Loops,
+  count: (loop: ScrapeLoop) => number,
+  what: string,
+  why?: (loop: ScrapeLoop) => string,
+): Judgement {
   let samples = 0;
   let pages = 0;
   let example: ScrapeLoop | undefined;
@@ -65,6 +85,6 @@ function judgePages(loops: Loops, count: (loop: ScrapeLoop) => number, what: str
   const where = pages === 1 ? example.target.shownUrl : `${pages} targets, such as ${example.target.shownUrl}`;
   return {
     state: "degraded",
-    cause: `dropped ${samples} ${what} in the last scrape of ${where}: mend what the target exposes`,
+    cause: `dropped ${samples} ${what} in the last scrape of ${where}${why === undefined ? "" : ` (${why(example)})`}: mend what the target exposes`,
   };
 }

@@ -1,12 +1,16 @@
 import { Labels } from "#base/labels";
-import { type ExpositionColumns, ExpositionParser } from "#formats/exposition";
+import { ExpositionParser } from "#formats/exposition";
+import type { ExpositionColumns, PageExemplar } from "#formats/exposition-columns";
 import { ExpositionError } from "#formats/exposition-error";
+import { checkHistogram, largestSchema, limitHistogram } from "#formats/exposition-histogram";
 import type { LabelBytes } from "#formats/exposition-labels";
+import type { ExpositionMetadata } from "#formats/exposition-metadata";
 import { translateProtobuf } from "#formats/exposition-protobuf";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { type Exemplar, type MetricBatch, type NativeHistogram, SAMPLE_STALE } from "#pipeline/batch";
 import type { SeriesRef, SeriesRegistry } from "#pipeline/series";
 import type { NewSeries } from "./new-series.ts";
+import { ScrapeExemplars } from "./scrape-exemplars.ts";
 import { type LabelRules, ScrapeLabels } from "./scrape-labels.ts";
 import type { PageSyntax } from "./scrape-protocol.ts";
 
@@ -27,11 +31,21 @@ export interface PageRules {
   readonly labels: LabelRules;
   readonly honorTimestamps: boolean;
   readonly trackTimestampsStaleness: boolean;
-  /** 0 stands for no limit. */
-  readonly sampleLimit: number;
   readonly nativeHistograms: boolean;
-  /** Classic buckets of histograms that are native as well. */
+  /** Classic series of histograms that are native as well, or converted. */
   readonly classicHistograms: boolean;
+  /** Classic histograms become native ones with custom buckets. */
+  readonly convertHistograms: boolean;
+  /** Buckets beyond which those of a native histogram are merged; 0 stands for no limit. */
+  readonly bucketLimit: number;
+  /** Growth from bucket to bucket below which those of a native histogram are merged. */
+  readonly minBucketFactor: number;
+  /** Type and unit of a family become labels of its series. */
+  readonly typeAndUnitLabels: boolean;
+  /** A zero is added where a counter, histogram or summary says that it began. */
+  readonly startTimestamps: boolean;
+  /** Epoch milliseconds. What began before is taken to be known downstream, such as from before a restart of the agent. */
+  readonly startsAfter: number;
 }
 
 /** More samples than `sample_limit`. */
@@ -44,12 +58,26 @@ export class SampleLimitError extends ExpositionError {
 /** What one page came to. */
 export interface PageResult {
   readonly error: Error | undefined;
-  /** Samples on the page. */
+  /** Samples on the page, and those whose labels were fine. */
   readonly scraped: number;
+  readonly relabelled: number;
   /** Series that were not on the page before. */
   readonly added: number;
   readonly duplicates: number;
   readonly outOfBounds: number;
+  /** Samples of classic histograms that could not be converted, and why the first could not. */
+  readonly unconverted: number;
+  readonly conversionError: string;
+  /** Exemplars that break the rules for their labels, and those that are older than the last of their series. */
+  readonly invalidExemplars: number;
+  readonly oldExemplars: number;
+}
+
+/** What of a page is not in the columns of its parser. */
+interface PageSides {
+  readonly histograms: readonly NativeHistogram[];
+  readonly exemplars: readonly PageExemplar[];
+  readonly starts: Float64Array | undefined;
 }
 
 /** Columns of batches, used again once a batch was accepted. */
@@ -103,6 +131,12 @@ export class ScrapeSeries {
   readonly #rules: PageRules;
   readonly #reports: SeriesRef[];
   readonly #newSeries: NewSeries;
+  /** More samples than this fail a page; 0 stands for no limit. */
+  sampleLimit = 0;
+  readonly #maxSchema: number;
+  readonly #exemplars = new ScrapeExemplars();
+  /** When series of the target got a sample or a stale marker last. */
+  #lastTime: number;
   /** Whether there was a page before: all series of the first are new, and no sign of anything. */
   #hasHadPage = false;
   #reported = false;
@@ -118,18 +152,20 @@ export class ScrapeSeries {
     newSeries: NewSeries,
   ) {
     this.#registry = registry;
-    this.#parser = new ExpositionParser(columns);
+    this.#parser = new ExpositionParser(columns, rules);
     this.#parser.honorTimestamps = rules.honorTimestamps;
     this.#labels = new ScrapeLabels(registry, target, rules.labels);
     this.#rules = rules;
     this.#newSeries = newSeries;
+    this.#lastTime = rules.startsAfter;
+    this.#maxSchema = largestSchema(rules.minBucketFactor);
     const names = extraMetrics ? [...REPORT_NAMES, ...EXTRA_REPORT_NAMES] : REPORT_NAMES;
     this.#reports = names.map((name) => registry.intern(target.merge(Labels.from([["__name__", name]]))));
   }
 
-  /** Families of which metadata is known, and bytes held off the heap. */
-  get families(): number {
-    return this.#parser.metadata.size;
+  /** What is known of the families of the target, and bytes held off the heap. */
+  get metadata(): ExpositionMetadata {
+    return this.#parser.metadata;
   }
   get memoryBytes(): number {
     return this.#parser.cache.memoryBytes;
@@ -141,57 +177,76 @@ export class ScrapeSeries {
    */
   page(bytes: Buffer, length: number, syntax: PageSyntax, now: number, batches: BatchColumns, source: string) {
     const parser = this.#parser;
-    const { sampleLimit } = this.#rules;
+    const limit = this.sampleLimit > 0 ? this.sampleLimit : Infinity;
     this.#newSeries.source = source;
+    this.#exemplars.begin();
     let error: Error | undefined;
-    let histograms: readonly NativeHistogram[] = [];
+    let sides: PageSides | undefined;
+    let refused = 0;
+    let wasRead = syntax !== "protobuf";
+    const resolve = (labels: LabelBytes, quoted: boolean) => {
+      if (this.#hasHadPage && this.#newSeries.begin()) this.#lookAt(labels);
+      refused = 1;
+      const ref = this.#labels.resolve(labels, quoted);
+      refused = 0;
+      return ref;
+    };
     try {
-      let text = { bytes, length, syntax: syntax === "openmetrics" ? syntax : ("text" as const) } as const;
       if (syntax === "protobuf") {
         const translated = translateProtobuf(bytes, length, this.#rules);
-        histograms = translated.histograms;
-        text = { bytes: translated.text, length: translated.text.length, syntax: "openmetrics" };
+        wasRead = true;
+        parser.parse(translated.text, translated.text.length, "translated", resolve, limit);
+        parser.columns.value.set(translated.values.subarray(0, parser.count));
+        sides = translated;
+      } else {
+        parser.parse(bytes, length, syntax, resolve, limit);
+        sides = parser;
       }
-      const limit = sampleLimit > 0 ? sampleLimit : Infinity;
-      parser.parse(
-        text.bytes,
-        text.length,
-        text.syntax,
-        (labels, quoted) => {
-          if (this.#hasHadPage && this.#newSeries.begin()) this.#lookAt(labels);
-          return this.#labels.resolve(labels, quoted);
-        },
-        limit,
-      );
-      if (parser.count - parser.duplicates.length > limit) error = new SampleLimitError();
+      if (parser.truncated || parser.count - parser.duplicates.length > limit) error = new SampleLimitError();
+      if (sides.histograms.length > 0) sides = { ...sides, histograms: this.#limited(sides.histograms) };
     } catch (cause) {
       if (!(cause instanceof ExpositionError)) throw cause;
-      error = cause;
+      error ??= cause;
     }
-    const scraped = parser.count;
-    const added = parser.added.length;
-    if (error !== undefined) {
-      return { batch: this.nothing(now, batches), result: { error, scraped, added, duplicates: 0, outOfBounds: 0 } };
-    }
+    const { newSeries: added, conversion, duplicates } = parser;
+    const count = wasRead ? parser.count : 0;
+    const result: PageResult = {
+      error,
+      scraped: count + (error === undefined ? 0 : refused),
+      relabelled: count,
+      added,
+      duplicates: error === undefined ? duplicates.length : 0,
+      outOfBounds: 0,
+      unconverted: conversion?.lost ?? 0,
+      conversionError: conversion?.reason ?? "",
+      invalidExemplars: 0,
+      oldExemplars: 0,
+    };
+    if (error !== undefined || sides === undefined) return { batch: this.nothing(now, batches), result };
     this.#hasHadPage = true;
     const { timestamp } = parser.columns;
-    const tracked =
-      !parser.hasTimestamps || this.#rules.trackTimestampsStaleness
-        ? undefined
-        : (sample: number) => Number.isNaN(timestamp[sample]);
-    const refs = parser.cache.ref;
-    const batch = batches.take(scraped + this.#reports.length);
-    const outOfBounds = this.#copySamples(batch, refs, histograms, now);
+    const tracksAll = this.#rules.trackTimestampsStaleness;
+    const tracked = !parser.hasTimestamps
+      ? undefined
+      : (i: number) => Number.isNaN(timestamp[i]) || (tracksAll && timestamp[i]! <= now + MAX_AHEAD_MS);
+    const samples = sides.starts === undefined ? parser.count : parser.count * 2;
+    const batch = batches.take(samples + this.#reports.length);
+    const outOfBounds = this.#copySamples(batch, sides, now);
     parser.commit(this.#stale, this.#forgotten, tracked);
+    this.#lastTime = now;
     const metadata = parser.metadata.takeChanged();
     if (metadata.length > 0) batch.metadata = metadata;
-    const result: PageResult = { error, scraped, added, duplicates: parser.duplicates.length, outOfBounds };
-    return { batch: this.#withStale(batch, now, batches), result };
+    const { invalid, outOfOrder } = this.#exemplars;
+    return {
+      batch: this.#withStale(batch, now, batches),
+      result: { ...result, outOfBounds, invalidExemplars: invalid, oldExemplars: outOfOrder },
+    };
   }
 
   /** What is emitted when there is no page: stale markers for all. */
   nothing(now: number, batches: BatchColumns): MetricBatch {
     this.#parser.abandon(this.#stale, this.#forgotten);
+    if (this.#stale.length > 0) this.#lastTime = now;
     return this.#withStale(batches.take(this.#stale.length + this.#reports.length), now, batches);
   }
 
@@ -211,7 +266,10 @@ export class ScrapeSeries {
 
   /** After the batch of a page was taken: lets go of the series that have vanished. */
   settle(): void {
-    for (const ref of this.#forgotten) this.#registry.release(ref);
+    for (const ref of this.#forgotten) {
+      this.#exemplars.forget(ref);
+      this.#registry.release(ref);
+    }
     this.#forgotten = [];
   }
 
@@ -229,22 +287,39 @@ export class ScrapeSeries {
     }
   }
 
+  /** Checks native histograms and merges their buckets as far as limits demand. Throws an ExpositionError. */
+  #limited(histograms: readonly NativeHistogram[]): NativeHistogram[] {
+    return histograms.map((each) => {
+      const limited = limitHistogram(each, this.#maxSchema, this.#rules.bucketLimit);
+      checkHistogram(limited);
+      return { ...limited, sample: each.sample };
+    });
+  }
+
   /** Fills the batch with the page's samples; returns how many lie too far ahead. */
-  #copySamples(batch: MetricBatch, refs: Int32Array, histograms: readonly NativeHistogram[], now: number): number {
-    const { count, columns, duplicates, exemplars, hasTimestamps } = this.#parser;
+  #copySamples(batch: MetricBatch, { exemplars, histograms, starts }: PageSides, now: number): number {
+    const { count, columns, cache, duplicates, hasTimestamps } = this.#parser;
     const { entry, value, timestamp } = columns;
-    if (duplicates.length === 0 && !hasTimestamps && histograms.length === 0) {
+    const refs = cache.ref;
+    const kept: Exemplar[] = [];
+    let exemplar = 0;
+    const keepExemplars = (i: number, sample: number, time: number) => {
+      const first = exemplar;
+      while (exemplars[exemplar]?.sample === i) exemplar += 1;
+      if (sample < 0 || exemplar === first) return;
+      this.#exemplars.add(kept, exemplars.slice(first, exemplar), batch.ref[sample]!, sample, time);
+    };
+    if (duplicates.length === 0 && !hasTimestamps && histograms.length === 0 && starts === undefined) {
       for (let i = 0; i < count; i++) batch.ref[i] = refs[entry[i]!]!;
       batch.value.set(value.subarray(0, count));
       batch.timestamp.fill(now, 0, count);
       batch.flags.fill(0, 0, count);
       batch.count = count;
-      if (exemplars.length > 0) batch.exemplars = exemplars.map((each) => withTime(each, each.sample, now));
+      while (exemplar < exemplars.length) keepExemplars(exemplars[exemplar]!.sample, exemplars[exemplar]!.sample, now);
+      if (kept.length > 0) batch.exemplars = kept;
       return 0;
     }
-    const kept: Exemplar[] = [];
     let duplicate = 0;
-    let exemplar = 0;
     let histogram = 0;
     const keptHistograms: NativeHistogram[] = [];
     let outOfBounds = 0;
@@ -256,14 +331,16 @@ export class ScrapeSeries {
       const isAhead = time > now + MAX_AHEAD_MS;
       if (isAhead) outOfBounds += 1;
       const keep = !isDuplicate && !isAhead;
-      for (; exemplar < exemplars.length && exemplars[exemplar]!.sample === i; exemplar++) {
-        if (keep) kept.push(withTime(exemplars[exemplar]!, batch.count, time));
+      const native = histograms[histogram]?.sample === i ? histograms[histogram++] : undefined;
+      const start = starts?.[i] ?? NaN;
+      // One that is older was told of before, or its zero would come after later samples.
+      if (keep && start < time && start > this.#lastTime) {
+        if (native !== undefined) keptHistograms.push(emptied(native, batch.count));
+        append(batch, refs[entry[i]!]!, start, 0);
       }
-      if (histograms[histogram]?.sample === i) {
-        if (keep) keptHistograms.push({ ...histograms[histogram]!, sample: batch.count });
-        histogram += 1;
-      }
+      if (keep && native !== undefined) keptHistograms.push({ ...native, sample: batch.count });
       if (keep) append(batch, refs[entry[i]!]!, time, value[i]!);
+      keepExemplars(i, keep ? batch.count - 1 : -1, time);
     }
     if (kept.length > 0) batch.exemplars = kept;
     if (keptHistograms.length > 0) batch.histograms = keptHistograms;
@@ -289,9 +366,10 @@ export class ScrapeSeries {
   }
 }
 
-function withTime(exemplar: Exemplar, sample: number, time: number): Exemplar {
-  const timestamp = Number.isNaN(exemplar.timestamp) ? time : exemplar.timestamp;
-  return { sample, labels: exemplar.labels, value: exemplar.value, timestamp };
+/** The histogram that it was before it counted anything. */
+function emptied({ schema, zeroThreshold, customBounds, isFloat }: NativeHistogram, sample: number): NativeHistogram {
+  const nothing = { zeroCount: 0, count: 0, sum: 0, positiveSpans: [], negativeSpans: [], positive: [], negative: [] };
+  return { sample, schema, zeroThreshold, customBounds, isFloat, ...nothing, resetHint: "yes" };
 }
 
 /** Adds a sample, or a stale marker if it has no value; there must be room for it. */

@@ -1,5 +1,5 @@
 import { formatPrometheusDuration, parsePrometheusDuration } from "#base/duration";
-import { Labels } from "#base/labels";
+import { Labels, quote } from "#base/labels";
 import { hashBytes } from "#pipeline/series-hash";
 
 /** What a scrape configuration says of each of its targets. */
@@ -11,6 +11,17 @@ export interface TargetDefaults {
   readonly scheme: string;
   readonly params: ReadonlyMap<string, readonly string[]>;
 }
+
+/** What labels of a target say in the place of the arguments about histograms. */
+export interface TargetHistograms {
+  readonly nativeHistograms?: boolean;
+  readonly classicHistograms?: boolean;
+  readonly convertHistograms?: boolean;
+}
+
+/** Texts that Go's strconv.ParseBool takes. */
+const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True"]);
+const FALSE = new Set(["0", "f", "F", "FALSE", "false", "False"]);
 
 /** Why a set of labels is no target. */
 export class TargetError extends Error {
@@ -28,6 +39,7 @@ export class ScrapeTarget {
   readonly key: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
+  readonly histograms: TargetHistograms;
 
   /** Throws a TargetError. */
   constructor(discovered: Labels, defaults: TargetDefaults) {
@@ -53,6 +65,7 @@ export class ScrapeTarget {
         `scrape timeout cannot be greater than scrape interval ("${values.get("__scrape_timeout__")}" > "${values.get("__scrape_interval__")}")`,
       );
     }
+    this.histograms = histogramLabels(values);
     setDefault("instance", address);
     for (const name of [...values.keys()]) if (name.startsWith("__meta_")) values.delete(name);
     const all = Labels.from(values);
@@ -62,12 +75,34 @@ export class ScrapeTarget {
     this.key = `${all} ${this.url}`;
   }
 
-  /** Milliseconds until the target's next turn: turns of different targets spread over the interval and stay where they are. */
-  offsetMs(now: number, intervalMs: number = this.intervalMs): number {
+  /**
+   * Milliseconds until the target's next turn: turns of different targets spread over the interval and stay where they
+   * are, over restarts as well. `seed` is of the machine, so that two agents do not ask a target at the same time.
+   */
+  offsetMs(now: number, seed: number): number {
+    const { intervalMs } = this;
     const bytes = Buffer.from(this.key);
-    const turn = Math.floor(((hashBytes(bytes, 0, bytes.length) >>> 0) / 2 ** 32) * intervalMs);
+    const turn = Math.floor((((hashBytes(bytes, 0, bytes.length) ^ seed) >>> 0) / 2 ** 32) * intervalMs);
     return (((turn - now) % intervalMs) + intervalMs) % intervalMs;
   }
+}
+
+function histogramLabels(values: ReadonlyMap<string, string>): TargetHistograms {
+  const convertHistograms = bool(values, "convert_classic_histograms_to_nhcb");
+  const classicHistograms = bool(values, "always_scrape_classic_histograms");
+  const nativeHistograms = bool(values, "scrape_native_histograms");
+  return {
+    ...(convertHistograms !== undefined && { convertHistograms }),
+    ...(classicHistograms !== undefined && { classicHistograms }),
+    ...(nativeHistograms !== undefined && { nativeHistograms }),
+  };
+}
+
+function bool(values: ReadonlyMap<string, string>, name: string): boolean | undefined {
+  const text = values.get(`__${name}__`);
+  if (text === undefined || TRUE.has(text) || FALSE.has(text)) return text === undefined ? undefined : TRUE.has(text);
+  const what = name.replaceAll("_", " ");
+  throw new TargetError(`error parsing ${what}: strconv.ParseBool: parsing ${quote(text)}: invalid syntax`);
 }
 
 function withoutPassword(url: URL): string {

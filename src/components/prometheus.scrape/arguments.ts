@@ -3,7 +3,6 @@ import { ESCAPING_SCHEMES, SCRAPE_PROTOCOLS, type ScrapeProtocol } from "#kits/s
 import { type Infer, s } from "#lang/schema";
 
 const TEXT_PROTOCOLS = SCRAPE_PROTOCOLS.filter((each) => each !== "PrometheusProto");
-const NOT_YET = "is not supported yet";
 
 export const scrapeArguments = httpClientRules(
   s.object({
@@ -14,7 +13,10 @@ export const scrapeArguments = httpClientRules(
     honor_timestamps: s.bool().default(true).doc("Keep the timestamps of the page."),
     track_timestamps_staleness: s.bool().default(false).doc("Mark series with timestamps stale when they vanish."),
     params: s.map(s.list(s.string())).optional().doc("Query parameters of the request."),
-    scrape_classic_histograms: s.bool().default(false).doc("Keep classic histograms that are native as well."),
+    scrape_classic_histograms: s
+      .bool()
+      .default(false)
+      .doc("Keep classic histograms that are native as well, or converted."),
     scrape_native_histograms: s.bool().default(false).doc("Read native histograms."),
     scrape_failure_log_file: s
       .string()
@@ -61,16 +63,18 @@ export const scrapeArguments = httpClientRules(
     convert_classic_histograms_to_nhcb: s
       .bool()
       .default(false)
-      .doc("Turn classic histograms into native ones; `true` is **not supported**."),
+      .doc("Turn classic histograms into native ones with custom buckets."),
     enable_compression: s.bool().default(true).doc("Ask for gzip."),
     native_histogram_bucket_limit: s
       .int(0)
       .default(0)
-      .doc("Buckets beyond which native histograms are merged; only 0, no limit, is **supported**."),
+      .doc(
+        "Buckets beyond which those of a native histogram are merged, and its page fails if they cannot be; 0 for no limit.",
+      ),
     native_histogram_min_bucket_factor: s
       .float()
       .default(0)
-      .doc("Least growth from bucket to bucket of native histograms; only 0, any growth, is **supported**."),
+      .doc("Growth from bucket to bucket below which those of a native histogram are merged; 0 for any growth."),
     honor_metadata: s
       .bool()
       .default(false)
@@ -81,12 +85,12 @@ export const scrapeArguments = httpClientRules(
       .bool()
       .default(false)
       .experimental()
-      .doc("Add type and unit as labels; `true` is **not supported**."),
+      .doc("Add type and unit of a metric as the labels `__type__` and `__unit__`."),
     start_timestamp_zero_ingestion: s
       .bool()
       .default(false)
       .experimental()
-      .doc("Add a zero at the start of counters; `true` is **not supported**."),
+      .doc("Add a zero where a counter, histogram or summary says that it began, if that is since the agent's start."),
     clustering: s
       .block(
         s.object({
@@ -121,26 +125,10 @@ export const scrapeArguments = httpClientRules(
     'needs "PrometheusProto" in `scrape_protocols`',
   )
   .rule(
-    "convert_classic_histograms_to_nhcb",
-    (a) => !a.convert_classic_histograms_to_nhcb,
-    `${NOT_YET}: leave it out, and classic histograms go on as they are`,
-  )
-  .rule(
-    "native_histogram_bucket_limit",
-    (a) => a.native_histogram_bucket_limit === 0,
-    `${NOT_YET}: leave it out, and histograms keep all of their buckets`,
-  )
-  .rule(
     "native_histogram_min_bucket_factor",
-    (a) => a.native_histogram_min_bucket_factor === 0,
-    `${NOT_YET}: leave it out, and histograms keep their resolution`,
+    (a) => a.native_histogram_min_bucket_factor >= 0,
+    "must not be negative: 1.1 lets buckets grow by at least a tenth",
   )
-  .rule(
-    "enable_type_and_unit_labels",
-    (a) => !a.enable_type_and_unit_labels,
-    `${NOT_YET}: leave it out; types and units go along as metadata`,
-  )
-  .rule("start_timestamp_zero_ingestion", (a) => !a.start_timestamp_zero_ingestion, `${NOT_YET}: leave it out`)
   .rule(
     "metric_name_escaping_scheme",
     (a) => a.metric_name_escaping_scheme !== "allow-utf-8" || a.metric_name_validation_scheme === "utf8",

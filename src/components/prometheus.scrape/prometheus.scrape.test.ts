@@ -236,7 +236,7 @@ test("wrong arguments are refused", async (t) => {
     ['scrape_timeout = "2m"', /`scrape_timeout` is greater than `scrape_interval`/],
     ['scrape_protocols = ["PrometheusText0.0.4", "PrometheusText0.0.4"]', /protocol twice/],
     ['scrape_native_histograms = true\nscrape_protocols = ["PrometheusText0.0.4"]', /needs "PrometheusProto"/],
-    ["native_histogram_bucket_limit = 10", /not supported yet/],
+    ["native_histogram_min_bucket_factor = -1", /must not be negative/],
     ['metric_name_escaping_scheme = "allow-utf-8"', /cannot be "allow-utf-8"/],
   ];
   for (const [extra, message] of cases) await assert.rejects(start(t, extra), message, extra);

@@ -1,4 +1,4 @@
-import { formatDuration } from "#base/duration";
+import { formatDuration, formatPrometheusDuration } from "#base/duration";
 import { HttpClient } from "#kits/http-client";
 import { MetricFanout } from "#kits/metric-fanout";
 import type { ScrapeLoop } from "#kits/scrape-loop";
@@ -28,6 +28,8 @@ export default defineComponent({
     const failures = new FailureLog(ctx.log, () => ctx.clock.now());
     let job = args.job_name || ctx.id;
     let timeoutMs = args.scrape_timeout;
+    // What begins within an interval before the agent does may not have been scraped by the one before it.
+    const startsAfter = ctx.clock.now() - args.scrape_interval;
     const pool = new ScrapePool(
       ctx,
       (batch, signal) => out.consume(batch, signal),
@@ -40,20 +42,31 @@ export default defineComponent({
       await failures.close();
     });
     failures.path = args.scrape_failure_log_file;
+    ctx.rule("failure_log", () => failures.judge());
     pool.sync(configuration(args, client));
-    ctx.every(METADATA_METRICS_MS, () => ctx.metrics.metadataEntries.labels(job).set(pool.families));
+    ctx.every(METADATA_METRICS_MS, () => {
+      const { families, characters } = pool.metadata;
+      ctx.metrics.metadataEntries.labels(job).set(families);
+      ctx.metrics.metadataBytes.labels(job).set(characters);
+    });
 
     return {
       update(next) {
+        const began = ctx.clock.monotonic();
         const fresh = newClient(next);
         const old = client;
         client = fresh;
-        if (job !== (next.job_name || ctx.id)) ctx.metrics.metadataEntries.remove(job);
+        if (job !== (next.job_name || ctx.id)) {
+          ctx.metrics.metadataEntries.remove(job);
+          ctx.metrics.metadataBytes.remove(job);
+        }
         job = next.job_name || ctx.id;
         out.set(next.forward_to);
         failures.path = next.scrape_failure_log_file;
         pool.sync(configuration(next, client));
         ctx.metrics.reloads.inc();
+        const interval = formatPrometheusDuration(next.scrape_interval);
+        ctx.metrics.reloadLength.labels(interval).observe((ctx.clock.monotonic() - began) / 1000);
         const longest = Math.max(timeoutMs, next.scrape_timeout);
         timeoutMs = next.scrape_timeout;
         // Scrapes under way keep the old client until the longest of them must have ended.
@@ -95,12 +108,18 @@ export default defineComponent({
           fallbackProtocol: from.scrape_fallback_protocol || undefined,
           bodySizeLimit: from.body_size_limit,
           extraMetrics: from.extra_metrics,
+          sampleLimit: from.sample_limit,
           page: {
             honorTimestamps: from.honor_timestamps,
             trackTimestampsStaleness: from.track_timestamps_staleness,
-            sampleLimit: from.sample_limit,
             nativeHistograms: readsNativeHistograms(from),
             classicHistograms: from.scrape_classic_histograms,
+            convertHistograms: from.convert_classic_histograms_to_nhcb,
+            bucketLimit: from.native_histogram_bucket_limit,
+            minBucketFactor: from.native_histogram_min_bucket_factor,
+            typeAndUnitLabels: from.enable_type_and_unit_labels,
+            startTimestamps: from.start_timestamp_zero_ingestion,
+            startsAfter,
             labels: {
               honorLabels: from.honor_labels,
               legacyNames: from.metric_name_validation_scheme === "legacy",

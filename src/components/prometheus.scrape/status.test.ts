@@ -112,6 +112,38 @@ const answers: readonly (readonly [what: string, page: Page, more: string, rule:
     /^dropped 1 samples of series that are there before/,
   ],
   [
+    "a histogram that contradicts itself",
+    '# TYPE a histogram\na_bucket{le="1"} 3\na_bucket{le="+Inf"} 2\na_count 2\nb 1\n',
+    "convert_classic_histograms_to_nhcb = true",
+    "histograms_not_converted",
+    /^dropped 3 samples of classic histograms .* \(count is not cumulative: 2 < 3\): mend what the target exposes/,
+  ],
+  [
+    "more buckets than allowed",
+    '# TYPE a histogram\na_bucket{le="1"} 1\na_bucket{le="2"} 2\na_bucket{le="+Inf"} 3\n',
+    "convert_classic_histograms_to_nhcb = true\nnative_histogram_bucket_limit = 2",
+    "bucket_limit",
+    /histogram bucket limit exceeded: raise native_histogram_bucket_limit/,
+  ],
+  [
+    "an exemplar that is too long",
+    {
+      status: 200,
+      headers: { "content-type": "application/openmetrics-text" },
+      body: `a 1 # {t="${"x".repeat(130)}"} 1\n# EOF\n`,
+    },
+    "",
+    "invalid_exemplars",
+    /^dropped 1 exemplars with a label that is there twice, or with more than 128 characters/,
+  ],
+  [
+    "a damaged content type",
+    { status: 200, headers: { "content-type": "text/plain; charset" }, body: "a 1\n" },
+    'scrape_fallback_protocol = ""',
+    "scrape_failed",
+    /cannot parse Content-Type "text\/plain; charset" and no .*: if these are metrics all the same, set scrape_fallback_protocol/,
+  ],
+  [
     "far in the future",
     "a 1 9999999999999\n",
     "",
