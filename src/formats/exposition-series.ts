@@ -35,6 +35,16 @@ export function seriesTextEnd(bytes: Buffer, start: number, end: number, spaces:
 }
 
 /**
+ * Where the text of the series at `start` ends if its line is as nearly all are: labels, a space, a value. Otherwise the end
+ * of something that is no series, or 0.
+ */
+export function textBeforeValue(bytes: Buffer, start: number): number {
+  let i = bytes.indexOf(NEWLINE, start) - 1;
+  while (i > start && bytes[i] !== SPACE) i -= 1;
+  return bytes[i - 1] === 0x7d ? i : 0;
+}
+
+/**
  * Reads one series, `name{label="value",…}` or `{"name",…}`, into labels with `__name__` among them, unescaped and not
  * yet sorted, and the labels of exemplars. Errors are those of Prometheus (model/textparse/{prom,openmetrics}parse.go).
  */

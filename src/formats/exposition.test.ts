@@ -375,3 +375,43 @@ test("the memory of the cache follows the page", () => {
   reader.commit();
   assert.ok(reader.parser.cache.memoryBytes < large / 20);
 });
+
+test("a page in any order, with all that may follow a value, has the samples of the page that it was", () => {
+  const line = fc.constantFrom(
+    'plain{a="b"} 1',
+    "bare 2",
+    'brace_in_value{a="x} 3",b=" "} 4',
+    'spaces{a="b c d"} 5',
+    'timestamp{a="1"} 6 1395066363000',
+    'exemplar_total{a="1"} 7 # {trace="x y"} 1',
+    'exemplar_total{a="2"} 8 # {trace="}"} 1 1.5',
+    'number{a="1"} -1.5e-300',
+    'number{a="2"} NaN',
+    'two{a="1"} 9',
+    'two{a="2"} 9',
+    'two{a="3"} 9',
+  );
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(line, { minLength: 1 }),
+      fc.array(fc.array(fc.nat(99), { maxLength: 12 })),
+      (lines, orders) => {
+        const reader = new Reader();
+        const page = (texts: readonly string[]) =>
+          reader.read(`${texts.join("\n")}\n# EOF\n`, "openmetrics").map((each) => JSON.stringify(each));
+        const first = page(lines).sort();
+        reader.commit();
+        for (const order of orders) {
+          const shuffled = [...lines];
+          for (const [i, number] of order.entries()) {
+            const [taken] = shuffled.splice(number % shuffled.length, 1);
+            shuffled.splice(i % (shuffled.length + 1), 0, taken!);
+          }
+          assert.deepEqual(page(shuffled).sort(), first);
+          assert.deepEqual(reader.commit(), []);
+        }
+        assert.equal(reader.resolved, lines.length);
+      },
+    ),
+  );
+});

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { NativeHistogram } from "#pipeline/batch";
+import { hashView } from "#pipeline/series-hash";
 import {
   ENTRY_COMMENT,
   ENTRY_CREATED,
@@ -24,7 +25,7 @@ import {
 } from "./exposition-groups.ts";
 import type { LabelBytes } from "./exposition-labels.ts";
 import { ExpositionMetadata } from "./exposition-metadata.ts";
-import { seriesTextEnd } from "./exposition-series.ts";
+import { seriesTextEnd, textBeforeValue } from "./exposition-series.ts";
 import { badFloat, readExemplar, readTimestamp } from "./exposition-tail.ts";
 import { addTypeAndUnit, typeCode } from "./exposition-types.ts";
 import { EXACT_DIGITS, isNaNText, POWERS_OF_TEN, parseFloatBytes } from "./float.ts";
@@ -34,6 +35,9 @@ export type ExpositionSyntax = "text" | "openmetrics" | "translated";
 
 /** In the place of an entry: a piece of a histogram beyond the limit, which is no sample of its own. */
 const BEYOND = -1;
+/** After so many lines that did not come in the order of the last page, the next one is looked up at once. */
+const MISSES = 4;
+const NO_VIEW = new DataView(new ArrayBuffer(0));
 const SPACE = 32;
 const TAB = 9;
 const NEWLINE = 10;
@@ -85,6 +89,8 @@ export class ExpositionParser {
   readonly #groups: SeriesGroups | undefined;
   readonly #typeAndUnitLabels: boolean;
   #textEnd = 0;
+  /** Over the bytes of the page, while it is read. */
+  #view: DataView = NO_VIEW;
   /** Samples before this one have been given their start. */
   #startsFrom = 0;
   #resolve: ResolveSeries = () => 0;
@@ -141,12 +147,15 @@ export class ExpositionParser {
     this.metadata.begin();
     const groups = this.#groups?.options.convertHistograms && !this.#translated ? this.#groups : undefined;
     try {
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       this.#read(bytes, end);
       if (this.#openMetrics && !this.#ended) throw new ExpositionError("data does not end with # EOF");
       if (groups !== undefined) this.conversion = convertHistograms(this, groups, true);
     } catch (error) {
       if (groups !== undefined) convertHistograms(this, groups, false); // for the count of samples
       throw error;
+    } finally {
+      this.#view = NO_VIEW;
     }
   }
 
@@ -226,6 +235,7 @@ export class ExpositionParser {
     let i = 0;
     let previous = 0;
     let distinct = 0;
+    let misses = 0;
     while (i < end) {
       if (this.count >= this.columns.entry.length) this.columns.grow();
       // Columns are replaced when they grow, which only a line that was not expected can cause.
@@ -236,6 +246,7 @@ export class ExpositionParser {
       let entry = 0;
       while (i < end && n < capacity) {
         entry = next[previous]!;
+        if (misses > MISSES) break; // a page in another order: comparing costs more than it finds
         const textLength = length[entry]!;
         const after = i + textLength;
         const separator = bytes[after];
@@ -326,8 +337,8 @@ export class ExpositionParser {
         i = lineEnd + 1;
         continue;
       }
-      this.#textEnd = seriesTextEnd(bytes, i, end, !this.#openMetrics);
-      entry = this.#series(bytes, i);
+      entry = this.#series(bytes, i, end);
+      misses = entry === cache.next[previous] ? 0 : misses + 1;
       i = this.#number(bytes, i, this.#textEnd, end);
       if (entry === BEYOND) continue;
       const isCreated = (cache.flags[entry]! & ENTRY_CREATED) !== 0;
@@ -357,11 +368,25 @@ export class ExpositionParser {
     if (!this.hasTimestamps || Number.isNaN(this.columns.timestamp[sample])) this.duplicates.push(sample);
   }
 
-  /** The entry of the series text `bytes[start, #textEnd)`, which is parsed if it is new and may turn out to end before. */
-  #series(bytes: Buffer, start: number): number {
-    const hash = hashText(bytes, start, this.#textEnd);
-    const known = this.cache.find(bytes, start, this.#textEnd, hash);
-    if (known !== 0) return known;
+  /** The entry of the series text at `start`, which is parsed if it is new. Leaves its end in `#textEnd`. */
+  #series(bytes: Buffer, start: number, pageEnd: number): number {
+    // Nearly all lines are a series, a space and a value: looking for them from the end is faster than reading labels.
+    const likelyEnd = textBeforeValue(bytes, start);
+    let hash = 0;
+    if (likelyEnd !== 0) {
+      hash = hashView(this.#view, start, likelyEnd);
+      const known = this.cache.find(bytes, start, likelyEnd, hash);
+      if (known !== 0) {
+        this.#textEnd = likelyEnd;
+        return known;
+      }
+    }
+    this.#textEnd = seriesTextEnd(bytes, start, pageEnd, !this.#openMetrics);
+    if (this.#textEnd !== likelyEnd) {
+      hash = hashView(this.#view, start, this.#textEnd);
+      const known = this.cache.find(bytes, start, this.#textEnd, hash);
+      if (known !== 0) return known;
+    }
     const parser = this.#openMetrics ? this.columns.openMetricsParser : this.columns.textParser;
     const { labels } = this.columns;
     const end = parser.parse(bytes, start, this.#family.type, labels);
