@@ -4,11 +4,13 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { freePort, MeasuredProcess, type Usage, waitUntil } from "../../test/kit/process.ts";
 import { Sink } from "../../test/kit/sink.ts";
-import { countSamples } from "../../test/kit/walk.ts";
+import { countSamples, countSamples2 } from "../../test/kit/walk.ts";
 import { type Load, type Result, type RunningAgent, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
 /** Samples that a scrape adds to those of its page. */
 export const EXTRA_SAMPLES = 5;
+/** What a receiver of remote write 2.0 must say. */
+const SAMPLES_WRITTEN = "X-Prometheus-Remote-Write-Samples-Written";
 
 /** One line of a page: ten labels, as `performance.md`'s reference load. */
 function seriesLine(index: number, generation: number, value: number): string {
@@ -69,13 +71,21 @@ function page(load: PageLoad, scrape: number, offset: number, step = 1): string 
   return text;
 }
 
-async function scrapeScenario(load: Load, name: string, pages: PageLoad, relabel = false): Promise<Result> {
+async function scrapeScenario(
+  load: Load,
+  name: string,
+  pages: PageLoad,
+  relabel = false,
+  version: 1 | 2 = 1,
+): Promise<Result> {
   const server = new PageServer(pages);
   await server.start();
   const byTimestamp = new Map<number, number>();
+  const count = version === 1 ? countSamples : countSamples2;
   const sink = await Sink.start((_path, body, counts) => {
-    counts.items += countSamples(body, byTimestamp);
+    counts.items += count(body, byTimestamp);
   });
+  if (version === 2) sink.answer = () => ({ status: 204, headers: { [SAMPLES_WRITTEN]: "1000000" } });
   const targets = Array.from(
     { length: pages.targets },
     (_, i) => `{ __address__ = "${server.address}", instance = "target-${i}" }`,
@@ -93,6 +103,7 @@ prometheus.remote_write "bench" {
   endpoint {
     url           = "${sink.url}/api/v1/write"
     send_exemplars = false
+    ${version === 2 ? 'protobuf_message = "io.prometheus.write.v2.Request"' : ""}
   }
 }
 `;
@@ -195,6 +206,14 @@ export const metricScenarios: readonly Scenario[] = [
     summary: "one page of 50,000 stable series every second → remote write",
     run: (load) =>
       scrapeScenario(load, "scrape-50k", { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 40, churn: 0 }),
+  },
+  {
+    name: "scrape-50k-v2",
+    summary: "scrape-50k by remote write 2.0",
+    run: (load) => {
+      const pages = { series: 50_000, targets: 1, intervalSeconds: 1, seconds: 40, churn: 0 };
+      return scrapeScenario(load, "scrape-50k-v2", pages, false, 2);
+    },
   },
   {
     name: "scrape-churn",

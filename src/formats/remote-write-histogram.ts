@@ -5,10 +5,19 @@ const RESET_HINTS: Readonly<Record<NativeHistogram["resetHint"], number>> = { un
 const STALE_LOW = 2;
 const STALE_HIGH = 0x7ff00000;
 
-/** A native histogram as field 4 of TimeSeries; a stale one has the stale marker as its sum. */
-export function encodeHistogram(histogram: NativeHistogram, timestamp: number, stale: boolean): Uint8Array {
+/**
+ * A native histogram as `field` of TimeSeries (4 in remote write 1.0, 3 in 2.0); a stale one has the stale marker as its
+ * sum. `start`, when it began to count (epoch milliseconds), is of 2.0 only; 0 for not known.
+ */
+export function encodeHistogram(
+  field: number,
+  histogram: NativeHistogram,
+  timestamp: number,
+  stale: boolean,
+  start: number,
+): Uint8Array {
   const out = new ProtoWriter();
-  const mark = out.begin(4);
+  const mark = out.begin(field);
   const { isFloat } = histogram;
   if (isFloat) out.double(2, histogram.count);
   else out.int64(1, histogram.count);
@@ -25,6 +34,7 @@ export function encodeHistogram(histogram: NativeHistogram, timestamp: number, s
   out.int32(14, RESET_HINTS[histogram.resetHint]);
   out.int64(15, timestamp);
   if (histogram.customBounds !== undefined) doubles(out, 16, histogram.customBounds);
+  if (start !== 0) out.int64(17, start);
   out.end(mark);
   return out.finish();
 }

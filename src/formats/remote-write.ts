@@ -3,10 +3,11 @@ import { type Exemplar, type MetricMetadata, type NativeHistogram, SAMPLE_STALE 
 import type { SeriesRef, SeriesRegistry } from "#pipeline/series";
 import { encodedLabelsLength, encodeLabels, varintLength, writeVarint } from "#pipeline/series-labels";
 import { encodeHistogram } from "./remote-write-histogram.ts";
+import { METADATA_TYPES } from "./remote-write-metadata.ts";
 
 /** What Prometheus puts in place of the value of a series that has vanished, and of any other NaN. */
-const STALE_BITS = 0x7ff0000000000002n;
-const NORMAL_NAN_BITS = 0x7ff8000000000001n;
+export const STALE_BITS = 0x7ff0000000000002n;
+export const NORMAL_NAN_BITS = 0x7ff8000000000001n;
 
 export const REMOTE_WRITE_HEADERS = {
   "content-type": "application/x-protobuf",
@@ -16,17 +17,7 @@ export const REMOTE_WRITE_HEADERS = {
 
 /** Bytes of a TimeSeries beside its labels: its tag and length, one sample with tags and lengths. */
 const SAMPLE_OVERHEAD = 40;
-/** Codes of MetricMetadata.MetricType. */
-const METADATA_TYPES: Readonly<Record<MetricMetadata["type"], number>> = {
-  unknown: 0,
-  counter: 1,
-  gauge: 2,
-  histogram: 3,
-  gaugehistogram: 4,
-  summary: 5,
-  info: 6,
-  stateset: 7,
-};
+const HISTOGRAM_FIELD = 4;
 
 /**
  * Writes `prometheus.WriteRequest` messages (remote write 1.0): each sample as a TimeSeries of its own, its labels copied
@@ -115,7 +106,7 @@ export class WriteRequestEncoder {
     histogram: NativeHistogram | undefined,
   ): void {
     const parts: Uint8Array[] = exemplars.map(encodeExemplar);
-    if (histogram !== undefined) parts.push(encodeHistogram(histogram, timestamp, stale));
+    if (histogram !== undefined) parts.push(encodeHistogram(HISTOGRAM_FIELD, histogram, timestamp, stale, 0));
     const labels = registry.encodedLength(ref);
     const extra = parts.reduce((sum, part) => sum + part.length, 0);
     let at = this.#reserve(labels + extra + SAMPLE_OVERHEAD);
@@ -136,7 +127,8 @@ export class WriteRequestEncoder {
   metadata(metadata: MetricMetadata): void {
     const { family, help, unit, type } = metadata;
     const texts = [2, family, 4, help, 5, unit] as const;
-    let body = METADATA_TYPES[type] === 0 ? 0 : 2;
+    const code = METADATA_TYPES.indexOf(type);
+    let body = code === 0 ? 0 : 2;
     for (let i = 1; i < texts.length; i += 2) {
       const length = Buffer.byteLength(texts[i] as string);
       if (length > 0) body += 1 + varintLength(length) + length;
@@ -145,9 +137,9 @@ export class WriteRequestEncoder {
     const buffer = this.#buffer;
     buffer[at] = 0x1a;
     at = writeVarint(buffer, at + 1, body);
-    if (METADATA_TYPES[type] !== 0) {
+    if (code !== 0) {
       buffer[at++] = 0x08;
-      buffer[at++] = METADATA_TYPES[type];
+      buffer[at++] = code;
     }
     for (let i = 0; i < texts.length; i += 2) {
       const text = texts[i + 1] as string;

@@ -5,6 +5,7 @@ import type { SequenceCounter } from "./sink.ts";
 
 const FIELD_1 = (1 << 3) | 2;
 const FIELD_2 = (2 << 3) | 2;
+const FIELD_5 = (5 << 3) | 2;
 const TIMESTAMP = 2 << 3;
 
 /** Every number that stands behind `marker` is counted as one entry's sequence number. Returns how many there were. */
@@ -23,13 +24,22 @@ export function countSequences(body: Uint8Array, marker: string, counter: Sequen
   return entries;
 }
 
-/** Samples of a remote-write request, counted by timestamp in milliseconds. */
+/** Samples of a remote-write 1.0 request, counted by timestamp in milliseconds. */
 export function countSamples(body: Uint8Array, byTimestamp: Map<number, number>): number {
+  return countSamplesOf(body, byTimestamp, FIELD_1);
+}
+
+/** The same for a request of remote write 2.0, whose series are field 5. */
+export function countSamples2(body: Uint8Array, byTimestamp: Map<number, number>): number {
+  return countSamplesOf(body, byTimestamp, FIELD_5);
+}
+
+function countSamplesOf(body: Uint8Array, byTimestamp: Map<number, number>, seriesTag: number): number {
   let samples = 0;
   const reader = new ProtoReader(body);
   while (!reader.done) {
     const tag = reader.tag();
-    if (tag !== FIELD_1) {
+    if (tag !== seriesTag) {
       reader.skip(tag);
       continue;
     }

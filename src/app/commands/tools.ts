@@ -1,28 +1,43 @@
+import { nearest } from "#lang/suggest";
 import { type Command, EXIT } from "../cli.ts";
 import { UsageError } from "../command-line.ts";
+import { REMOTE_WRITE_TOOLS } from "./tools-remote-write.ts";
 
-const WAL_TOOLS = ["sample-stats", "target-stats", "wal-stats"];
+const COMPONENT = "prometheus.remote_write";
 
-/** Alloy's tools look into Prometheus's write-ahead log; the disk queue that takes its place has another form. */
 export const tools: Command = {
-  usage: "invar tools COMPONENT SUBCOMMAND [flags]",
-  summary: "Tools of single components; there are none yet",
-  flags: [],
+  usage: `invar tools ${COMPONENT} ${[...REMOTE_WRITE_TOOLS.keys()].join("|")} [flags] directory`,
+  summary: "Tools of single components: what the queue of a prometheus.remote_write holds",
+  flags: [
+    {
+      name: "selector",
+      short: "s",
+      type: "string",
+      default: "{}",
+      help: "sample-stats: only series that this PromQL selector matches",
+    },
+    { name: "job", short: "j", type: "string", default: "", help: "target-stats: the target's job" },
+    { name: "instance", short: "i", type: "string", default: "", help: "target-stats: the target's instance" },
+  ],
   positional: [0, 3],
 
   async run(line, terminal) {
-    const [component, subcommand] = line.positional;
+    const [component, name, directory] = line.positional;
     if (component === undefined) {
-      terminal.out("No component has tools yet.\n");
+      terminal.out(`${COMPONENT}: ${[...REMOTE_WRITE_TOOLS.keys()].join(", ")}\n`);
       return EXIT.ok;
     }
-    if (component === "prometheus.remote_write" && WAL_TOOLS.includes(subcommand ?? "")) {
-      terminal.error(
-        `Error: tools ${component} ${subcommand} is not supported yet: samples wait in a disk queue, not in a write-ahead log; ` +
-          "GET /api/v0/web/components/prometheus.remote_write.LABEL shows what waits for each endpoint\n",
-      );
-      return EXIT.failed;
+    const isKnown = component === COMPONENT;
+    const tool = isKnown ? REMOTE_WRITE_TOOLS.get(name ?? "") : undefined;
+    if (tool === undefined) {
+      const words = isKnown ? [...REMOTE_WRITE_TOOLS.keys()] : [COMPONENT];
+      const hint = nearest(isKnown ? (name ?? "") : component, words);
+      const advice = hint === undefined ? `there is ${words.join(", ")}` : `did you mean ${hint}?`;
+      throw new UsageError(`there is no tool "${line.positional.join(" ")}": ${advice}`);
     }
-    throw new UsageError(`there is no tool "${line.positional.join(" ")}"`);
+    if (directory === undefined) {
+      throw new UsageError("accepts 1 arg(s), received 0: the folder of the component in the agent's --storage.path");
+    }
+    return tool(line, directory, terminal);
   },
 };

@@ -1,11 +1,12 @@
 import { senderIdentity } from "#kits/http-client-identity";
-import { httpClientFields, httpClientRules, reservedHeader } from "#kits/http-client-schema";
+import { authentications, httpClientFields, httpClientRules, reservedHeader } from "#kits/http-client-schema";
 import { httpUrlProblem } from "#kits/http-url";
 import { relabelRuleSchema } from "#kits/relabel-schema";
 import { misplacedLabels } from "#kits/relabel-suspects";
+import { defaultsOf } from "#lang/decode";
 import { type Infer, s } from "#lang/schema";
+import { azureadSchema, cloudBlocks, googleIamSchema, sigv4Schema } from "./authentication.ts";
 
-const NEXT = "is not supported yet; use basic_auth, authorization, oauth2 or bearer_token";
 const queueSchema = s
   .object({
     capacity: s.int(1).default(10_000).doc("Samples read ahead of the requests for each shard."),
@@ -20,54 +21,19 @@ const queueSchema = s
       .duration()
       .min(0)
       .default("0s")
-      .doc("Samples that wait for longer are dropped; 0 for no limit."),
+      .doc("Samples that are older when they come, or wait for longer, are dropped; 0 for no limit."),
   })
   .rule("max_shards", (a) => a.max_shards >= a.min_shards, "is less than `min_shards`")
   .rule("max_backoff", (a) => a.max_backoff >= a.min_backoff, "is less than `min_backoff`");
 
 const metadataSchema = s.object({
   send: s.bool().default(true).doc("Send type, help and unit of metrics."),
-  send_interval: s.duration().min(1000).default("1m").doc("Time between two sendings."),
-  max_samples_per_send: s.int(1).default(2000).doc("Metrics in one request."),
-});
-
-const sigv4Schema = s.object({
-  region: s.string().default("").doc("AWS region."),
-  access_key: s.string().default("").doc("AWS access key."),
-  secret_key: s.secret().default("").doc("AWS secret key."),
-  profile: s.string().default("").doc("Named AWS profile."),
-  role_arn: s.string().default("").doc("AWS role to assume."),
-  external_id: s.string().default("").doc("External id for the role."),
-  use_fips_sts_endpoint: s.bool().default(false).doc("Use the FIPS endpoint of STS."),
-  service_name: s.string().default("aps").doc("Service that the signature is for."),
-});
-
-const azureadSchema = s.object({
-  cloud: s.string().default("AzurePublic").doc("Azure cloud."),
-  scope: s.string().default("").doc("Scope of the token."),
-  managed_identity: s.block(s.object({ client_id: s.string().doc("Client id.") })).doc("Managed identity."),
-  workload_identity: s
-    .block(
-      s.object({
-        client_id: s.string().doc("Client id."),
-        tenant_id: s.string().doc("Tenant id."),
-        token_file_path: s
-          .string()
-          .default("/var/run/secrets/azure/tokens/azure-identity-token")
-          .doc("File with the service account's token."),
-      }),
-    )
-    .doc("Workload identity."),
-  oauth: s
-    .block(
-      s.object({
-        client_id: s.string().doc("Client id."),
-        client_secret: s.secret().doc("Client secret."),
-        tenant_id: s.string().doc("Tenant id."),
-      }),
-    )
-    .doc("OAuth of an application."),
-  sdk: s.block(s.object({ tenant_id: s.string().doc("Tenant id.") })).doc("Azure SDK."),
+  send_interval: s
+    .duration()
+    .min(1000)
+    .default("1m")
+    .doc("Time between two sendings; in version 2 it goes with each sample."),
+  max_samples_per_send: s.int(1).default(2000).doc("Metrics in one request of metadata, in version 1."),
 });
 
 const endpointSchema = httpClientRules(
@@ -86,22 +52,21 @@ const endpointSchema = httpClientRules(
     protobuf_message: s
       .oneOf(["prometheus.WriteRequest", "io.prometheus.write.v2.Request"])
       .default("prometheus.WriteRequest")
-      .doc("Version of the protocol; version 2 is **not supported** yet."),
+      .doc(
+        "Version of the protocol: 1.0, or 2.0, which sends metadata with each series and histograms with custom buckets; for a backend that does not take 2.0, 1.0 is sent.",
+      ),
     ...httpClientFields,
     enable_http2: s.bool().default(false).doc("Use HTTP/2 where the server offers it."),
     round_robin_dns: s
       .bool()
       .default(false)
-      .doc("Spread requests over the addresses of the host; `true` is **not supported** yet."),
+      .doc("Open each connection to another address of the host, chosen at random."),
     queue_config: s.block(queueSchema).doc("How samples are queued and sent."),
     metadata_config: s.block(metadataSchema).doc("How metadata is sent."),
     write_relabel_config: s.blocks(relabelRuleSchema).doc("Rules for what is sent, applied in order."),
-    sigv4: s.block(sigv4Schema).unsupported(`Signing with AWS SigV4 ${NEXT}`).doc("AWS Signature Version 4."),
-    azuread: s.block(azureadSchema).unsupported(`Authentication by Azure AD ${NEXT}`).doc("Azure AD."),
-    google_iam: s
-      .block(s.object({ credentials_file: s.string().default("").doc("File with the credentials.") }))
-      .unsupported(`Authentication by Google IAM ${NEXT}`)
-      .doc("Google Cloud IAM."),
+    sigv4: s.block(sigv4Schema).doc("Sign requests for AWS, with Signature Version 4."),
+    azuread: s.block(azureadSchema).doc("Authenticate with Microsoft Entra ID."),
+    google_iam: s.block(googleIamSchema).doc("Authenticate as a Google service account."),
   }),
 )
   .rule(
@@ -111,14 +76,9 @@ const endpointSchema = httpClientRules(
   )
   .rule("headers", (a) => reservedHeader(a.headers) === undefined, "has a header that the protocol sets itself")
   .rule(
-    "protobuf_message",
-    (a) => a.protobuf_message === "prometheus.WriteRequest",
-    'is not supported yet as "io.prometheus.write.v2.Request": leave it out to send version 1, which every receiver takes',
-  )
-  .rule(
-    "round_robin_dns",
-    (a) => !a.round_robin_dns,
-    "is not supported yet: connections go to the address that DNS gives first",
+    "sigv4",
+    (a) => cloudBlocks(a) + authentications(a) <= 1,
+    "is one authentication of several: at most one of sigv4, azuread, google_iam, basic_auth, authorization, oauth2, bearer_token & bearer_token_file must be configured",
   );
 
 export const remoteWriteArguments = s
@@ -185,4 +145,12 @@ export function endpointNames(endpoints: readonly EndpointArguments[]): readonly
   });
 }
 
-export { metadataSchema, queueSchema };
+/** How an endpoint's samples are queued, by default if it does not say. */
+export function queueArguments(endpoint: EndpointArguments): QueueArguments {
+  return endpoint.queue_config ?? defaultsOf(queueSchema);
+}
+
+/** How an endpoint's metadata is sent, by default if it does not say. */
+export function metadataArguments(endpoint: EndpointArguments): MetadataArguments {
+  return endpoint.metadata_config ?? defaultsOf(metadataSchema);
+}

@@ -5,7 +5,7 @@ import { ScrapeDirectory } from "#kits/scrape-directory";
 import type { Judgement } from "#pipeline/flow";
 import type { RemoteWriteContext } from "./endpoint.ts";
 import type { EndpointMetrics } from "./metrics.ts";
-import type { Obstacle, Outcome } from "./request.ts";
+import type { Obstacle, Rejected } from "./request.ts";
 
 /** The rules of the flow status, of which of what is equally bad the first counts. */
 export const ENDPOINT_RULES = [
@@ -19,14 +19,14 @@ export const ENDPOINT_RULES = [
 ] as const;
 type EndpointRule = (typeof ENDPOINT_RULES)[number];
 
+/** Requests that are too large are told of no more often than this. */
+const TOO_LARGE_LOG_MS = 3_600_000;
 /** A request may be rejected for some of its samples; after so many in a row nothing seems to pass at all. */
 const MANY_REJECTIONS = 10;
 
 function isOfSamples(reason: string): boolean {
-  return !reason.startsWith("http_");
+  return !reason.startsWith("http_") && reason !== "not_written";
 }
-
-type Rejected = Extract<Outcome, { readonly kind: "rejected" }>;
 
 /** What goes wrong with one endpoint, for the flow status and the log. */
 export class EndpointStatus {
@@ -39,6 +39,7 @@ export class EndpointStatus {
   readonly #drops = new RecentDrops();
   #obstacle: { readonly kind: Obstacle; readonly cause: string } | undefined;
   #failures = 0;
+  #tooLargeLoggedAt = -Infinity;
   /** Requests that were rejected since one was taken. */
   #rejectedInRow = 0;
   /** The series that was rejected last, and who scrapes its target here. */
@@ -110,6 +111,16 @@ export class EndpointStatus {
     const series = this.#series === undefined ? {} : { series: this.#series.labels.toString() };
     const fields = { endpoint: this.#title, reason, dropped: shown, error: cause, ...series };
     log.error("non-recoverable error while sending samples", fields);
+  }
+
+  /** The backend takes no requests of this size: they are sent in halves. */
+  tooLarge(cause: string, samples: number): void {
+    const { clock, log } = this.#ctx;
+    this.#answered();
+    if (clock.monotonic() - this.#tooLargeLoggedAt < TOO_LARGE_LOG_MS) return;
+    this.#tooLargeLoggedAt = clock.monotonic();
+    const fields = { endpoint: this.#title, samples, error: cause, hint: "lower max_samples_per_send of queue_config" };
+    log.warn("requests are too large for the endpoint and are sent in halves", fields);
   }
 
   #answered(): void {

@@ -1,21 +1,19 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { roughDuration } from "#base/duration";
 import { errorText } from "#base/log";
-import { joinCompressed } from "#formats/snappy";
+import type { WriteVersion } from "#formats/remote-write-2-parts";
 import { Backoff } from "#kits/backoff";
-import { HttpClient } from "#kits/http-client";
-import { shownCredentials } from "#kits/refused-credentials";
 import type { ComponentContext } from "#pipeline/component";
 import { DiskQueue, type QueueInput, type QueueReader, type QueueRecord } from "#pipeline/disk-queue";
 import { RetryableError } from "#pipeline/errors";
 import type { EndpointArguments, QueueArguments } from "./arguments.ts";
+import { Delivery } from "./delivery.ts";
 import { EndpointStatus } from "./endpoint-status.ts";
-import { tagLane, tagShards } from "./fragments.ts";
+import { tagLane, tagShards } from "./fragment-tag.ts";
 import { Bell, Lane } from "./lanes.ts";
 import { type EndpointMetrics, endpointMetrics, type RemoteWriteMetrics, type remoteWriteMetrics } from "./metrics.ts";
-import { type Obstacle, type Outcome, sendWriteRequest } from "./request.ts";
-import { Salvage } from "./salvage.ts";
+import type { Outcome, WriteRequestBody } from "./request.ts";
+import { ringOrTime, Sender } from "./sender.ts";
 import { ShardCalculation } from "./shards.ts";
 
 const READER = "endpoint";
@@ -26,13 +24,6 @@ const READ_AHEAD_BYTES = 8 * 1024 ** 2;
 const READ_BYTES = 512 * 1024;
 const FIRST_REOPEN_MS = 500;
 const LAST_REOPEN_MS = 10_000;
-/** Pause between attempts while credentials are refused, and the time after which what is refused is dropped. */
-const REFUSED_PAUSE_MS = 30_000;
-const REFUSED_PATIENCE_MS = 3_600_000;
-
-/** One for all, since an error with its stack for each wait would cost more than the wait. */
-const WAIT_OVER = new Error("the wait is over");
-
 export type RemoteWriteContext = ComponentContext<unknown, typeof remoteWriteMetrics>;
 
 /** The folder of an endpoint's queue under that of the component. */
@@ -49,9 +40,10 @@ export class Endpoint {
   readonly metrics: EndpointMetrics;
   readonly shards: ShardCalculation;
   readonly #ctx: RemoteWriteContext;
+  readonly #sender: Sender;
+  readonly #delivery: Delivery;
   #args: EndpointArguments;
   #config: QueueArguments;
-  #client: HttpClient;
   #maxAgeMs: number;
   #queue: DiskQueue | undefined;
   #reader: QueueReader | undefined;
@@ -66,13 +58,10 @@ export class Endpoint {
   /** Send what there is, without waiting for more. */
   #hurry = false;
   readonly status: EndpointStatus;
-  readonly #salvage: Salvage;
-  /** Rung when arguments changed, so that what was refused is tried again at once. */
-  readonly #reconfigured = new Bell();
-  #refusedSince: number | undefined;
   #running: Promise<void> = Promise.resolve();
   readonly #forward: () => void;
 
+  /** `onVersion` is called when the version that is sent may have changed. */
   constructor(
     ctx: RemoteWriteContext,
     metrics: RemoteWriteMetrics,
@@ -80,6 +69,7 @@ export class Endpoint {
     args: EndpointArguments,
     config: QueueArguments,
     maxAgeMs: number,
+    onVersion: () => void,
   ) {
     this.#ctx = ctx;
     this.name = name;
@@ -87,11 +77,23 @@ export class Endpoint {
     this.#args = args;
     this.#config = config;
     this.#maxAgeMs = maxAgeMs;
-    this.#client = this.#newClient(args);
     this.metrics = endpointMetrics(metrics, args.name || queueFolder("", name).slice(6), args.url);
     this.status = new EndpointStatus(ctx, this.title, this.metrics);
-    this.#salvage = new Salvage(() => ctx.clock.monotonic());
     this.shards = new ShardCalculation(config.min_shards, config.max_shards);
+    this.#sender = new Sender(ctx, this.title, this.status, this.metrics, this.shards, args, config, () => {
+      this.#progress.ring();
+      onVersion();
+    });
+    const source = {
+      fresh: (records: readonly QueueRecord[]) => this.#dropOld(records),
+      done: (records: readonly QueueRecord[]) => this.#done(records),
+      damaged: (record: QueueRecord, error: unknown) => {
+        ctx.log.error("a part of the queue cannot be read and is dropped", { endpoint: this.title, error });
+        this.#countDrop("queue_damaged", record.items);
+        this.#done([record]);
+      },
+    };
+    this.#delivery = new Delivery(this.#sender, this.status, this.metrics, source, () => ctx.clock.monotonic());
     this.metrics.pending.read = () => this.pending.items;
     this.#showConfig();
     this.#forward = () => this.#stopping.abort();
@@ -107,6 +109,10 @@ export class Endpoint {
   }
   get failing(): boolean {
     return this.status.failing;
+  }
+  /** The version of the protocol in which new samples are to be written. */
+  get version(): WriteVersion {
+    return this.#sender.version;
   }
 
   /** Opens the queue, again and again if need be, and sends until the endpoint is closed. */
@@ -185,21 +191,13 @@ export class Endpoint {
   /** Takes changed arguments; requests under way end with the old ones. */
   configure(args: EndpointArguments, config: QueueArguments, maxAgeMs: number): void {
     this.#maxAgeMs = maxAgeMs;
-    const client = this.#newClient(args);
-    const old = this.#client;
-    this.#client = client;
-    const graceMs = this.#args.remote_timeout;
-    this.#ctx.run(async (signal) => {
-      await this.#ctx.clock.sleep(graceMs, signal).catch(() => {});
-      await old.close();
-    });
+    this.#queue?.setMaxAge(maxAgeMs);
+    this.#sender.configure(args, config);
     this.#args = args;
     this.#config = config;
     this.shards.minimum = config.min_shards;
     this.shards.maximum = config.max_shards;
-    this.#refusedSince = undefined;
     this.#showConfig();
-    this.#reconfigured.ring();
   }
 
   /** Ends an interval of the calculation of shards. */
@@ -221,23 +219,13 @@ export class Endpoint {
     this.#stopping.abort();
     this.#progress.ring();
     await this.#running.catch(() => {});
-    await this.#client.close();
+    await this.#sender.close();
     this.metrics.remove();
   }
 
   /** Sends a request that is not from the queue, such as metadata, once. */
-  send(body: readonly Uint8Array[], attempt: number, signal: AbortSignal): Promise<Outcome> {
-    const { url, headers, remote_timeout: timeoutMs } = this.#args;
-    const options = {
-      url,
-      headers,
-      timeoutMs,
-      retryOn429: this.#config.retry_on_http_429,
-      credentials: shownCredentials(this.#args, url),
-      skew: this.status.clockSkew,
-      now: () => this.#ctx.clock.now(),
-    };
-    return sendWriteRequest(this.#client, body, attempt, options, signal);
+  send(request: WriteRequestBody, attempt: number, signal: AbortSignal): Promise<Outcome> {
+    return this.#sender.sendOnce(request, attempt, signal);
   }
 
   async #pump(reader: QueueReader, signal: AbortSignal): Promise<void> {
@@ -300,102 +288,11 @@ export class Endpoint {
       }
       const waitMs = lane.since + this.#config.batch_send_deadline - clock.monotonic();
       if (lane.items < this.#config.max_samples_per_send && waitMs > 0 && !this.#hurry) {
-        await this.#ringOrTime(lane.bell, waitMs, signal);
+        await ringOrTime(clock, lane.bell, waitMs, signal);
         continue;
       }
-      await this.#deliver(lane.take(this.#config.max_samples_per_send, clock.monotonic()), signal);
+      await this.#delivery.deliver(lane.take(this.#config.max_samples_per_send, clock.monotonic()), signal);
     }
-  }
-
-  async #ringOrTime(bell: Bell, ms: number, signal: AbortSignal): Promise<void> {
-    const timer = new AbortController();
-    const stop = () => timer.abort(WAIT_OVER);
-    signal.addEventListener("abort", stop);
-    await Promise.race([bell.next(timer.signal), this.#ctx.clock.sleep(ms, timer.signal).catch(() => {})]);
-    signal.removeEventListener("abort", stop);
-    stop();
-  }
-
-  async #deliver(batch: readonly QueueRecord[], signal: AbortSignal): Promise<void> {
-    let records = batch;
-    const body = () => joinCompressed(records.map((record) => record.bytes));
-    const outcome = await this.#exchange(() => {
-      records = this.#dropOld(records);
-      return records.length === 0 ? undefined : { body: body(), items: sumItems(records) };
-    }, signal);
-    if (outcome === undefined) return;
-    if (outcome.kind === "sent") {
-      this.metrics.highestSent.set(Math.max(this.metrics.highestSent.value, records.at(-1)!.time / 1000));
-      this.#done(records);
-    } else if (records.length > 1) {
-      // One bad fragment must not take the others with it.
-      for (const record of records) await this.#deliver([record], signal);
-    } else await this.#reject(records[0]!, outcome, signal);
-  }
-
-  /** Delivers what the backend takes of a fragment that it rejected, and counts the rest as dropped. */
-  async #reject(record: QueueRecord, outcome: Extract<Outcome, { kind: "rejected" }>, signal: AbortSignal) {
-    const { delivered, culprit } = outcome.spoilsOthers
-      ? await this.#salvage.deliver(record.bytes, async (part, items) => {
-          const answer = await this.#exchange(() => ({ body: [part], items }), signal);
-          return answer?.kind === "sent";
-        })
-      : { delivered: 0, culprit: undefined };
-    if (delivered < record.items) this.status.rejected(outcome, record.items - delivered, culprit);
-    this.#done([record]);
-  }
-
-  /** Sends what `next` gives, anew for each attempt, until the backend took or rejected it. Undefined if there is nothing left. */
-  async #exchange(
-    next: () => { readonly body: readonly Uint8Array[]; readonly items: number } | undefined,
-    signal: AbortSignal,
-  ): Promise<Extract<Outcome, { kind: "sent" | "rejected" }> | undefined> {
-    const { clock } = this.#ctx;
-    const backoff = new Backoff(this.#config.min_backoff, this.#config.max_backoff);
-    for (let attempt = 0; ; attempt++) {
-      const request = next();
-      if (request === undefined) return undefined;
-      const { body, items } = request;
-      const began = clock.monotonic();
-      const outcome = await this.send(body, attempt, signal);
-      const seconds = (clock.monotonic() - began) / 1000;
-      this.metrics.duration.observe(seconds);
-      switch (outcome.kind) {
-        case "sent":
-          this.shards.sent(items, seconds);
-          this.metrics.samples.inc(items);
-          this.metrics.bytes.inc(body.reduce((sum, chunk) => sum + chunk.length, 0));
-          this.#refusedSince = undefined;
-          this.status.delivered();
-          return outcome;
-        case "rejected":
-          return outcome;
-        case "retry":
-          this.#failed(outcome.obstacle, outcome.cause, items);
-          await this.#ringOrTime(this.#reconfigured, backoff.next(outcome.retryAfterMs), signal);
-          break;
-        case "refused":
-          this.#refusedSince ??= clock.monotonic();
-          this.#failed(outcome.obstacle, outcome.cause, items);
-          if (clock.monotonic() - this.#refusedSince >= REFUSED_PATIENCE_MS) {
-            const remedy = `nobody has mended that for ${roughDuration(REFUSED_PATIENCE_MS)}`;
-            const { cause, obstacle } = outcome;
-            return { kind: "rejected", cause, reason: obstacle, remedy, series: undefined, spoilsOthers: false };
-          }
-          await this.#ringOrTime(
-            this.#reconfigured,
-            Math.min(REFUSED_PAUSE_MS, this.#config.max_backoff * 2 ** Math.min(attempt, 10)),
-            signal,
-          );
-      }
-      signal.throwIfAborted();
-    }
-  }
-
-  #failed(obstacle: Obstacle, cause: string, items: number): void {
-    this.status.failed(obstacle, cause);
-    this.metrics.samplesRetried.inc(items);
-    this.#progress.ring();
   }
 
   #setDiskProblem(problem: string | undefined): void {
@@ -428,10 +325,6 @@ export class Endpoint {
     this.#ctx.flow.drop("metrics", reason, items);
   }
 
-  #newClient(args: EndpointArguments): HttpClient {
-    return HttpClient.create(args, { userAgent: `Invar/${this.#ctx.services.version}` });
-  }
-
   #showConfig(): void {
     const { min_shards, max_shards, capacity, max_samples_per_send } = this.#config;
     this.metrics.shardsMin.set(min_shards);
@@ -445,10 +338,6 @@ export class Endpoint {
 function shownUrl(text: string): string {
   const { host, pathname } = new URL(text);
   return host + pathname;
-}
-
-function sumItems(records: readonly QueueRecord[]): number {
-  return records.reduce((sum, record) => sum + record.items, 0);
 }
 
 /** The promise's outcome, or a rejection as soon as `signal` is aborted. */

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { Labels } from "#base/labels";
+import { RequestParts } from "#formats/remote-write-2-parts";
+import { SeriesSymbols } from "#formats/remote-write-2-series";
 import { readWriteRequest } from "#formats/remote-write-reader";
 import { uncompress } from "#formats/snappy";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch } from "#pipeline/batch";
 import { SeriesRegistry } from "#pipeline/series";
-import { FragmentEncoder } from "./fragments.ts";
+import { FragmentEncoder, noCounts } from "./fragments.ts";
 
 /** Encodes batches of 50,000 samples into fragments: `node …/fragments.bench.ts`. Prints samples per CPU-second. */
 const SERIES = 50_000;
@@ -39,17 +41,32 @@ const batch: MetricBatch = {
   metadata: undefined,
   acknowledgement: Acknowledgement.none,
 };
-const settings = { rules: [], sendExemplars: true, sendHistograms: false, maxSamples: 2000 };
+const settings = {
+  rules: [],
+  sendExemplars: true,
+  sendHistograms: false,
+  sendMetadata: true,
+  maxSamples: 2000,
+  sampleAgeLimit: 0,
+};
+const symbols = new SeriesSymbols(registry);
 
-for (const [name, externalLabels, shards] of [
-  ["as they are", Labels.empty, 1],
-  ["with an external label", Labels.from([["env", "prod"]]), 1],
-  ["in 8 lanes", Labels.empty, 8],
+for (const [name, version, externalLabels, shards] of [
+  ["as they are", 1, Labels.empty, 1],
+  ["with an external label", 1, Labels.from([["env", "prod"]]), 1],
+  ["in 8 lanes", 1, Labels.empty, 8],
+  ["version 2", 2, Labels.empty, 1],
+  ["version 2 with an external label", 2, Labels.from([["env", "prod"]]), 1],
+  ["version 2 in 8 lanes", 2, Labels.empty, 8],
 ] as const) {
-  const encoder = new FragmentEncoder(registry, { ...settings, externalLabels });
-  const counts = { relabelled: 0, exemplars: 0, droppedExemplars: 0, histograms: 0, droppedHistograms: 0 };
+  const own = version === 2 ? symbols : undefined;
+  const encoder = new FragmentEncoder(registry, { ...settings, version, externalLabels }, Date.now, own);
+  const counts = noCounts();
   const check = encoder.encode(batch, shards, counts);
-  const written = check.flatMap(({ bytes }) => readWriteRequest(uncompress(bytes, 10_000_000)).series);
+  const written = check.flatMap(({ bytes }) => {
+    const parts = new RequestParts([{ version, bytes: uncompress(bytes, 10_000_000) }]);
+    return readWriteRequest(parts.write(0, parts.count, 1)).series;
+  });
   assert.equal(written.length, SERIES);
   assert.equal(
     written.every(({ labels }) => labels.get("env") === externalLabels.get("env")),
@@ -60,6 +77,7 @@ for (const [name, externalLabels, shards] of [
   for (let round = 0; round < rounds; round++) encoder.encode(batch, shards, counts);
   const used = process.cpuUsage(began);
   const rate = (rounds * SERIES) / ((used.user + used.system) / 1e6);
-  console.log(`${name}: ${(rate / 1e6).toFixed(2)} M samples per CPU-second`);
+  const bytes = check.reduce((sum, each) => sum + each.bytes.length, 0) / SERIES;
+  console.log(`${name}: ${(rate / 1e6).toFixed(2)} M samples per CPU-second, ${bytes.toFixed(1)} bytes a sample`);
   encoder.close();
 }

@@ -10,16 +10,17 @@ const MAX_FAMILIES = 100_000;
 /** Attempts for one request: metadata is sent again at the next turn anyway. */
 const ATTEMPTS = 5;
 
-/** The latest metadata of every family that came by. It does not go through the queue: it is sent anew at each turn. */
+/** The latest metadata of every family that came by. */
 export class MetadataStore {
   readonly #families = new Map<string, MetricMetadata>();
 
-  /** Takes in changes; returns how many there were. */
-  add(changes: readonly MetricMetadata[]): number {
+  /** Takes in changes, and hands those that are kept on to `taken`. */
+  add(changes: readonly MetricMetadata[], taken: (metadata: MetricMetadata) => void): void {
     for (const each of changes) {
-      if (this.#families.has(each.family) || this.#families.size < MAX_FAMILIES) this.#families.set(each.family, each);
+      if (!this.#families.has(each.family) && this.#families.size >= MAX_FAMILIES) continue;
+      this.#families.set(each.family, each);
+      taken(each);
     }
-    return changes.length;
   }
 
   get all(): readonly MetricMetadata[] {
@@ -27,7 +28,10 @@ export class MetadataStore {
   }
 }
 
-/** Sends all metadata to an endpoint once, in requests of at most `max_samples_per_send` families. */
+/**
+ * Sends all metadata to an endpoint once, in requests of at most `max_samples_per_send` families. For version 1: it does not
+ * go through the queue, since it is sent anew at each turn. In version 2 it goes with each sample.
+ */
 export async function sendMetadata(
   ctx: RemoteWriteContext,
   endpoint: Endpoint,
@@ -45,7 +49,7 @@ export async function sendMetadata(
     const body = compress(encoder.bytes());
     const backoff = new Backoff(queue.min_backoff, queue.max_backoff);
     for (let attempt = 0; ; attempt++) {
-      const outcome = await endpoint.send([body], attempt, signal);
+      const outcome = await endpoint.send({ body: [body], version: 1, items: 0 }, attempt, signal);
       if (outcome.kind === "sent") {
         endpoint.metrics.metadata.inc(part.length);
         endpoint.metrics.metadataBytes.inc(body.length);

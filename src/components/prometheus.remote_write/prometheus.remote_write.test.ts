@@ -3,7 +3,8 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { batchOf, endpoint, folder, receiver, start, until } from "./testing.ts";
+import { type Clock, systemClock } from "#base/clock";
+import { batchOf, endpoint, folder, NOW, receiver, start, until } from "./testing.ts";
 
 test("sends what it accepted, with the protocol's headers", async (t) => {
   const { url, requests, samples } = await receiver(t);
@@ -260,12 +261,71 @@ test("credentials in the URL are sent and shown nowhere", async (t) => {
   assert.doesNotMatch(shown, /se:cr|cr%2Fet|cr\/et/);
 });
 
+test("samples beyond sample_age_limit are dropped when they come, and when they have waited for so long", async (t) => {
+  const { url, samples, state } = await receiver(t);
+  state.answer = () => 503;
+  const queue =
+    'queue_config {\nbatch_send_deadline = "5ms"\nmin_backoff = "5ms"\nmax_backoff = "20ms"\nsample_age_limit = "500ms"\n}';
+  const { send, component } = await start(t, endpoint(url, "", queue));
+  const age = Date.now() - NOW;
+  await send([
+    { labels: { __name__: "old" }, value: 1, at: age - 60_000 },
+    { labels: { __name__: "new" }, value: 1, at: age },
+  ]);
+  assert.deepEqual([...component.flow.dropped.get("metrics")!], [["too_old", 1]]);
+  assert.equal(component.metric("prometheus_remote_storage_samples_dropped_total", { reason: "too_old" }), 1);
+  await until(
+    "the other one has waited for too long",
+    () => component.flow.dropped.get("metrics")!.get("too_old") === 2,
+  );
+  state.answer = () => 204;
+  await send([{ labels: { __name__: "newer" }, value: 1, at: Date.now() - NOW }]);
+  await until("it came", () => samples().length === 1);
+  assert.match(samples()[0]!, /newer/);
+});
+
+test("a longer max_keepalive_time counts for what waits already", async (t) => {
+  const { url, samples, state } = await receiver(t);
+  const clock = new SkewedClock();
+  state.answer = () => 503;
+  const wal = (time: string) => `wal {\nmin_keepalive_time = "1s"\nmax_keepalive_time = "${time}"\n}\n`;
+  const { send, component } = await start(t, wal("1m") + endpoint(url), undefined, { clock });
+  await send([{ labels: { __name__: "m" }, value: 1 }]);
+  await component.update(wal("1h") + endpoint(url));
+  clock.skewMs = 30 * 60_000;
+  await send([{ labels: { __name__: "m" }, value: 2, at: 1 }]);
+  state.answer = () => 204;
+  await until("both came", () => samples().length === 2);
+  assert.equal(component.flow.droppedItems, 0);
+});
+
+/** The real time, put forward. */
+class SkewedClock implements Clock {
+  skewMs = 0;
+  now() {
+    return systemClock.now() + this.skewMs;
+  }
+  monotonic() {
+    return systemClock.monotonic() + this.skewMs;
+  }
+  sleep(ms: number, signal?: AbortSignal) {
+    return systemClock.sleep(ms, signal);
+  }
+}
+
+test("with round_robin_dns a host is looked up for each connection", async (t) => {
+  const { url, samples } = await receiver(t);
+  const named = url.replace("127.0.0.1", "localhost");
+  const { send } = await start(t, endpoint(named, "round_robin_dns = true"));
+  await send([{ labels: { __name__: "m" }, value: 1 }]);
+  await until("it came", () => samples().length === 1);
+});
+
 test("wrong arguments are refused", async (t) => {
   const cases: [string, RegExp][] = [
     [endpoint("nonsense"), /`url` is no HTTP URL/],
     [endpoint("http://a") + endpoint("http://a"), /same `url`, user and headers and no name/],
-    [endpoint("http://a", 'protobuf_message = "io.prometheus.write.v2.Request"'), /not supported yet/],
-    [endpoint("http://a", "sigv4 { }"), /"sigv4" is not supported/],
+    [endpoint("http://a", 'protobuf_message = "io.prometheus.write.v3.Request"'), /protobuf_message/],
     [endpoint("http://a", 'headers = { "Content-Type" = "x" }'), /sets itself/],
     ['wal {\nmin_keepalive_time = "9h"\n}', /must be greater than `min_keepalive_time`/],
   ];

@@ -1,24 +1,21 @@
-import { Labels } from "#base/labels";
 import { NewSeries } from "#kits/new-series";
 import { judgeMisplacedLabels } from "#kits/relabel-suspects";
-import { defaultsOf } from "#lang/decode";
 import { s } from "#lang/schema";
 import type { MetricBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import type { QueueInput } from "#pipeline/disk-queue";
 import { fullestQueue } from "#pipeline/flow";
 import {
-  type EndpointArguments,
   endpointNames,
-  metadataSchema,
-  type QueueArguments,
-  queueSchema,
+  metadataArguments,
+  queueArguments,
   type RemoteWriteArguments,
   remoteWriteArguments,
 } from "./arguments.ts";
 import { Endpoint, QUEUE_BYTES, queueFolder } from "./endpoint.ts";
 import { ENDPOINT_RULES, judgeEndpoints } from "./endpoint-status.ts";
-import { type FragmentCounts, FragmentEncoder, type FragmentSettings } from "./fragments.ts";
+import { type FragmentCounts, noCounts } from "./fragments.ts";
+import { FragmentGroups } from "./groups.ts";
 import { removeLeftOvers } from "./left-overs.ts";
 import { MetadataStore, sendMetadata } from "./metadata.ts";
 import { remoteWriteMetrics } from "./metrics.ts";
@@ -28,13 +25,6 @@ const SHARD_UPDATE_MS = 10_000;
 const SWEEP_MS = 600_000;
 /** In the beginning all series are new. */
 const FIRST_SERIES_MS = 300_000;
-
-/** Endpoints whose fragments are the same. */
-interface Group {
-  readonly key: string;
-  readonly encoder: FragmentEncoder;
-  readonly endpoints: readonly Endpoint[];
-}
 
 export default defineComponent({
   name: "prometheus.remote_write",
@@ -55,8 +45,8 @@ export default defineComponent({
     const metadata = new MetadataStore();
     const newSeries = new NewSeries(() => ctx.clock.monotonic(), FIRST_SERIES_MS);
     const seriesCount = ctx.stack.use(new SeriesCount(series, ctx.metrics, newSeries));
-    let groups: readonly Group[] = [];
     let current = args;
+    const groups = new FragmentGroups(series, metadata, () => ctx.clock.now());
     const stopping: Promise<unknown>[] = [];
 
     for (const rule of ENDPOINT_RULES) {
@@ -80,17 +70,18 @@ export default defineComponent({
       ),
     );
     ctx.stack.defer(async () => {
-      for (const { encoder } of groups) encoder.close();
+      groups.close();
       await Promise.all([...stopping, ...[...endpoints.values()].map((each) => each.close())]);
     });
     configure(args);
     ctx.export({ receiver: ctx.receiver("metrics", consume, { mutates: false }) });
     ctx.every(SHARD_UPDATE_MS, () => {
       for (const endpoint of endpoints.values()) endpoint.adapt(SHARD_UPDATE_MS / 1000);
+      groups.adapt(); // an endpoint may be asked again whether it takes version 2
       newSeries.show(ctx.metrics.newLabelValues);
     });
     ctx.every(SWEEP_MS, async () => {
-      for (const { encoder } of groups) encoder.sweep();
+      groups.sweep();
       const inUse = new Set([...endpoints.keys()].map((name) => queueFolder(ctx.dataPath, name)));
       await removeLeftOvers(ctx.dataPath, inUse, current.wal.max_keepalive_time, ctx.clock.now(), ctx.log);
     });
@@ -122,66 +113,42 @@ export default defineComponent({
         const known = endpoints.get(name);
         if (known !== undefined) known.configure(each, queue, next.wal.max_keepalive_time);
         else {
-          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, next.wal.max_keepalive_time);
+          const { max_keepalive_time: maxAge } = next.wal;
+          const endpoint = new Endpoint(ctx, ctx.metrics, name, each, queue, maxAge, () => groups.adapt());
           endpoints.set(name, endpoint);
           ctx.run(() => endpoint.run());
           ctx.run((signal) => sendMetadataAgainAndAgain(endpoint, signal));
         }
       }
-      regroup(next, names);
+      groups.configure(
+        next.external_labels ?? new Map(),
+        names.map((name) => endpoints.get(name)!),
+      );
       if (endpoints.size === 0) ctx.flow.idle("there is no `endpoint` block: samples are dropped");
-    }
-
-    function regroup(next: RemoteWriteArguments, names: readonly string[]): void {
-      const externalLabels = Labels.from(next.external_labels ?? new Map());
-      const members = new Map<string, { settings: FragmentSettings; endpoints: Endpoint[] }>();
-      for (const [index, each] of next.endpoint.entries()) {
-        const queue = queueArguments(each);
-        const settings: FragmentSettings = {
-          externalLabels,
-          rules: each.write_relabel_config,
-          sendExemplars: each.send_exemplars,
-          sendHistograms: each.send_native_histograms,
-          maxSamples: queue.max_samples_per_send,
-        };
-        const key = groupKey(settings, queue);
-        const group = members.get(key) ?? { settings, endpoints: [] };
-        group.endpoints.push(endpoints.get(names[index]!)!);
-        members.set(key, group);
-      }
-      const old = groups;
-      groups = [...members].map(([key, { settings, endpoints: own }]) => {
-        const encoder = old.find((each) => each.key === key)?.encoder ?? new FragmentEncoder(series, settings);
-        return { key, encoder, endpoints: own };
-      });
-      for (const { key, encoder } of old) if (!members.has(key)) encoder.close();
     }
 
     async function consume(batch: MetricBatch, signal: AbortSignal): Promise<void> {
       const { count } = batch;
       seriesCount.add(batch);
-      if (batch.metadata !== undefined) ctx.metrics.walMetadata.inc(metadata.add(batch.metadata));
+      if (batch.metadata !== undefined) {
+        ctx.metrics.walMetadata.inc(batch.metadata.length);
+        metadata.add(batch.metadata, (each) => groups.describe(each));
+      }
       ctx.metrics.walSamples.inc(count);
       ctx.metrics.walExemplars.inc(batch.exemplars?.length ?? 0);
       ctx.metrics.samplesIn.inc(count);
       ctx.metrics.exemplarsIn.inc(batch.exemplars?.length ?? 0);
       ctx.metrics.histogramsIn.inc(batch.histograms?.length ?? 0);
-      if (groups.length === 0) ctx.flow.drop("metrics", "no_endpoint", count);
+      if (endpoints.size === 0) ctx.flow.drop("metrics", "no_endpoint", count);
       let highest = ctx.metrics.highestTimestamp.value;
       for (let i = 0; i < count; i++) if (batch.timestamp[i]! > highest * 1000) highest = batch.timestamp[i]! / 1000;
       ctx.metrics.highestTimestamp.set(highest);
 
       // All encoding first: it needs the columns as they are now.
       const appends: Promise<void>[] = [];
-      for (const { encoder, endpoints: own } of groups) {
+      for (const { encoder, endpoints: own } of groups.all) {
         const shards = Math.max(...own.map((each) => each.shards.current));
-        const counts: FragmentCounts = {
-          relabelled: 0,
-          exemplars: 0,
-          droppedExemplars: 0,
-          histograms: 0,
-          droppedHistograms: 0,
-        };
+        const counts = noCounts();
         const fragments = encoder.encode(batch, shards, counts);
         for (const endpoint of own) {
           account(endpoint, counts);
@@ -213,10 +180,18 @@ export default defineComponent({
         metrics.dropped("samples", "dropped_series", counts.relabelled);
         ctx.flow.drop("metrics", "write_relabel_config", counts.relabelled);
       }
+      if (counts.tooOld > 0) {
+        metrics.dropped("samples", "too_old", counts.tooOld);
+        ctx.flow.drop("metrics", "too_old", counts.tooOld);
+      }
       if (counts.droppedExemplars > 0) metrics.dropped("exemplars", "disabled", counts.droppedExemplars);
       if (counts.droppedHistograms > 0) {
         metrics.dropped("histograms", "disabled", counts.droppedHistograms);
         ctx.flow.drop("metrics", "native_histograms_disabled", counts.droppedHistograms);
+      }
+      if (counts.droppedCustomBuckets > 0) {
+        metrics.dropped("histograms", "nhcb_in_rw1_not_supported", counts.droppedCustomBuckets);
+        ctx.flow.drop("metrics", "custom_buckets_need_version_2", counts.droppedCustomBuckets);
       }
       metrics.exemplars.inc(counts.exemplars);
       metrics.histograms.inc(counts.histograms);
@@ -224,10 +199,10 @@ export default defineComponent({
 
     async function sendMetadataAgainAndAgain(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
       while (endpoints.get(endpoint.name) === endpoint) {
-        const config = endpoint.args.metadata_config ?? defaultsOf(metadataSchema);
+        const config = metadataArguments(endpoint.args);
         try {
           await ctx.clock.sleep(config.send_interval, signal);
-          if (config.send && endpoints.get(endpoint.name) === endpoint && !endpoint.failing) {
+          if (config.send && endpoint.version === 1 && endpoints.get(endpoint.name) === endpoint && !endpoint.failing) {
             await sendMetadata(ctx, endpoint, metadata, config, queueArguments(endpoint.args), signal);
           }
         } catch (error) {
@@ -238,19 +213,3 @@ export default defineComponent({
     }
   },
 });
-
-function queueArguments(endpoint: EndpointArguments) {
-  return endpoint.queue_config ?? defaultsOf(queueSchema);
-}
-
-/** Equal for endpoints that can share fragments: the same content, the same choice of numbers of lanes. */
-function groupKey(settings: FragmentSettings, { min_shards, max_shards }: QueueArguments): string {
-  const rules = settings.rules.map((rule) => ({ ...rule, regex: rule.regex.source }));
-  return JSON.stringify({
-    ...settings,
-    externalLabels: settings.externalLabels.toString(),
-    rules,
-    min_shards,
-    max_shards,
-  });
-}

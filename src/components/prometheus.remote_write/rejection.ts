@@ -7,8 +7,8 @@ export interface Rejection {
   readonly remedy: string;
   /** The series that the answer names. */
   readonly series: Labels | undefined;
-  /** The backend took none of the request because of some of its samples: the others may still be delivered. */
-  readonly spoilsOthers: boolean;
+  /** What may be done for the others of the request, see `Rejected` in request.ts. */
+  readonly rescue: "halves" | "search" | "records" | "none";
 }
 
 const SAME_IDENTITY =
@@ -41,10 +41,14 @@ const ABOUT_SAMPLES: ReadonlySet<number> = new Set([400, 409, 422]);
 const TAKES_THE_OTHERS = /err-mimir-|failed pushing to ingester|conflict|store locally/i;
 
 export function readRejection(status: number, text: string): Rejection {
-  const known = ABOUT_SAMPLES.has(status) ? KINDS.find(([texts]) => texts.test(text)) : undefined;
-  if (known === undefined) return { ...ofRequest(status), series: undefined, spoilsOthers: false };
+  const isAboutSamples = ABOUT_SAMPLES.has(status);
+  const known = isAboutSamples ? KINDS.find(([texts]) => texts.test(text)) : undefined;
+  if (known === undefined) {
+    const rescue = status === 413 ? "halves" : isAboutSamples ? "records" : "none";
+    return { ...ofRequest(status), series: undefined, rescue };
+  }
   const [, reason, remedy] = known;
-  return { reason, remedy, series: seriesIn(text), spoilsOthers: !TAKES_THE_OTHERS.test(text) };
+  return { reason, remedy, series: seriesIn(text), rescue: TAKES_THE_OTHERS.test(text) ? "none" : "search" };
 }
 
 function ofRequest(status: number): { readonly reason: string; readonly remedy: string } {
@@ -60,9 +64,16 @@ function ofRequest(status: number): { readonly reason: string; readonly remedy: 
     case 405:
       return { reason, remedy: "the server takes no POST here, and what is sent is dropped: check the path of `url`" };
     case 413:
-      return { reason, remedy: "lower max_samples_per_send" };
+      return {
+        reason: "payload_too_large",
+        remedy: "a single sample is larger than the backend takes: see its labels",
+      };
     case 415:
-      return { reason, remedy: "the server does not take remote write 1.0" };
+      return {
+        reason,
+        remedy:
+          "the server takes no remote write of this version: change protobuf_message, and check the path of `url`",
+      };
     case 429:
       return { reason: "rate_limited", remedy: "raise the tenant's limits, send less, or set retry_on_http_429" };
     default:

@@ -3,12 +3,12 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Labels } from "#base/labels";
 import { WriteRequestEncoder } from "#formats/remote-write";
+import { RequestParts } from "#formats/remote-write-2-parts";
 import { readWriteRequest } from "#formats/remote-write-reader";
-import { compress, uncompress } from "#formats/snappy";
 import { SeriesRegistry } from "#pipeline/series";
-import { Salvage } from "./salvage.ts";
+import { type Part, Salvage } from "./salvage.ts";
 
-function fragment(count: number): Uint8Array {
+function fragment(count: number): RequestParts {
   const registry = new SeriesRegistry();
   const encoder = new WriteRequestEncoder();
   for (let i = 0; i < count; i++) {
@@ -20,17 +20,17 @@ function fragment(count: number): Uint8Array {
     );
     encoder.sample(registry, ref, 1_000, i, false);
   }
-  return compress(encoder.bytes());
+  return new RequestParts([{ version: 1, bytes: Buffer.from(encoder.bytes()) }]);
 }
 
 /** A backend that takes a request only if none of its samples is bad; keeps the numbers of those that it took. */
-function backend(bad: ReadonlySet<number>) {
+function backend(request: RequestParts, bad: ReadonlySet<number>) {
   const taken: number[] = [];
   const state = { requests: 0 };
-  const send = async (body: Uint8Array, samples: number) => {
+  const send = async ({ from, to }: Part) => {
     state.requests += 1;
-    const numbers = readWriteRequest(uncompress(body, 1e7)).series.map(({ labels }) => Number(labels.get("i")));
-    assert.equal(numbers.length, samples);
+    const numbers = readWriteRequest(request.write(from, to, 1)).series.map(({ labels }) => Number(labels.get("i")));
+    assert.equal(numbers.length, to - from);
     if (numbers.some((each) => bad.has(each))) return false;
     taken.push(...numbers);
     return true;
@@ -39,8 +39,9 @@ function backend(bad: ReadonlySet<number>) {
 }
 
 test("one bad sample among thousands costs only itself, and is named", async () => {
-  const { taken, state, send } = backend(new Set([1_234]));
-  const { delivered, culprit } = await new Salvage(() => 0).deliver(fragment(2_000), send);
+  const request = fragment(2_000);
+  const { taken, state, send } = backend(request, new Set([1_234]));
+  const { delivered, culprit } = await new Salvage(() => 0).deliver(request, { from: 0, to: 2_000 }, send);
   assert.equal(delivered, 1_999);
   assert.equal(String(culprit), '{__name__="m", i="1234"}');
   assert.equal(new Set(taken).size, 1_999);
@@ -54,8 +55,9 @@ test("what was delivered is counted right, nothing twice, whatever is bad", asyn
       fc.array(fc.nat({ max: 299 }), { maxLength: 20 }),
       async (count, list) => {
         const bad = new Set([...list, 0].filter((each) => each < count));
-        const { taken, state, send } = backend(bad);
-        const { delivered, culprit } = await new Salvage(() => 0).deliver(fragment(count), send);
+        const request = fragment(count);
+        const { taken, state, send } = backend(request, bad);
+        const { delivered, culprit } = await new Salvage(() => 0).deliver(request, { from: 0, to: count }, send);
         assert.equal(delivered, taken.length);
         assert.equal(new Set(taken).size, taken.length);
         assert.ok(state.requests <= 26);
@@ -71,11 +73,13 @@ test("a backend that refuses everything is not flooded", async () => {
   let now = 0;
   const salvage = new Salvage(() => now);
   const all = { has: () => true } as unknown as ReadonlySet<number>;
-  const { state, send } = backend(all);
-  for (let i = 0; i < 50; i++) await salvage.deliver(fragment(100), send);
+  const request = fragment(100);
+  const whole = { from: 0, to: 100 };
+  const { state, send } = backend(request, all);
+  for (let i = 0; i < 50; i++) await salvage.deliver(request, whole, send);
   assert.ok(state.requests <= 20 * 26, String(state.requests));
   const before = state.requests;
   now += 60_000;
-  await salvage.deliver(fragment(100), send);
+  await salvage.deliver(request, whole, send);
   assert.ok(state.requests > before, "a minute later it is tried again");
 });

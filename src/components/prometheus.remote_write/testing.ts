@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Labels } from "#base/labels";
+import { RequestParts } from "#formats/remote-write-2-parts";
 import { readWriteRequest } from "#formats/remote-write-reader";
 import { uncompress } from "#formats/snappy";
 import { Acknowledgement } from "#pipeline/acknowledgement";
@@ -17,7 +18,16 @@ import remoteWrite from "./prometheus.remote_write.ts";
 export const NOW = Date.now();
 
 export interface Received {
+  /** Milliseconds since some start. */
+  readonly at: number;
+  readonly method: string;
+  readonly path: string;
   readonly headers: IncomingHttpHeaders;
+  /** The version of its message. */
+  readonly version: 1 | 2;
+  /** As it came, and uncompressed. */
+  readonly raw: Buffer;
+  readonly body: Uint8Array;
   /** `{labels} value@timestamp` of each sample. */
   readonly samples: readonly string[];
   readonly metadata: readonly string[];
@@ -26,27 +36,53 @@ export interface Received {
 /** A status, or one with what the receiver says about it. */
 type Answer = number | { readonly status: number; readonly body: string };
 
-/** A receiver that keeps what it accepts; `answer` decides about each request. */
+/** A receiver of both versions that keeps what it accepts; `answer` decides about each request. */
 export async function receiver(t: TestContext) {
   const requests: Received[] = [];
-  const state = { answer: (_response: ServerResponse, _request: Received): Answer | undefined => 204, asked: 0 };
+  /** Those that were not accepted as well. */
+  const all: Received[] = [];
+  const state = {
+    answer: (_response: ServerResponse, _request: Received): Answer | undefined => 204,
+    asked: 0,
+    /** Whether it says how much it wrote, as receivers of version 2 must. */
+    countsWritten: true,
+  };
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const { series, metadata } = readWriteRequest(uncompress(Buffer.concat(chunks), 10_000_000));
+    const raw = Buffer.concat(chunks);
+    const body = uncompress(raw, 10_000_000);
+    const isVersion2 = request.headers["content-type"]?.includes("proto=io.prometheus.write.v2.Request") === true;
+    const parts = isVersion2 ? new RequestParts([{ version: 2, bytes: body }]) : undefined;
+    const { series, metadata } = readWriteRequest(parts === undefined ? body : parts.write(0, parts.count, 1));
     const received: Received = {
+      at: performance.now(),
+      method: request.method!,
+      path: request.url!,
       headers: request.headers,
+      version: isVersion2 ? 2 : 1,
+      raw,
+      body,
       samples: series.flatMap(({ labels, samples }) =>
         samples.map(({ value, timestamp, stale }) => `${labels} ${stale ? "stale" : value}@${timestamp - NOW}`),
       ),
       metadata: metadata.map(({ family, type, help }) => `${family} ${type} ${help}`),
     };
     state.asked += 1;
+    all.push(received);
     const answer = state.answer(response, received);
     if (answer === undefined) return;
-    const { status, body } = typeof answer === "number" ? { status: answer, body: "because of the test" } : answer;
-    if (status < 300) requests.push(received);
-    response.writeHead(status).end(status < 300 ? "" : body);
+    const { status, body: text } =
+      typeof answer === "number" ? { status: answer, body: "because of the test" } : answer;
+    if (status < 300) {
+      requests.push(received);
+      if (isVersion2 && state.countsWritten) {
+        const { length } = received.samples;
+        response.setHeader("x-prometheus-remote-write-samples-written", length);
+        response.setHeader("x-prometheus-remote-write-histograms-written", series.length - length);
+      }
+    }
+    response.writeHead(status).end(status < 300 ? "" : text);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => {
@@ -55,7 +91,7 @@ export async function receiver(t: TestContext) {
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v1/write`;
   const samples = () => requests.flatMap((each) => each.samples);
-  return { url, requests, samples, state };
+  return { url, requests, all, samples, state };
 }
 
 export async function folder(t: TestContext): Promise<string> {
@@ -69,6 +105,11 @@ export const QUICK: string =
 
 export function endpoint(url: string, more = "", queue = QUICK): string {
   return `endpoint {\nurl = "${url}"\n${more}\n${queue}\n}\n`;
+}
+
+/** The same for an endpoint that is sent version 2. */
+export function endpoint2(url: string, more = "", queue = QUICK): string {
+  return endpoint(url, `protobuf_message = "io.prometheus.write.v2.Request"\n${more}`, queue);
 }
 
 export interface Sample {
