@@ -31,8 +31,12 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   mariadbd: "/usr/sbin/mariadbd",
   "prometheus-mysqld-exporter": "/usr/bin/prometheus-mysqld-exporter",
   dnsmasq: "/usr/sbin/dnsmasq",
+  "prometheus-blackbox-exporter": "/usr/bin/prometheus-blackbox-exporter",
   containerd: "/usr/bin/containerd",
   runc: "/usr/sbin/runc",
+  chronyd: "/usr/sbin/chronyd",
+  runsvdir: "/usr/bin/runsvdir",
+  supervisord: "/usr/bin/supervisord",
   "the broker of Apache Kafka": "node_modules/.cache/kafka/4.1.0",
 };
 
@@ -40,6 +44,9 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   [".prometheus.test.ts", "prometheus"],
   ["node-exporter", "prometheus-node-exporter"],
+  ["node-exporter-services", "chronyd"],
+  ["node-exporter-services", "runsvdir"],
+  ["node-exporter-services", "supervisord"],
   ["exporter-postgres", "postgres"],
   ["exporter-postgres", "prometheus-postgres-exporter"],
   ["exporter-postgres", "openssl"],
@@ -57,6 +64,8 @@ const NEEDS: readonly (readonly [pathPart: string, program: string])[] = [
   ["exporter-mysql", "mariadbd"],
   ["exporter-mysql", "prometheus-mysqld-exporter"],
   ["discovery.dns.dnsmasq.test.ts", "dnsmasq"],
+  ["e2e/exporter-blackbox", "dnsmasq"],
+  ["e2e/exporter-blackbox", "prometheus-blackbox-exporter"],
   [".containerd.test.ts", "containerd"],
   [".containerd.test.ts", "runc"],
   ["e2e/kafka.test.ts", "java"],
@@ -88,8 +97,8 @@ for (const suite of suites) {
   });
   if (runnable.length === 0) continue;
   process.stdout.write(`\n${suite.name}: ${runnable.length} files\n`);
-  // End-to-end tests start agents and peers, so they run one after the other.
-  const concurrency = suite.name === "e2e" ? ["--test-concurrency=1"] : [];
+  // End-to-end tests start agents and peers, and mostly wait: two at a time leave each of them enough of a small machine.
+  const concurrency = suite.name === "e2e" ? ["--test-concurrency=2"] : [];
   const reporter = ["--test-reporter=./tools/summary-reporter.mjs", "--test-reporter-destination=stdout"];
   const result = spawnSync(
     process.execPath,
