@@ -4,7 +4,7 @@ import type { MetricFamily } from "#base/metrics";
 import { s } from "#lang/schema";
 import { defineComponent, type HttpRequest } from "#pipeline/component";
 import { startComponent } from "#pipeline/testing";
-import { exporterExports, exporterTarget, runExporter } from "./exporter.ts";
+import { exporterExports, exporterTarget, runExporter, ScrapeRefused } from "./exporter.ts";
 
 const up: MetricFamily = { name: "up", help: "Up.", type: "gauge", samples: [{ name: "up", labels: [], value: 1 }] };
 
@@ -64,6 +64,14 @@ test("a failed collection is a 500 that says why, and is logged", async () => {
     component.logs.map(({ level, message }) => [level, message]),
     [["error", "could not collect metrics"]],
   );
+});
+
+test("a scrape that asks for what is not there is answered with 400, and is nobody's failure", async () => {
+  const refusing = exporter(() => Promise.reject(new ScrapeRefused("there is no module b")));
+  await using component = await startComponent(refusing, "");
+  const response = await component.instance.http!(request("/metrics"), new AbortController().signal);
+  assert.deepEqual([response.status, response.body], [400, "there is no module b\n"]);
+  assert.deepEqual([component.logs.length, component.flow.status.state], [0, "idle"]);
 });
 
 test("targets carry Alloy's labels", () => {

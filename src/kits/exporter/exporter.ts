@@ -19,14 +19,24 @@ export interface ExporterExports {
   readonly targets: readonly Labels[];
 }
 
+/** A scrape asks for what the exporter does not have. The message says what, and what there is. */
+export class ScrapeRefused extends Error {
+  override readonly name = "ScrapeRefused";
+}
+
 export interface ExporterOptions {
   /** The value of the label `instance`; `hostInstance()` for exporters of this host. */
   readonly instance: string;
   /**
    * All families for one scrape, each name once. Rejects when there is nothing to show; `signal` ends with the request,
-   * `query` is that of its URL, for exporters whose targets differ in it.
+   * `query` is that of its URL and `headers` are its own, for exporters whose targets differ in them. A ScrapeRefused is
+   * the scrape's fault: it is answered, and nothing else comes of it.
    */
-  collect(signal: AbortSignal, query: URLSearchParams): Promise<readonly MetricFamily[]> | readonly MetricFamily[];
+  collect(
+    signal: AbortSignal,
+    query: URLSearchParams,
+    headers: ReadonlyMap<string, string>,
+  ): Promise<readonly MetricFamily[]> | readonly MetricFamily[];
   /** Turns the one target into several or adds labels to it, as `blackbox` and `snmp` do. */
   targets?(base: Labels): readonly Labels[];
 }
@@ -44,6 +54,7 @@ export function runExporter<M extends MetricSpecs>(
   ctx.export({ targets: options.targets?.(base) ?? [base] });
   ctx.flow.patienceMs = FIRST_SCRAPE_MS;
   ctx.flow.idle("nobody has scraped this exporter yet; give its targets to a prometheus.scrape");
+  let logged = "";
 
   return {
     async http(request, signal): Promise<HttpResponse> {
@@ -51,12 +62,17 @@ export function runExporter<M extends MetricSpecs>(
         return { status: 404, body: `There is no ${request.path} here; this exporter serves /metrics.\n` };
       }
       try {
-        const body = writeExposition(await options.collect(signal, request.query), "text");
+        const families = await options.collect(signal, request.query, request.headers);
+        const body = writeExposition(families, "text");
         ctx.flow.ok();
+        logged = "";
         return { status: 200, headers: { "content-type": expositionContentType("text") }, body };
       } catch (error) {
-        ctx.log.error("could not collect metrics", { error });
-        ctx.flow.failing(`could not collect metrics: ${errorText(error)}`);
+        if (error instanceof ScrapeRefused) return { status: 400, body: `${error.message}\n` };
+        const cause = errorText(error);
+        if (cause !== logged) ctx.log.error("could not collect metrics", { error });
+        logged = cause;
+        ctx.flow.failing(`could not collect metrics: ${cause}`);
         return { status: 500, body: `An error has occurred while serving metrics:\n\n${(error as Error).message}\n` };
       }
     },
