@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests use beside Node, from Debian's packages: real peers, a browser, and tools.
 set -eu
-packages="prometheus prometheus-node-exporter victoria-metrics chromium logrotate rsyslog systemd-journal-remote openssl python3 graphviz binutils ca-certificates default-jre-headless maven redis-server mariadb-server postgresql dnsmasq-base prometheus-postgres-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-process-exporter containerd runc prometheus-blackbox-exporter"
+packages="prometheus prometheus-node-exporter victoria-metrics chromium logrotate rsyslog systemd-journal-remote openssl python3 graphviz binutils ca-certificates default-jre-headless maven redis-server mariadb-server postgresql dnsmasq-base prometheus-postgres-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-process-exporter containerd runc prometheus-blackbox-exporter chrony runit supervisor"
 missing=""
 for package in $packages; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"

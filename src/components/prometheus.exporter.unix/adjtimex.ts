@@ -1,4 +1,5 @@
 import { NoDataError } from "./collector.ts";
+import { openLibc } from "./libc.ts";
 
 /** `struct timex` of adjtimex(2), with the call's result as `state`. */
 export interface KernelClock {
@@ -27,22 +28,19 @@ export const TIME_ERROR = 5;
 /** Larger than the struct on any 64-bit Linux (208 bytes). */
 const STRUCT_BYTES = 512;
 
-/** glibc, then musl. */
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
-
 /**
  * A function that reads the kernel's clock parameters and changes none; undefined where Node cannot call into C
  * (before Node 26). There is no file in procfs or sysfs with these.
  */
 export function openAdjtimex(): (() => KernelClock) | undefined {
-  const call = openLibrary();
-  if (call === undefined) return undefined;
+  const libc = openLibc();
+  if (libc === undefined) return undefined;
   const buffer = Buffer.alloc(STRUCT_BYTES);
   const long = (at: number) => Number(buffer.readBigInt64LE(at));
   return () => {
     // Modes of zero: nothing is set.
     buffer.fill(0);
-    const state = call(buffer);
+    const state = libc.functions.adjtimex(buffer);
     if (state < 0) throw new NoDataError("the system call adjtimex is not allowed");
     return {
       state,
@@ -64,26 +62,4 @@ export function openAdjtimex(): (() => KernelClock) | undefined {
       tai: buffer.readInt32LE(160),
     };
   };
-}
-
-function openLibrary(): ((buffer: Buffer) => number) | undefined {
-  // Node warns of the experimental module on standard error, where users look for warnings of the agent.
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    const ffi = process.getBuiltinModule("node:ffi");
-    for (const library of ffi === undefined ? [] : LIBRARIES) {
-      try {
-        const { functions } = ffi.dlopen(library, { adjtimex: { arguments: ["buffer"], return: "int32" } });
-        return functions.adjtimex;
-      } catch {
-        // The next one, then.
-      }
-    }
-    return undefined;
-  } catch {
-    return undefined;
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }

@@ -1,21 +1,24 @@
+import { isIP } from "node:net";
 import { type Infer, s } from "#lang/schema";
+import { CACHE, HARDWARE, type PerfCounter, SOFTWARE } from "./collectors/perf-counters.ts";
+import { chosenCpus } from "./cpu-ranges.ts";
 
 const include = (what: string) => s.regex().default("").doc(`Only ${what} that match are reported.`);
 const exclude = (what: string) => s.regex().default("").doc(`No ${what} that match are reported.`);
 const names = (text: string) => s.list(s.string()).default([]).doc(text);
 const flag = (text: string) => s.bool().default(false).doc(text);
 
-const needsPerf = "performance counters need a system call that this agent cannot make";
-const needsEthtool = "the statistics of network drivers need a system call that this agent cannot make";
-const notYet = (collector: string) => `the ${collector} collector is not available yet`;
+const profilers = (kind: string, counters: readonly PerfCounter[]) =>
+  s
+    .list(s.oneOf(counters.map(({ name }) => name)))
+    .default([])
+    .doc(`${kind} profilers to read; all of them for an empty list.`);
 
-const arp = s
-  .object({
-    device_exclude: exclude("devices"),
-    device_include: include("devices"),
-    netlink: flag("Read the table through netlink instead of /proc/net/arp; `true` is **not supported**."),
-  })
-  .rule("netlink", (args) => !args.netlink, "is not supported: this agent reads /proc/net/arp; leave it false");
+const arp = s.object({
+  device_exclude: exclude("devices"),
+  device_include: include("devices"),
+  netlink: flag("Read the table through netlink instead of /proc/net/arp."),
+});
 
 const netdev = s
   .object({
@@ -45,14 +48,14 @@ const ntp = s.object({
 });
 
 const perf = s.object({
-  cpus: s.string().default("").doc("CPUs to read."),
-  tracepoint: names("Trace points to count."),
+  cpus: s.string().default("").doc("CPUs to read, such as `0,2-5` or `0-7:2`; all of them for an empty text."),
+  tracepoint: names("Trace points to count, each as `subsystem:event`."),
   disable_hardware_profilers: flag("Leave out the hardware profilers."),
   disable_software_profilers: flag("Leave out the software profilers."),
   disable_cache_profilers: flag("Leave out the cache profilers."),
-  hardware_profilers: names("Hardware profilers to read."),
-  software_profilers: names("Software profilers to read."),
-  cache_profilers: names("Cache profilers to read."),
+  hardware_profilers: profilers("Hardware", HARDWARE),
+  software_profilers: profilers("Software", SOFTWARE),
+  cache_profilers: profilers("Cache", CACHE),
 });
 
 const systemd = s.object({
@@ -73,8 +76,7 @@ export const IPVS_LABELS = [
   "local_mark",
 ] as const;
 
-/** As Alloy's `internal/component/prometheus/exporter/unix/config.go`, with its defaults for Linux. */
-export const unixArguments = s.object({
+const blocks = s.object({
   include_exporter_metrics: flag("Report metrics about the scrapes themselves too."),
   procfs_path: s.string().default("/proc").doc("Where procfs is mounted."),
   sysfs_path: s.string().default("/sys").doc("Where sysfs is mounted."),
@@ -112,7 +114,7 @@ export const unixArguments = s.object({
     )
     .presentByDefault()
     .doc("The `diskstats` collector."),
-  ethtool: s.block(ethtool).presentByDefault().doc("The `ethtool` collector.").unsupported(needsEthtool),
+  ethtool: s.block(ethtool).presentByDefault().doc("The `ethtool` collector."),
   filesystem: s
     .block(
       s.object({
@@ -147,7 +149,7 @@ export const unixArguments = s.object({
     )
     .presentByDefault()
     .doc("The `ipvs` collector."),
-  ntp: s.block(ntp).presentByDefault().doc("The `ntp` collector.").unsupported(notYet("ntp")),
+  ntp: s.block(ntp).presentByDefault().doc("The `ntp` collector."),
   netclass: s
     .block(
       s.object({
@@ -174,7 +176,7 @@ export const unixArguments = s.object({
     )
     .presentByDefault()
     .doc("The `netstat` collector."),
-  perf: s.block(perf).presentByDefault().doc("The `perf` collector.").unsupported(needsPerf),
+  perf: s.block(perf).presentByDefault().doc("The `perf` collector."),
   powersupply: s
     .block(s.object({ ignored_supplies: s.regex().default("^$").doc("No supplies that match are reported.") }))
     .presentByDefault()
@@ -182,13 +184,11 @@ export const unixArguments = s.object({
   runit: s
     .block(s.object({ service_dir: s.string().default("/etc/service").doc("Folder of the services.") }))
     .presentByDefault()
-    .doc("The `runit` collector.")
-    .unsupported(notYet("runit")),
+    .doc("The `runit` collector."),
   supervisord: s
     .block(s.object({ url: s.string().default("http://localhost:9001/RPC2").doc("XML-RPC endpoint.") }))
     .presentByDefault()
-    .doc("The `supervisord` collector.")
-    .unsupported(notYet("supervisord")),
+    .doc("The `supervisord` collector."),
   sysctl: s
     .block(
       s.object({
@@ -216,5 +216,51 @@ export const unixArguments = s.object({
     .presentByDefault()
     .doc("The `vmstat` collector."),
 });
+
+/** Whether a collector that is off by default runs. */
+function asksFor(name: string, args: Infer<typeof blocks>): boolean {
+  if (args.enable_collectors.includes(name)) return true;
+  return args.set_collectors.includes(name) && !args.disable_collectors.includes(name);
+}
+
+/**
+ * As Alloy's `internal/component/prometheus/exporter/unix/config.go`, with its defaults for Linux. Like there, what
+ * node_exporter refuses is refused only if the collector runs.
+ */
+export const unixArguments = blocks
+  .rule(
+    "ntp.server",
+    (args) => !asksFor("ntp", args) || args.ntp.server_is_local || isLoopback(args.ntp.server),
+    "is not an address of this host; name one, or set `server_is_local` if nobody minds the queries",
+  )
+  .rule(
+    "ntp.protocol_version",
+    (args) => !asksFor("ntp", args) || (args.ntp.protocol_version >= 2 && args.ntp.protocol_version <= 4),
+    "does not exist; use 2, 3 or 4",
+  )
+  .rule(
+    "ntp.local_offset_tolerance",
+    (args) => !asksFor("ntp", args) || args.ntp.local_offset_tolerance >= 0,
+    "is negative; use zero or more",
+  )
+  .rule(
+    "perf.cpus",
+    (args) => !asksFor("perf", args) || chosenCpus(args.perf.cpus) !== undefined,
+    "is no list of numbers and ranges; use one such as `0,2-5`",
+  )
+  .rule(
+    "perf.tracepoint",
+    (args) => !asksFor("perf", args) || args.perf.tracepoint.every((name) => /^[^:]+:[^:]+$/.test(name)),
+    "has an entry that is not named `subsystem:event`",
+  )
+  .rule(
+    "supervisord.url",
+    (args) => !asksFor("supervisord", args) || /^(https?|unix):$/.test(URL.parse(args.supervisord.url)?.protocol ?? ""),
+    "is none of http, https or unix",
+  );
+
+function isLoopback(address: string): boolean {
+  return isIP(address) === 4 ? address.startsWith("127.") : address === "::1";
+}
 
 export type UnixArguments = Infer<typeof unixArguments>;

@@ -30,6 +30,8 @@ export interface Collector {
   collect(page: Page): void | Promise<void>;
   /** What it could not read the last time although it went on; undefined if that was nothing. */
   readonly problem?: string | undefined;
+  /** Gives back what the collector holds open. */
+  close?(): void;
 }
 
 /** The host has nothing to say about the collector's subject; not worth a line in the log. */

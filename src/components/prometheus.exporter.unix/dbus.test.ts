@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Page } from "#kits/exporter/page";
+import { createLogind } from "./collectors/logind.ts";
 import { createSystemd } from "./collectors/systemd.ts";
 import { DbusConnection, systemBusPath } from "./dbus.ts";
 import {
@@ -123,7 +124,6 @@ const UNITS = [
 ];
 const PROPERTIES: Readonly<Record<string, [string, DbusValue]>> = {
   "/org/freedesktop/systemd1 Version": ["s", "252.39-1~deb12u1"],
-  "/org/freedesktop/systemd1 Virtualization": ["s", "kvm"],
   "/org/freedesktop/systemd1 SystemState": ["s", "running"],
   "/u/sshd Type": ["s", "notify"],
   "/u/sshd NRestarts": ["u", 3],
@@ -153,7 +153,6 @@ test("systemd: units, their properties, and what a version does not have", async
   const lines = sampleLines(page);
   for (const line of [
     'node_systemd_version{version="252.39-1~deb12u1"} 252.39',
-    'node_systemd_virtualization_info{virtualization_type="kvm"} 1',
     "node_systemd_system_running 1",
     'node_systemd_units{state="active"} 4',
     'node_systemd_units{state="inactive"} 1',
@@ -178,6 +177,45 @@ test("systemd: units, their properties, and what a version does not have", async
   await createSystemd(host.options('systemd { unit_include = "ssh.*" }'), bus.path).collect(filtered);
   const names = new Set(sampleLines(filtered).flatMap((line) => /name="([^"]*)"/.exec(line)?.[1] ?? []));
   assert.deepEqual([...names], ["sshd.service"]);
+});
+
+const SESSIONS: Readonly<Record<string, readonly [remote: boolean, type: string, kind: string]>> = {
+  "/s/1": [false, "tty", "user"],
+  "/s/2": [true, "tty", "user"],
+  "/s/3": [false, "hologram", "manager"],
+};
+
+test("logind: sessions by what they are, and zero for all that there could be", async () => {
+  await using bus = await fakeBus(({ path = "", member, body }) => {
+    if (member === "Hello") return ["s", ":1.1"];
+    if (member === "ListSeats") return ["a(so)", [["seat0", "/seat/0"]]];
+    if (member === "ListSessions") {
+      const list = [...Object.keys(SESSIONS), "/s/ended"].map((each, i) => [
+        `${i}`,
+        0,
+        "root",
+        i === 1 ? "" : "seat0",
+        each,
+      ]);
+      return ["a(susso)", list];
+    }
+    const [remote, type, kind] = SESSIONS[path] ?? [];
+    if (type === undefined) return undefined;
+    if (body[1] === "Remote") return ["v", ["b", remote!]];
+    return ["v", ["s", body[1] === "Type" ? type : kind!]];
+  });
+  const page = new Page();
+  await createLogind(bus.path).collect(page);
+  const lines = sampleLines(page);
+  assert.equal(lines.length, 2 * 2 * 7 * 5);
+  assert.deepEqual(
+    lines.filter((line) => line.endsWith(" 1")),
+    [
+      'node_logind_sessions{seat="",remote="true",type="tty",class="user"} 1',
+      'node_logind_sessions{seat="seat0",remote="false",type="other",class="other"} 1',
+      'node_logind_sessions{seat="seat0",remote="false",type="tty",class="user"} 1',
+    ],
+  );
 });
 
 test("a bus that is not there, refuses, or goes away fails the calls", async () => {

@@ -1,6 +1,7 @@
 import { existsSync, opendirSync, readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { errorText } from "#base/log";
+import { numberAt } from "#kits/proc-files";
 import type { UnixArguments } from "./arguments.ts";
 
 type HostPaths = Pick<UnixArguments, "procfs_path" | "sysfs_path" | "rootfs_path" | "udev_data_path">;
@@ -153,6 +154,8 @@ export function listFolder(path: string): string[] {
 
 /** Names of the entries that match, sorted; none when there is no such folder. */
 export function listMatching(path: string, pattern: RegExp): string[] {
+  // Asking is much cheaper than an error, and most hosts lack most of what is looked for at each scrape.
+  if (!existsSync(path)) return [];
   try {
     return listFolder(path).filter((name) => pattern.test(name));
   } catch (error) {
@@ -168,6 +171,24 @@ export function listDevices(path: string): string[] {
     .map((entry) => entry.name)
     .sort();
 }
+
+/**
+ * Calls `visit` with each line's name and number, as /proc/vmstat has them: one behind the other, with spaces or tabs
+ * between. Lines of another form are passed over.
+ */
+export function eachField(text: string, visit: (name: string, value: number) => void): void {
+  for (let start = 0; start < text.length; ) {
+    let end = start;
+    while (text.charCodeAt(end) > SPACE) end++;
+    const value = numberAt(text, end);
+    if (end > start && !Number.isNaN(value)) visit(text.slice(start, end), value);
+    const next = text.indexOf("\n", end);
+    if (next < 0) return;
+    start = next + 1;
+  }
+}
+
+const SPACE = 0x20;
 
 /** The lines of a file without the empty ones. */
 export function readLines(path: string): string[] {

@@ -36,12 +36,9 @@ test("collectors that fail are named with the file and what to do, and logged on
   for (let i = 0; i < 3; i++) await all.collect();
   const { state, cause } = all.judge()!;
   assert.equal(state, "degraded");
-  assert.match(
-    cause,
-    /the collector denied fails: the agent's user has no permission to read \/proc\/secret; grant it, or/,
-  );
-  assert.match(cause.replace(host.root, ""), /the collector missing fails: \/proc\/nowhere does not exist/);
-  assert.match(cause, /the collector partly fails: cannot read the directory of text files \/text/);
+  assert.match(cause, /denied: the agent's user has no permission to read \/proc\/secret; grant it, or/);
+  assert.match(cause.replace(host.root, ""), /missing: \/proc\/nowhere does not exist/);
+  assert.match(cause, /partly: cannot read the directory of text files \/text/);
   assert.doesNotMatch(cause, /absent|fine/);
   const errors = () => host.logs.filter(({ level }) => level === "error").length;
   assert.equal(errors(), 3);
@@ -62,7 +59,7 @@ test("more than a few that fail are counted; when all do, the exporter fails", a
   assert.equal(all.judge(), undefined);
   await all.collect();
   assert.equal(all.judge()!.state, "failing");
-  assert.match(all.judge()!.cause, /collector c fails: no; and 2 more$/);
+  assert.match(all.judge()!.cause, /c: no; and 2 more$/);
 });
 
 test("file systems of the host that are not there are named", () => {
@@ -93,7 +90,7 @@ test("the component's status says so", async () => {
   assert.equal(rule, "collectors");
   assert.equal(
     cause.replaceAll(host.root, ""),
-    "the collector textfile fails: cannot read the directory of text files: /text does not exist",
+    "textfile: cannot read the directory of text files: /text does not exist",
   );
   await component.stop();
 });

@@ -1,9 +1,11 @@
-import { arch, platform } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "#base/clock";
 import type { Logger } from "#base/log";
 import type { MetricFamily } from "#base/metrics";
+import { addBuildInfo } from "#kits/exporter/build-info";
+import { HandlerMetrics } from "#kits/exporter/handler-metrics";
 import { counter, gauge, Page } from "#kits/exporter/page";
+import { Problems } from "#kits/exporter/problems";
 import type { Judgement } from "#pipeline/flow";
 import { type Collector, type CollectorDefinition, type CollectorOptions, NoDataError } from "./collector.ts";
 import { explain } from "./files.ts";
@@ -18,26 +20,11 @@ const scrapeSuccess = gauge(
   "node_exporter: Whether a collector succeeded.",
   "collector",
 );
-const buildInfo = gauge(
-  "node_exporter_build_info",
-  "A metric with a constant '1' value labeled by version, revision, branch, goversion from which node_exporter was built, and the goos and goarch for the build.",
-  ...["branch", "goarch", "goos", "goversion", "revision", "tags", "version"],
-);
 const handlerErrors = counter(
   "promhttp_metric_handler_errors_total",
   "Total number of internal errors encountered by the promhttp metric handler.",
   "cause",
 );
-const handlerRequests = counter(
-  "promhttp_metric_handler_requests_total",
-  "Total number of scrapes by HTTP status code.",
-  "code",
-);
-const handlerInFlight = gauge("promhttp_metric_handler_requests_in_flight", "Current number of scrapes being served.");
-
-/** Collectors that fail, as messages name them. */
-const SHOWN_PROBLEMS = 3;
-
 /** Time that collectors may take in one go before others get their turn. */
 const SLICE_MS = 2;
 
@@ -53,11 +40,9 @@ export class HostMetrics {
   readonly #log: Logger;
   readonly #includeExporterMetrics: boolean;
   readonly #version: string;
-  /** By collector. */
-  readonly #problems = new Map<string, string>();
-  #scrapes = 0;
+  readonly #problems: Problems;
+  readonly #handler = new HandlerMetrics();
   #failures = 0;
-  #inFlight = 0;
 
   /** Throws what a collector throws that cannot work with its arguments. */
   constructor(options: HostMetricsOptions) {
@@ -69,25 +54,29 @@ export class HostMetrics {
     });
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#problems = new Problems(options.log, "collector");
     this.#includeExporterMetrics = options.args.include_exporter_metrics;
     this.#version = options.version;
   }
 
   /** All families of one scrape, sorted by name. A collector that fails is reported by a metric and in the log. */
-  async collect(): Promise<MetricFamily[]> {
-    const page = new Page();
-    this.#inFlight++;
-    try {
-      await this.#runAll(page);
-      this.#addOwn(page);
-      this.#scrapes++;
-      return page.families();
-    } catch (error) {
-      this.#failures++;
-      throw error;
-    } finally {
-      this.#inFlight--;
-    }
+  collect(): Promise<MetricFamily[]> {
+    return this.#handler.count(async () => {
+      const page = new Page();
+      try {
+        await this.#runAll(page);
+        this.#addOwn(page);
+        return page.families();
+      } catch (error) {
+        this.#failures++;
+        throw error;
+      }
+    });
+  }
+
+  /** Gives back what collectors hold open. */
+  close(): void {
+    for (const { collector } of this.#collectors) collector.close?.();
   }
 
   async #runAll(page: Page): Promise<void> {
@@ -119,42 +108,20 @@ export class HostMetrics {
 
   #report(page: Page, name: string, start: number, error: unknown, problem?: string): void {
     if (error instanceof NoDataError) this.#log.debug("collector returned no data", { collector: name, error });
-    this.#note(name, error === undefined || error instanceof NoDataError ? problem : explain(error));
+    this.#problems.note(name, error === undefined || error instanceof NoDataError ? problem : explain(error));
     page.add(scrapeDuration, (this.#clock.monotonic() - start) / 1000, name);
     page.add(scrapeSuccess, error === undefined ? 1 : 0, name);
   }
 
-  /** Logs what is new: a collector that fails does so with each scrape. */
-  #note(collector: string, problem: string | undefined): void {
-    const before = this.#problems.get(collector);
-    if (before === problem) return;
-    if (problem === undefined) {
-      this.#problems.delete(collector);
-      this.#log.info("collector works again", { collector });
-    } else {
-      this.#problems.set(collector, problem);
-      this.#log.error("collector failed", { collector, error: problem });
-    }
-  }
-
   /** The flow rule about collectors that fail. */
   judge(): Judgement {
-    if (this.#problems.size === 0) return undefined;
-    const all = [...this.#problems].map(([name, problem]) => `the collector ${name} fails: ${problem}`);
-    const more = all.length > SHOWN_PROBLEMS ? `; and ${all.length - SHOWN_PROBLEMS} more` : "";
-    const state = all.length === this.#collectors.length ? "failing" : "degraded";
-    return { state, cause: all.slice(0, SHOWN_PROBLEMS).join("; ") + more };
+    return this.#problems.judge(this.#collectors.length);
   }
 
   #addOwn(page: Page): void {
-    const goArch = { x64: "amd64" }[arch() as string] ?? arch();
-    page.add(buildInfo, 1, "", goArch, platform(), process.version, "", "", this.#version);
+    addBuildInfo(page, "node_exporter", this.#version);
     page.add(handlerErrors, 0, "encoding");
     page.add(handlerErrors, this.#failures, "gathering");
-    if (!this.#includeExporterMetrics) return;
-    page.add(handlerInFlight, this.#inFlight);
-    page.add(handlerRequests, this.#scrapes, "200");
-    page.add(handlerRequests, this.#failures, "500");
-    page.add(handlerRequests, 0, "503");
+    if (this.#includeExporterMetrics) this.#handler.addTo(page);
   }
 }

@@ -6,6 +6,9 @@ import { HostFiles } from "./files.ts";
 import { HostMetrics } from "./host-metrics.ts";
 import { selectCollectors } from "./selection.ts";
 
+/** Time between two looks at the host's file systems; rules are asked each second. */
+const LOOK_MS = 15_000;
+
 export default defineComponent({
   name: "prometheus.exporter.unix",
   stability: "generally-available",
@@ -29,8 +32,15 @@ export default defineComponent({
       clock: ctx.clock,
       version: ctx.services.version,
     });
+    ctx.stack.defer(() => host.close());
+    let looked = Number.NEGATIVE_INFINITY;
+    let cause: string | undefined;
     ctx.rule("host_paths", () => {
-      const cause = files.problem;
+      const now = ctx.clock.monotonic();
+      if (now - looked >= LOOK_MS) {
+        looked = now;
+        cause = files.problem;
+      }
       return cause === undefined ? undefined : { state: "degraded", cause };
     });
     ctx.rule("collectors", () => host.judge());

@@ -1,25 +1,5 @@
 import type { CollectorDefinition } from "./collector.ts";
 
-/**
- * Collectors of node_exporter for Linux that this agent does not have, and why. Naming one gives a collector that fails
- * each time, so that `node_scrape_collector_success` shows what is missing.
- */
-const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
-  ["drbd", "it is not available yet"],
-  ["drm", "it is not available yet"],
-  ["ethtool", "it needs a system call that this agent cannot make"],
-  ["logind", "it is not available yet"],
-  ["mountstats", "it is not available yet"],
-  ["ntp", "it is not available yet"],
-  ["pcidevice", "it is not available yet"],
-  ["perf", "it needs a system call that this agent cannot make"],
-  ["network_route", "it needs a kind of socket that this agent cannot open"],
-  ["qdisc", "it needs a kind of socket that this agent cannot open"],
-  ["runit", "it is not available yet"],
-  ["supervisord", "it is not available yet"],
-  ["wifi", "it needs a kind of socket that this agent cannot open"],
-]);
-
 /** Collectors of node_exporter for other systems, which Alloy on Linux ignores without a word. */
 const FOREIGN: ReadonlySet<string> = new Set(["boottime", "devstat", "exec", "netisr", "thermal"]);
 
@@ -50,8 +30,7 @@ export function selectCollectors(args: SelectionArguments, available: readonly C
   const enabled: CollectorDefinition[] = [];
   const unknown: string[] = [];
   for (const name of [...names].sort()) {
-    const reason = UNSUPPORTED.get(name);
-    const definition = byName.get(name) ?? (reason === undefined ? undefined : unsupported(name, reason));
+    const definition = byName.get(name);
     if (definition !== undefined) enabled.push(definition);
     else if (!FOREIGN.has(name)) unknown.push(name);
   }
@@ -60,19 +39,4 @@ export function selectCollectors(args: SelectionArguments, available: readonly C
 
 function defaults(available: readonly CollectorDefinition[]): string[] {
   return available.filter(({ enabledByDefault }) => enabledByDefault).map(({ name }) => name);
-}
-
-function unsupported(name: string, reason: string): CollectorDefinition {
-  return {
-    name,
-    enabledByDefault: false,
-    create: ({ log }) => {
-      log.warn(`the collector ${name} is not supported: ${reason}`, { collector: name });
-      return {
-        collect() {
-          throw new Error(`the collector is not supported: ${reason}`);
-        },
-      };
-    },
-  };
 }

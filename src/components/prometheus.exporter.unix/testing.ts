@@ -21,11 +21,11 @@ export class FixtureHost implements Disposable {
     for (const [path, content] of Object.entries(tree)) this.write(path, content);
   }
 
-  write(path: string, content: string): void {
+  write(path: string, content: string, encoding: BufferEncoding = "utf8"): void {
     const full = join(this.root, path);
     mkdirSync(dirname(full), { recursive: true });
     if (content.startsWith("-> ")) symlinkSync(content.slice(3), full);
-    else writeFileSync(full, content);
+    else writeFileSync(full, content, encoding);
   }
 
   options(config = "", clock: Clock = systemClock): CollectorOptions {

@@ -1,23 +1,15 @@
+import { basename } from "node:path";
+import type { Logger } from "#base/log";
 import { counter, gauge, type Page } from "#kits/exporter/page";
-import type { CollectorDefinition } from "../collector.ts";
-import { isMissing, listFolder, listMatching, parseNumber, readIfAny, readLines, words } from "../files.ts";
+import type { Mount } from "#kits/mounts";
+import { type BtrfsDevice, type BtrfsDevices, readBtrfsDevices } from "../btrfs-devices.ts";
+import type { Collector, CollectorDefinition } from "../collector.ts";
+import { errorCode, type HostFiles, listFolder, listMatching, parseNumber, readIfAny } from "../files.ts";
+import { hostMounts } from "../host-mounts.ts";
+import { openLibc } from "../libc.ts";
 
 const info = gauge("node_btrfs_info", "Filesystem information", "uuid", "label");
 const reserve = gauge("node_btrfs_global_rsv_size_bytes", "Size of global reserve.", "uuid");
-const COMMITS = [
-  ["commits", counter("node_btrfs_commits_total", "The total number of commits that have occurred.", "uuid"), 1],
-  [
-    "last_commit_ms",
-    gauge("node_btrfs_last_commit_seconds", "Duration of the most recent commit, in seconds.", "uuid"),
-    1e3,
-  ],
-  ["max_commit_ms", gauge("node_btrfs_max_commit_seconds", "Duration of the slowest commit, in seconds.", "uuid"), 1e3],
-  [
-    "total_commit_ms",
-    counter("node_btrfs_commit_seconds_total", "Sum of the duration of all commits, in seconds.", "uuid"),
-    1e3,
-  ],
-] as const;
 const reserved = gauge(
   "node_btrfs_reserved_bytes",
   "Amount of space reserved for a data type",
@@ -28,41 +20,88 @@ const layoutLabels = ["uuid", "block_group_type", "mode"];
 const used = gauge("node_btrfs_used_bytes", "Amount of used space by a layout/data type", ...layoutLabels);
 const size = gauge("node_btrfs_size_bytes", "Amount of space allocated for a layout/data type", ...layoutLabels);
 const ratio = gauge("node_btrfs_allocation_ratio", "Data allocation ratio for a layout/data type", ...layoutLabels);
-const deviceSize = gauge(
-  "node_btrfs_device_size_bytes",
-  "Size of a device that is part of the filesystem.",
-  "uuid",
-  "device",
+const deviceLabels = ["uuid", "device", "btrfs_dev_uuid"];
+const declareSize = (...labels: readonly string[]) =>
+  gauge("node_btrfs_device_size_bytes", "Size of a device that is part of the filesystem.", ...labels);
+const deviceSize = declareSize(...deviceLabels);
+/** As sysfs tells it, which does not name the device's identity. */
+const plainDeviceSize = declareSize("uuid", "device");
+const deviceUnused = gauge(
+  "node_btrfs_device_unused_bytes",
+  "Unused bytes unused on a device that is part of the filesystem.",
+  ...deviceLabels,
+);
+const deviceErrors = counter(
+  "node_btrfs_device_errors_total",
+  "Errors reported for the device",
+  ...["uuid", "type", "device", "btrfs_dev_uuid"],
 );
 
 const SECTOR_BYTES = 512;
+/** In the kernel's order (`enum btrfs_dev_stat_values`). */
+const ERROR_TYPES = ["write", "read", "flush", "corruption", "generation"];
 
-/**
- * What sysfs says about mounted btrfs file systems. node_exporter asks mounted ones by ioctl as well, which adds
- * `node_btrfs_device_unused_bytes` and `node_btrfs_device_errors_total`; without it, it reports what this does.
- */
+/** What sysfs says about mounted btrfs file systems, and what the kernel says of their devices where it can be asked. */
 export const btrfs: CollectorDefinition = {
   name: "btrfs",
   enabledByDefault: true,
-  create({ files }) {
-    return {
-      collect(page) {
-        for (const name of listMatching(files.sys("fs/btrfs"), /-/)) {
-          collectFilesystem(page, files.sys(`fs/btrfs/${name}`), name);
-        }
-      },
-    };
+  create: ({ files, log }) => {
+    const libc = openLibc();
+    return createBtrfs(files, libc && ((mountPoint) => readBtrfsDevices(libc, mountPoint)), log);
   },
 };
 
-function collectFilesystem(page: Page, root: string, name: string): void {
-  const uuid = readIfAny(`${root}/metadata_uuid`) || name;
+/** Asks for the devices of the file system that is mounted there; replaced in tests. */
+export type AskBtrfs = (mountPoint: string) => BtrfsDevices;
+
+export function createBtrfs(files: HostFiles, ask: AskBtrfs | undefined, log: Logger): Collector {
+  return {
+    collect(page) {
+      const names = listMatching(files.sys("fs/btrfs"), /-/);
+      if (names.length === 0) return;
+      const devices = ask === undefined ? new Map<string, readonly BtrfsDevice[]>() : askAll(files, ask, log);
+      for (const name of names) {
+        const root = files.sys(`fs/btrfs/${name}`);
+        const uuid = readIfAny(`${root}/metadata_uuid`) || name;
+        collectFilesystem(page, root, uuid, devices.get(name));
+      }
+    },
+  };
+}
+
+/** The devices of all mounted file systems, by the identity of each. */
+function askAll(files: HostFiles, ask: AskBtrfs, log: Logger): Map<string, readonly BtrfsDevice[]> {
+  const found = new Map<string, readonly BtrfsDevice[]>();
+  const asked = new Set<string>();
+  for (const { type, device, mountPoint } of mountsIfAny(files)) {
+    if (type !== "btrfs" || asked.has(device)) continue;
+    try {
+      const { filesystem, devices } = ask(files.root(mountPoint));
+      found.set(filesystem, devices);
+      asked.add(device);
+    } catch (error) {
+      // Another mount of the same file system may be open to the agent's user; without any, sysfs has the sizes.
+      if (errorCode(error) === undefined) throw error;
+      log.debug("cannot ask a btrfs file system for its devices", { mountPoint, error });
+    }
+  }
+  return found;
+}
+
+/** None where the agent's user may not see mounts: sysfs has the sizes of the devices. */
+function mountsIfAny(files: HostFiles): readonly Mount[] {
+  try {
+    return hostMounts(files);
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return [];
+  }
+}
+
+function collectFilesystem(page: Page, root: string, uuid: string, asked: readonly BtrfsDevice[] | undefined): void {
   const devices = listFolder(`${root}/devices`);
   page.add(info, 1, uuid, readIfAny(`${root}/label`) ?? "");
   page.add(reserve, number(`${root}/allocation/global_rsv_size`), uuid);
-
-  const commits = readCommits(`${root}/commit_stats`);
-  for (const [key, metric, divisor] of COMMITS) page.add(metric, (commits.get(key) ?? 0) / divisor, uuid);
 
   for (const type of ["data", "metadata", "system"]) {
     const folder = `${root}/allocation/${type}`;
@@ -75,24 +114,23 @@ function collectFilesystem(page: Page, root: string, name: string): void {
       page.add(ratio, allocationRatio(mode, devices.length), uuid, type, mode);
     }
   }
-  for (const device of devices) {
-    page.add(deviceSize, SECTOR_BYTES * number(`${root}/devices/${device}/size`), uuid, device);
+  if (asked === undefined) {
+    for (const device of devices) {
+      page.add(plainDeviceSize, SECTOR_BYTES * number(`${root}/devices/${device}/size`), uuid, device);
+    }
+    return;
+  }
+  for (const { path, uuid: deviceUuid, totalBytes, usedBytes, errors } of asked) {
+    const device = basename(path);
+    page.add(deviceSize, totalBytes, uuid, device, deviceUuid);
+    page.add(deviceUnused, totalBytes - usedBytes, uuid, device, deviceUuid);
+    for (const [i, type] of ERROR_TYPES.entries()) page.add(deviceErrors, errors[i]!, uuid, type, device, deviceUuid);
   }
 }
 
 function number(path: string): number {
   const text = readIfAny(path);
   return text === undefined || text === "" ? 0 : parseNumber(text);
-}
-
-/** Kernels before 5.19 do not have the file; its values are then zero, as in node_exporter. */
-function readCommits(path: string): Map<string, number> {
-  try {
-    return new Map(readLines(path).map((line) => [words(line)[0] ?? "", parseNumber(words(line)[1] ?? "")]));
-  } catch (error) {
-    if (isMissing(error)) return new Map();
-    throw error;
-  }
 }
 
 /** How many bytes on disk one byte takes. */

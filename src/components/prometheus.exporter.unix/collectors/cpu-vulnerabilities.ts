@@ -1,11 +1,12 @@
 import { gauge } from "#kits/exporter/page";
 import type { CollectorDefinition } from "../collector.ts";
-import { listMatching, readTrimmed, words } from "../files.ts";
+import { listMatching, readTrimmed } from "../files.ts";
 
 const info = gauge(
   "node_cpu_vulnerabilities_info",
   "Details of each CPU vulnerability reported by sysfs. The value of the series is an int encoded state of the vulnerability. The same state is stored as a string in the label",
-  ...["codename", "state", "mitigation"],
+  "codename",
+  "state",
 );
 
 const STATES = ["not affected", "vulnerable", "mitigation", "unknown"];
@@ -20,9 +21,7 @@ export const cpuVulnerabilities: CollectorDefinition = {
         for (const name of listMatching(root, /./)) {
           const text = readTrimmed(`${root}/${name}`);
           const state = STATES.find((each) => text.toLowerCase().startsWith(each));
-          // "Mitigation: PTI" → "PTI"; what is in no known form is given as it is.
-          const mitigation = state === undefined ? text : words(text).slice(1).join(" ");
-          page.add(info, 1, name, state ?? "unknown", state === "not affected" ? "" : mitigation);
+          page.add(info, 1, name, state ?? "unknown");
         }
       },
     };

@@ -48,7 +48,6 @@ const isolated = gauge(
   "Whether each core is isolated, information from /sys/devices/system/cpu/isolated.",
   "cpu",
 );
-const online = gauge("node_cpu_online", "CPUs that are online and being scheduled.", "cpu");
 
 /** Columns of a `cpu` line of /proc/stat. */
 const MODES = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"] as const;
@@ -87,10 +86,6 @@ class CpuCollector implements Collector {
     const folder = files.sys("devices/system/cpu");
     const cpus = listMatching(folder, /^cpu[0-9]/);
     collectThrottles(page, folder, cpus);
-    // The first CPU mostly cannot be taken offline and then has no such file; neither do virtual machines.
-    if (cpus.length > 0 && exists(`${folder}/${cpus[0]}/online`)) {
-      for (const name of cpus) page.add(online, readIfAny(`${folder}/${name}/online`) === "1" ? 1 : 0, name.slice(3));
-    }
   }
 
   #collectTimes(page: Page): void {
@@ -134,7 +129,8 @@ class CpuCollector implements Collector {
       const vendor = fields.get("vendor_id") ?? get("vendor");
       const rest = ["cpu family", "model", "model name", "microcode", "stepping", "cache size"].map(get);
       page.add(info, 1, ...place, vendor, ...rest);
-      if (isEnabled("cpufreq")) page.add(frequency, Number(get("cpu MHz")) * 1e6, ...place);
+      // Where it runs, that collector has better ones.
+      if (!isEnabled("cpufreq")) page.add(frequency, Number(get("cpu MHz")) * 1e6, ...place);
     }
     const first = cpus[0];
     if (first === undefined) return;

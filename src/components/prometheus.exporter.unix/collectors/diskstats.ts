@@ -31,7 +31,7 @@ const COLUMNS: readonly (readonly [metric: Metric, scale: number])[] = [
 const info = gauge(
   "node_disk_info",
   "Info of /sys/block/<block_device>.",
-  ...["device", "major", "minor", "path", "wwn", "model", "serial", "revision", "rotational"],
+  ...["device", "major", "minor", "path", "wwn", "model", "serial", "revision"],
 );
 const filesystemInfo = gauge(
   "node_disk_filesystem_info",
@@ -75,10 +75,9 @@ export const diskstats: CollectorDefinition = {
           if (filter.ignores(device)) continue;
           const udev = parseUdev(readIfAny(files.udev(`b${major}:${minor}`)) ?? "");
           const get = (name: string) => udev.get(name) ?? "";
-          const serial = get("SCSI_IDENT_SERIAL") || get("ID_SERIAL_SHORT") || get("ID_SERIAL");
-          const rotational = readIfAny(files.sys(`block/${device}/queue/rotational`)) ?? "0";
+          const serial = get("SCSI_IDENT_SERIAL") || get("ID_SERIAL_SHORT");
           const identity = [get("ID_PATH"), get("ID_WWN"), get("ID_MODEL"), serial, get("ID_REVISION")];
-          page.add(info, 1, device, major!, minor!, ...identity, rotational);
+          page.add(info, 1, device, major!, minor!, ...identity);
           for (let i = 0; i < COLUMNS.length && i < values.length; i++) {
             const [metric, scale] = COLUMNS[i]!;
             page.add(metric, Number(values[i]) * scale, device);

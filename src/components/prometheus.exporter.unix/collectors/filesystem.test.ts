@@ -47,8 +47,8 @@ test("sizes, read-only flags and errors of mounts; filters; each mount once", as
   await collector.collect(page);
   assert.deepEqual(asked.sort(), ["/", "/mnt/b", "/mnt/c", "/mnt/my data"]);
   const lines = sampleLines(page);
-  const labels = (device: string, at: string, type: string, error = "") =>
-    `{device="${device}",mountpoint="${at}",fstype="${type}",device_error="${error}"}`;
+  const labels = (device: string, at: string, type: string) =>
+    `{device="${device}",mountpoint="${at}",fstype="${type}"}`;
   for (const line of [
     `node_filesystem_size_bytes${labels("/dev/vda", "/", "ext4")} 409600`,
     `node_filesystem_avail_bytes${labels("/dev/vda", "/", "ext4")} 163840`,
@@ -56,8 +56,7 @@ test("sizes, read-only flags and errors of mounts; filters; each mount once", as
     `node_filesystem_readonly${labels("/dev/vda", "/", "ext4")} 0`,
     `node_filesystem_readonly${labels("server:/data", "/mnt/my data", "nfs4")} 1`,
     `node_filesystem_readonly${labels("server:/b", "/mnt/b", "nfs4")} 1`,
-    `node_filesystem_device_error${labels("server:/c", "/mnt/c", "nfs4", "permission denied")} 1`,
-    'node_filesystem_mount_info{device="/dev/vda",major="254",minor="0",mountpoint="/"} 1',
+    `node_filesystem_device_error${labels("server:/c", "/mnt/c", "nfs4")} 1`,
   ]) {
     assert.ok(lines.includes(line), `${line}\nis not in\n${lines.join("\n")}`);
   }
@@ -97,16 +96,20 @@ test("a mount that hangs is reported and left alone until it answers", async () 
     await done;
     return sampleLines(page)
       .filter((line) => line.startsWith("node_filesystem_device_error") && line.includes("/mnt/b"))
-      .map((line) => /device_error="([^"]*)"\} (\d)/.exec(line)!.slice(1).join("="));
+      .map((line) => line.at(-1));
   };
-  assert.deepEqual(await errors(true), ["mountpoint timeout=1"]);
-  assert.deepEqual(await errors(false), ["mountpoint timeout=1"]);
+  assert.deepEqual(await errors(true), ["1"]);
+  assert.deepEqual(await errors(false), ["1"]);
   assert.equal(calls, 1);
   answer!();
   await turn();
   assert.deepEqual(
     host.logs.map(({ message }) => message),
-    ["mount point does not respond; it is left alone until it does", "mount point responds again"],
+    [
+      "mount point does not respond; it is left alone until it does",
+      "cannot get the usage of a mount point",
+      "mount point responds again",
+    ],
   );
   const page = new Page();
   const done = collector.collect(page);
@@ -139,7 +142,7 @@ test("scrapes at the same time share the calls, and a mount that hangs does not 
   for (const page of pages) {
     const failed = sampleLines(page).filter((line) => /^node_filesystem_device_error.* 1$/.test(line));
     assert.equal(failed.length, 1);
-    assert.match(failed[0]!, /mountpoint="\/mnt\/b".*device_error="mountpoint timeout"/);
+    assert.match(failed[0]!, /mountpoint="\/mnt\/b"/);
   }
 });
 
@@ -177,6 +180,6 @@ test("mount points are named as the host names them", async () => {
   const page = new Page();
   await collector.collect(page);
   assert.deepEqual(asked, [`${host.root}/root/mnt2`]);
-  const line = 'node_filesystem_mount_info{device="/dev/root",major="98",minor="0",mountpoint="/mnt2"} 1';
+  const line = 'node_filesystem_files{device="/dev/root",mountpoint="/mnt2",fstype="ext3"} 10';
   assert.ok(sampleLines(page).includes(line));
 });

@@ -1,4 +1,4 @@
-import { readdir, realpath } from "node:fs/promises";
+import { readdir, readFile, realpath } from "node:fs/promises";
 import { counter, gauge, type Metric, memoize, type Page } from "#kits/exporter/page";
 import type { CollectorDefinition } from "../collector.ts";
 import { exists, readSlowIfAny } from "../files.ts";
@@ -75,7 +75,7 @@ async function collectChip(page: Page, folder: string, filter: NameFilter, decla
       if (!Number.isNaN(plain)) page.add(updateInterval, plain * 0.001, chip, sensor);
     } else {
       for (const [property, text] of properties) {
-        const value = text === "" ? Number.NaN : Number(text);
+        const value = text.trim() === "" ? Number.NaN : Number(text);
         if (property === "label" || Number.isNaN(value)) continue;
         const isFrequency = type === "freq" && property === "input";
         if (isFrequency && label === undefined) continue;
@@ -94,12 +94,12 @@ async function readSensors(folder: string, data: SensorData): Promise<void> {
     if (match === null || !SENSOR_TYPES.has(match[1]!)) continue;
     const sensor = `${match[1]}${Number(match[2] || 0)}`;
     reads.push(
-      readSlowIfAny(`${folder}/${file}`).then(
-        (value) => {
-          if (value === undefined) return;
+      // Off the main thread, for drivers ask slow hardware. Labels may end in spaces.
+      readFile(`${folder}/${file}`, "utf8").then(
+        (text) => {
           let properties = data.get(sensor);
           if (properties === undefined) data.set(sensor, (properties = new Map()));
-          properties.set(match[3] ?? "", value);
+          properties.set(match[3] ?? "", text.replace(/^\n+|\n+$/g, ""));
         },
         // A sensor that fails (a fan that is not there gives EIO) is left out; the others are not.
         () => {},

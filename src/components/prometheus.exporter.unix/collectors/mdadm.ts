@@ -1,6 +1,6 @@
 import { gauge } from "#kits/exporter/page";
 import type { CollectorDefinition } from "../collector.ts";
-import { exists, listMatching, parseNumber, readIfAny, words } from "../files.ts";
+import { parseNumber, words } from "../files.ts";
 import { readSubject } from "../subject.ts";
 
 const state = gauge("node_md_state", "Indicates the state of md-device.", "device", "state");
@@ -8,8 +8,6 @@ const disks = gauge("node_md_disks", "Number of active/failed/spare disks of dev
 const disksRequired = gauge("node_md_disks_required", "Total number of disks of device.", "device");
 const blocks = gauge("node_md_blocks", "Total number of blocks on device.", "device");
 const blocksSynced = gauge("node_md_blocks_synced", "Number of blocks synced on device.", "device");
-const raidDisks = gauge("node_md_raid_disks", "Number of raid disks on device.", "device");
-const degraded = gauge("node_md_degraded", "Number of degraded disks on device.", "device");
 
 /** Our words for what an array does, and the ones of the label. `reshaping` has no label of its own. */
 const STATES = [
@@ -46,14 +44,6 @@ export const mdadm: CollectorDefinition = {
           for (const [activity, label] of STATES) page.add(state, array.activity === activity ? 1 : 0, name, label);
           page.add(blocks, array.blocks, name);
           page.add(blocksSynced, array.synced, name);
-        }
-        for (const device of listMatching(files.sys("block"), /^md/)) {
-          const folder = files.sys(`block/${device}/md`);
-          if (!exists(folder)) continue;
-          // "4", or "4 (3)" while the array is reshaped.
-          const configured = Number.parseInt(readIfAny(`${folder}/raid_disks`) ?? "", 10);
-          page.add(raidDisks, Number.isNaN(configured) ? 0 : configured, device);
-          page.add(degraded, parseNumber(readIfAny(`${folder}/degraded`) || "0"), device);
         }
       },
     };

@@ -34,6 +34,8 @@ const ATTRIBUTES = [
 const speed = property("speed_bytes");
 
 const IFF_UP = 1;
+/** What the kernel refuses to tell of a device that is down. Each refusal costs more than several answers. */
+const NEEDS_UP: ReadonlySet<string> = new Set(["carrier", "dormant", "duplex", "speed"]);
 
 /** Devices looked at before others get their turn: hosts of containers have thousands. */
 const SLICE = 16;
@@ -49,10 +51,11 @@ export const netclass: CollectorDefinition = {
         for (const [i, device] of devices(root).entries()) {
           if (i % SLICE === SLICE - 1) await setImmediate();
           if (filter.ignores(device)) continue;
-          const read = (name: string) => readIfAny(`${root}/${device}/${name}`);
-          const state = read("operstate") ?? "";
-          const flags = read("flags");
+          const flags = readIfAny(`${root}/${device}/flags`);
           const admin = flags === undefined ? "unknown" : (parseNumber(flags) & IFF_UP) === 1 ? "up" : "down";
+          const read = (name: string) =>
+            admin === "down" && NEEDS_UP.has(name) ? undefined : readIfAny(`${root}/${device}/${name}`);
+          const state = read("operstate") ?? "";
           page.add(up, state === "up" ? 1 : 0, device);
           const identity = [read("address") ?? "", read("broadcast") ?? "", read("duplex") ?? ""];
           page.add(info, 1, device, ...identity, state, admin, read("ifalias") ?? "");

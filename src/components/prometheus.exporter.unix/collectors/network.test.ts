@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { Page, untyped } from "#kits/exporter/page";
 import { NoDataError } from "../collector.ts";
+import { eachField } from "../files.ts";
 import { FixtureHost } from "../testing.ts";
 import { arp } from "./arp.ts";
 import { bonding } from "./bonding.ts";
@@ -9,7 +11,7 @@ import { conntrack } from "./conntrack.ts";
 import { ipvs, parseBackends } from "./ipvs.ts";
 import { netclass } from "./netclass.ts";
 import { netdev, scopeOf } from "./netdev.ts";
-import { netstat, parsePairs } from "./netstat.ts";
+import { LinePairs, netstat } from "./netstat.ts";
 import { sockstat } from "./sockstat.ts";
 import { softnet } from "./softnet.ts";
 import { udpQueues } from "./udp-queues.ts";
@@ -203,11 +205,36 @@ test("netstat: pairs of lines give each value with its name, or fail", () => {
             `${title}: ${pairs.map(([key]) => key).join(" ")}\n${title}: ${pairs.map(([, value]) => value).join(" ")}\n`,
         )
         .join("");
-      const expected = protocols.flatMap(([title, pairs]) => pairs.map(([key, value]) => [title, key, String(value)]));
-      assert.deepEqual([...parsePairs(text)], expected);
+      const expected = protocols.flatMap(([title, pairs]) => pairs.map(([key, value]) => `${title}_${key} ${value}`));
+      const pairs = new LinePairs((key) => untyped(key, ""));
+      // The second time with what the first has remembered.
+      for (let i = 0; i < 2; i++) {
+        const page = new Page();
+        pairs.addTo(page, text);
+        const found = page.families().flatMap(({ samples }) => samples.map(({ name, value }) => `${name} ${value}`));
+        assert.deepEqual(found.sort(), expected.sort());
+      }
     }),
   );
-  assert.throws(() => [...parsePairs("Ip: A B\nIp: 1\n")], /Ip has 3 names, 2 values/);
+  const pairs = new LinePairs(() => null);
+  assert.throws(() => pairs.addTo(new Page(), "Ip: A B\nIp: 1\n"), /Ip: has 3 names and 2 values/);
+});
+
+test("lines of a name and a number are read, others are passed over", () => {
+  const line = fc.oneof(
+    fc.tuple(fc.stringMatching(/^[A-Za-z_]{1,40}$/), fc.constantFrom(" ", "\t", "   \t"), fc.maxSafeNat()),
+    fc.constantFrom("", "alone", "word word", " 5"),
+  );
+  fc.assert(
+    fc.property(fc.array(line), fc.boolean(), (lines, ended) => {
+      const text =
+        lines.map((each) => (typeof each === "string" ? each : each.join(""))).join("\n") + (ended ? "\n" : "");
+      const found: unknown[] = [];
+      eachField(text, (name, value) => found.push([name, value]));
+      const expected = lines.flatMap((each) => (typeof each === "string" ? [] : [[each[0], each[2]]]));
+      assert.deepEqual(found, expected);
+    }),
+  );
 });
 
 test("sockstat, softnet and udp_queues", async () => {

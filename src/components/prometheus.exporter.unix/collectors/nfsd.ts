@@ -30,12 +30,12 @@ const packets = total("packets", "Total NFSd network packets (sent+received) by 
 const rpcErrors = total("rpc_errors", "Total number of NFSd RPC errors by error type.", "error");
 const requests = total("requests", "Total number NFSd Requests by method and protocol.", "proto", "method");
 
-/** Operations of version 4 by their number; the first three numbers are not used, and two operations not reported. */
+/** Operations of version 4 by their number; the first three numbers are not used, four operations not reported. */
 const V4_OPERATIONS = [
   ...["", "", "", "Access", "Close", "Commit", "Create", "DelegPurge", "DelegReturn", "GetAttr", "GetFH", "Link"],
   ...["Lock", "Lockt", "Locku", "Lookup", "LookupRoot", "Nverify", "Open", "OpenAttr", "OpenConfirm", "OpenDgrd"],
   ...["PutFH", "", "", "Read", "ReadDir", "ReadLink", "Remove", "Rename", "Renew", "RestoreFH", "SaveFH", "SecInfo"],
-  ...["SetAttr", "SetClientID", "SetClientIDConfirm", "Verify", "Write", "RelLockOwner"],
+  ...["SetAttr", "", "", "Verify", "Write", "RelLockOwner"],
 ];
 
 const VERSIONS = [
@@ -64,7 +64,6 @@ export const nfsd: CollectorDefinition = {
             if (method !== "" && method !== "Null") page.add(requests, value(kind, i + 1), version, method);
           }
         }
-        page.add(requests, value("wdeleg_getattr", 0), "4", "WdelegGetattr");
       },
     };
   },

@@ -16,13 +16,14 @@ import { time, zoneName } from "./time.ts";
 import { timex } from "./timex.ts";
 import { vmstat } from "./vmstat.ts";
 
-test("meminfo: bytes, pages, and no fields that node_exporter does not know", async () => {
+test("meminfo: every field, in bytes or pages", async () => {
   using host = new FixtureHost({
     "proc/meminfo":
       "MemTotal:        3742148 kB\nActive(anon):    2068484 kB\nHugePages_Total:       3\nHugepagesize:       2048 kB\nBalloon:               0 kB\n",
   });
   assert.deepEqual(await host.collect(meminfo), [
     "node_memory_Active_anon_bytes 2118127616",
+    "node_memory_Balloon_bytes 0",
     "node_memory_HugePages_Total 3",
     "node_memory_Hugepagesize_bytes 2097152",
     "node_memory_MemTotal_bytes 3831959552",

@@ -20,11 +20,6 @@ const units = gauge("node_systemd_units", "Summary of systemd unit states", "sta
 const restarts = counter("node_systemd_service_restart_total", "Service unit count of Restart triggers", "name");
 const lastTrigger = gauge("node_systemd_timer_last_trigger_seconds", "Seconds since epoch of last trigger.", "name");
 const version = gauge("node_systemd_version", "Detected systemd version", "version");
-const virtualization = gauge(
-  "node_systemd_virtualization_info",
-  "Detected virtualization technology",
-  "virtualization_type",
-);
 /** Properties of sockets. Refused ones are declared a gauge, as in node_exporter. */
 const SOCKET: readonly (readonly [property: string, metric: Metric])[] = [
   [
@@ -102,14 +97,12 @@ export function createSystemd({ args, log }: CollectorOptions, busPath: string) 
     async collect(page: Page): Promise<void> {
       using bus = await DbusConnection.open(busPath);
       const manager = (name: string) => bus.property(SERVICE, MANAGER_PATH, MANAGER, name);
-      const [release, virtual, state, list] = await Promise.all([
+      const [release, state, list] = await Promise.all([
         manager("Version"),
-        manager("Virtualization"),
         manager("SystemState"),
         bus.call(SERVICE, MANAGER_PATH, MANAGER, "ListUnits"),
       ]);
       page.add(version, Number(/\d{3,}(\.\d+)?/.exec(String(release))?.[0] ?? 0), String(release));
-      page.add(virtualization, 1, String(virtual) || "none");
       page.add(systemRunning, state === "running" ? 1 : 0);
 
       const counts = new Map<string, number>(STATES.map((each) => [each, 0]));

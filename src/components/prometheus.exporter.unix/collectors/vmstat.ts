@@ -1,6 +1,6 @@
 import { type Metric, memoize, untyped } from "#kits/exporter/page";
 import type { CollectorDefinition } from "../collector.ts";
-import { parseNumber, readText } from "../files.ts";
+import { eachField, readText } from "../files.ts";
 
 export const vmstat: CollectorDefinition = {
   name: "vmstat",
@@ -11,12 +11,10 @@ export const vmstat: CollectorDefinition = {
     );
     return {
       collect(page) {
-        for (const line of readText(files.proc("vmstat")).split("\n")) {
-          const space = line.indexOf(" ");
-          if (space < 0) continue;
-          const metric = declare(line.slice(0, space));
-          if (metric !== null) page.add(metric, parseNumber(line.slice(space + 1)));
-        }
+        eachField(readText(files.proc("vmstat")), (name, value) => {
+          const metric = declare(name);
+          if (metric !== null) page.add(metric, value);
+        });
       },
     };
   },

@@ -20,7 +20,7 @@ const info = gauge("node_watchdog_info", "Info of /sys/class/watchdog/<watchdog>
 
 export const watchdog: CollectorDefinition = {
   name: "watchdog",
-  enabledByDefault: true,
+  enabledByDefault: false,
   create({ files }) {
     return {
       collect(page) {
