@@ -89,6 +89,7 @@ export class LineIntake {
 }
 
 export interface Listening extends AsyncDisposable {
+  readonly protocol: "UDP" | "TCP" | "unixgram";
   readonly address: string;
 }
 
@@ -121,6 +122,7 @@ export async function listenUdp(
   socket.on("error", failed);
   const bound = socket.address();
   return {
+    protocol: "UDP",
     address: textOf(bound.address, bound.port),
     [Symbol.asyncDispose]: () => new Promise((resolve) => socket.close(() => resolve())),
   };
@@ -150,6 +152,7 @@ export async function listenTcp(
   server.on("error", failed);
   const bound = server.address() as { readonly address: string; readonly port: number };
   return {
+    protocol: "TCP",
     address: textOf(bound.address, bound.port),
     [Symbol.asyncDispose]: () => {
       for (const socket of sockets) socket.destroy();

@@ -71,6 +71,7 @@ export default defineComponent({
       (type) => statistics.metric(type),
     );
     const listening: Listening[] = [];
+    let config = NO_MAPPINGS;
     let queue: EventQueue | undefined;
     ctx.rule("samples_dropped", () => {
       const recent = errors.recent(ctx.clock.now());
@@ -87,12 +88,11 @@ export default defineComponent({
       if (statistics.lines > 0 || listening.length === 0) return undefined;
       return {
         state: "idle",
-        cause: `nothing has come in at ${listening.map(({ address }) => address).join(", ")} yet`,
+        cause: `nothing has come in at ${listening.map(({ protocol, address }) => `${protocol} ${address}`).join(", ")} yet`,
       };
     });
 
     ctx.run(async (signal) => {
-      const config = await readMappings(args.mapping_config_path);
       for (const warning of config.warnings) ctx.log.warn("mapping file", { path: args.mapping_config_path, warning });
       statistics.mappings = config.mappings.length;
       const mapper = new Mapper(config, args.cache_size, args.cache_type as CacheType);
@@ -106,7 +106,7 @@ export default defineComponent({
       const { promise: broken, reject: failed } = Promise.withResolvers<never>();
       const add = (each: Listening) => {
         listening.push(stack.use(each));
-        ctx.log.info("listening for StatsD", { address: each.address });
+        ctx.log.info("listening for StatsD", { protocol: each.protocol, address: each.address });
       };
       stack.defer(() => void listening.splice(0));
       if (udp !== undefined) add(await listenUdp(udp, args.read_buffer, intake, statistics, failed));
@@ -134,6 +134,10 @@ export default defineComponent({
     });
     return {
       ...exporter,
+      // As in Alloy, nothing starts with a file that cannot be used.
+      async ready() {
+        config = await readMappings(args.mapping_config_path);
+      },
       debugInfo: () => ({ listen_addresses: listening.map(({ address }) => address), series: store.size }),
     };
   },

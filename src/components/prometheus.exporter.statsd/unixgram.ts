@@ -1,6 +1,7 @@
 import { close, existsSync, read } from "node:fs";
 import { chmod, unlink } from "node:fs/promises";
 import type { Logger } from "#base/log";
+import { openCLibrary } from "#kits/c-library";
 import type { LineIntake, Listening } from "./listeners.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -9,7 +10,6 @@ import type { Statistics } from "./statistics.ts";
  * `node:ffi`, and they are read as files are, on a thread that waits for a packet and looks up now and then.
  */
 
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -23,11 +23,11 @@ const MAX_PATH_BYTES = 107;
 const WAIT_MICROSECONDS = 250_000n;
 const MAX_PACKET = 65_535;
 
-interface SocketCalls {
-  socket(family: number, type: number, protocol: number): number;
-  bind(socket: number, address: Buffer, length: number): number;
-  setsockopt(socket: number, level: number, option: number, value: Buffer, length: number): number;
-}
+const CALLS = {
+  socket: { arguments: ["int32", "int32", "int32"], return: "int32" },
+  bind: { arguments: ["int32", "buffer", "uint32"], return: "int32" },
+  setsockopt: { arguments: ["int32", "int32", "int32", "buffer", "uint32"], return: "int32" },
+} as const;
 
 /** Listens on a socket at `path`. Rejects with an error that says why not. */
 export async function listenUnixgram(
@@ -46,7 +46,7 @@ export async function listenUnixgram(
   if (existsSync(path)) {
     throw new Error(`${path} of \`listen_unixgram\` exists already: remove it if no other program listens there`);
   }
-  const calls = openLibrary();
+  const calls = openCLibrary(CALLS);
   if (calls === undefined) {
     throw new Error(
       "`listen_unixgram` needs a Linux with glibc or musl and Node 26 or newer; use `listen_udp` on 127.0.0.1",
@@ -84,6 +84,7 @@ export async function listenUnixgram(
     },
   );
   return {
+    protocol: "unixgram",
     address: path,
     async [Symbol.asyncDispose]() {
       isOpen = false;
@@ -101,31 +102,5 @@ async function readPackets(descriptor: number, goesOn: () => boolean, take: (pac
       read(descriptor, buffer, 0, buffer.length, null, (error, bytes) => resolve(error === null ? bytes : 0));
     });
     if (length > 0) take(buffer.subarray(0, length));
-  }
-}
-
-function openLibrary(): SocketCalls | undefined {
-  // Node warns of the experimental module on standard error, where users look for warnings of the agent.
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    const ffi = process.getBuiltinModule("node:ffi");
-    for (const library of ffi === undefined ? [] : LIBRARIES) {
-      try {
-        const { functions } = ffi.dlopen(library, {
-          socket: { arguments: ["int32", "int32", "int32"], return: "int32" },
-          bind: { arguments: ["int32", "buffer", "uint32"], return: "int32" },
-          setsockopt: { arguments: ["int32", "int32", "int32", "buffer", "uint32"], return: "int32" },
-        });
-        return functions as unknown as SocketCalls;
-      } catch {
-        // The next one, then.
-      }
-    }
-    return undefined;
-  } catch {
-    return undefined;
-  } finally {
-    process.emitWarning = emitWarning;
   }
 }
