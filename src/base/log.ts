@@ -76,6 +76,7 @@ export function errorText(error: unknown): string {
   }
   if (error.cause === undefined) return own;
   const cause = errorText(error.cause);
+  if (cause.startsWith(own)) return cause;
   return own.includes(cause) ? own : `${own}: ${cause}`;
 }
 

@@ -45,6 +45,9 @@ interface Part {
   readonly failure: string | undefined;
 }
 
+/** Parts that a message names before it counts the rest. */
+const SHOWN_PARTS = 3;
+
 const NEVER: Part = { targets: [], asOf: undefined, failure: undefined };
 
 /**
@@ -64,7 +67,7 @@ export class DiscoveryTargets {
     ctx.rule("nothing_found", () => {
       const isFound = [...this.#parts.values()].every(({ asOf }) => asOf !== undefined) && this.#parts.size > 0;
       return isFound && this.#exported.length === 0
-        ? { state: "idle", cause: "the last look found no targets" }
+        ? { state: "idle", cause: `the last look found no targets${this.#partsText()}` }
         : undefined;
     });
     ctx.export({ targets: [] });
@@ -76,7 +79,7 @@ export class DiscoveryTargets {
     const before = this.#parts.get(name) ?? NEVER;
     const part = name === "" ? {} : { of: name };
     if (answer instanceof Error) {
-      const failure = errorText(answer);
+      const failure = answer.message || errorText(answer); // the message says all of its cause that helps
       if (before.failure !== failure) log.error("cannot look for targets", { ...part, error: failure });
       flow.failed(failure);
       this.#parts.set(name, { ...before, failure });
@@ -106,6 +109,14 @@ export class DiscoveryTargets {
     if (!isSame) this.#ctx.export({ targets: texts.map((text) => byText.get(text)!) });
     if ([...this.#parts.values()].every(({ failure }) => failure === undefined)) this.#ctx.flow.ok();
     this.#ctx.flow.judge();
+  }
+
+  /** Of a source in parts what they are: one of them may be misspelt. */
+  #partsText(): string {
+    const names = [...this.#parts.keys()].filter((name) => name !== "");
+    if (names.length === 0) return "";
+    const more = names.length > SHOWN_PARTS ? ` and ${names.length - SHOWN_PARTS} more` : "";
+    return `: there are none of ${names.slice(0, SHOWN_PARTS).join(", ")}${more}`;
   }
 
   /** Tells of the part with the most targets among those that fail. */

@@ -77,6 +77,8 @@ export interface DockerOptions {
 /** Longest time that a timer can take. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+/** Of an answer that is an error and not Docker's so much is shown. */
+const SHOWN_CHARACTERS = 200;
 
 /** What is wrong with a host; undefined if nothing is. */
 export function dockerHostProblem(host: string): string | undefined {
@@ -164,8 +166,7 @@ export class DockerEngine {
     try {
       return JSON.parse(body.toString());
     } catch (error) {
-      const words = `${this.#options.host} does not answer as Docker does: is it its address?`;
-      throw new DockerError("refused", words, { cause: error });
+      throw new DockerError("refused", this.#notDocker, { cause: error });
     }
   }
 
@@ -187,13 +188,21 @@ export class DockerEngine {
     }
     if (answer.status === 200) return answer.body;
     const words = messageOf(answer.body);
-    if (answer.status === 404) throw new DockerError("not_found", words);
-    throw new DockerError("refused", `Docker answers ${answer.status}: ${words}`);
+    if (answer.status !== 404) {
+      const text = words ?? (answer.body.toString().trim().slice(0, SHOWN_CHARACTERS) || "no words");
+      throw new DockerError("refused", `Docker answers ${answer.status}: ${text}`);
+    }
+    if (words === undefined) throw new DockerError("refused", this.#notDocker);
+    throw new DockerError("not_found", words);
+  }
+
+  get #notDocker(): string {
+    return `${this.#options.host} does not answer as Docker does: is it its address?`;
   }
 
   #explain(error: HttpClientError): string {
     const path = this.#socketPath;
-    if (path === undefined) return errorText(error);
+    if (path === undefined) return error.message;
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === "ENOENT") {
@@ -208,14 +217,12 @@ export class DockerEngine {
   }
 }
 
-/** Docker's errors are `{"message": "…"}`. */
-function messageOf(body: Buffer): string {
-  const text = body.toString().trim();
+/** Docker's errors are `{"message": "…"}`; undefined for what is none of them. */
+function messageOf(body: Buffer): string | undefined {
   try {
-    const { message } = JSON.parse(text) as { message?: unknown };
-    if (typeof message === "string") return message;
+    const { message } = JSON.parse(body.toString()) as { message?: unknown };
+    return typeof message === "string" ? message : undefined;
   } catch {
-    // shown as it is
+    return undefined;
   }
-  return text.slice(0, 200) || "no words";
 }

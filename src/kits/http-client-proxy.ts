@@ -5,18 +5,21 @@ import { shownUrl } from "./http-url.ts";
 /**
  * Which proxy serves a URL. Matches golang.org/x/net/http/httpproxy, which Alloy uses: `no_proxy` lists hosts with or without
  * a port, domains (`example.com` and `.example.com` mean sub-domains too, `*.x` like `.x`), addresses, networks, or `*`;
- * local addresses never use a proxy.
+ * local addresses use no proxy. As in prometheus/common, `proxy_url` alone serves all URLs, those of local addresses too.
  */
 export class ProxySelector {
   readonly #http: URL | undefined;
   readonly #https: URL | undefined;
+  /** The list has `*`: no URL uses a proxy. */
   readonly #always: boolean;
+  readonly #serveLocal: boolean;
   readonly #hosts: readonly { readonly host: string; readonly port: string; readonly exact: boolean }[];
   readonly #networks = new BlockList();
 
-  constructor(http: URL | undefined, https: URL | undefined, noProxy: string) {
+  constructor(http: URL | undefined, https: URL | undefined, noProxy: string, serveLocal = false) {
     this.#http = http;
     this.#https = https;
+    this.#serveLocal = serveLocal;
     const hosts: { host: string; port: string; exact: boolean }[] = [];
     let always = false;
     for (const entry of noProxy.split(",")) {
@@ -49,7 +52,7 @@ export class ProxySelector {
       return http === undefined && https === undefined ? undefined : new ProxySelector(http, https, read("NO_PROXY"));
     }
     const url = parseProxy(args.proxy_url ?? "");
-    return url === undefined ? undefined : new ProxySelector(url, url, args.no_proxy);
+    return url === undefined ? undefined : new ProxySelector(url, url, args.no_proxy, args.no_proxy === "");
   }
 
   proxyFor(url: URL): URL | undefined {
@@ -57,7 +60,8 @@ export class ProxySelector {
     if (proxy === undefined || this.#always) return undefined;
     const host = url.hostname.toLowerCase().replace(/^\[(.*)\]$/, "$1");
     const family = isIP(host);
-    if (host === "localhost" || host === "::1" || (family === 4 && host.startsWith("127."))) return undefined;
+    const isLocal = host === "localhost" || host === "::1" || (family === 4 && host.startsWith("127."));
+    if (isLocal && !this.#serveLocal) return undefined;
     if (family !== 0 && this.#networks.check(host, family === 6 ? "ipv6" : "ipv4")) return undefined;
     const port = url.port || (url.protocol === "https:" ? "443" : "80");
     for (const rule of this.#hosts) {

@@ -432,6 +432,15 @@ test("a proxy: absolute URLs for HTTP, CONNECT for HTTPS, with its credentials a
   assert.equal((await fromEnvironment.request(get("http://far.example/"), never)).body.toString(), "by proxy");
 });
 
+test("proxy_url serves local addresses too, unless there is a no_proxy, as in prometheus/common", () => {
+  const proxied = (no_proxy: string) =>
+    ProxySelector.from({ ...clientDefaults(), proxy_url: "http://proxy:3128", no_proxy }, {})?.proxyFor(
+      new URL("http://localhost:9090"),
+    )?.host;
+  assert.equal(proxied(""), "proxy:3128");
+  assert.equal(proxied("a.example"), undefined);
+});
+
 test("no_proxy: hosts, domains, ports, addresses and networks, as Go reads them", () => {
   const proxy = new URL("http://proxy:3128");
   const uses = (noProxy: string, url: string) =>

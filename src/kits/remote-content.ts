@@ -81,7 +81,7 @@ export function remoteContent<A extends ContentArguments>(
       if (!signal.aborted) take(text, options);
     } catch (error) {
       if (signal.aborted) return;
-      const cause = errorText(error);
+      const cause = (error as Error).message || errorText(error); // the message says all of its cause that helps
       if (problem !== cause) ctx.log.error("cannot read the content", { error: cause });
       problem = cause;
       ctx.health(`polling failed: ${cause}`);

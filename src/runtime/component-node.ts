@@ -84,6 +84,10 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   get host(): ComponentHost<A, E, M> | undefined {
     return this.#host;
   }
+  /** Why the component does nothing until it starts again; undefined while it works. */
+  get failure(): string | undefined {
+    return this.#restartTimer === undefined ? undefined : this.#run.message;
+  }
   /** The evaluated arguments as values, secrets inside as secrets. */
   get argumentValues(): Value | undefined {
     return this.#args === undefined ? undefined : encodeBody(this.definition.args, this.#args);
@@ -161,7 +165,8 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   }
 
   async #prepareStart(block: BlockStatement, next: A): Promise<Change> {
-    const previous = this.#host;
+    let previous = this.#host;
+    const effect = previous === undefined ? "added" : "restarted";
     let exports: Value | undefined;
     let carriedOut = false;
     let host: ComponentHost<A, E, M>;
@@ -176,7 +181,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
       throw this.#failure(block, "build", error);
     }
     return {
-      effect: previous === undefined ? "added" : "restarted",
+      effect,
       get exports() {
         return exports;
       },
@@ -186,6 +191,8 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
         if (previous !== undefined) {
           await previous.stop(deadline);
           await previous.dispose();
+          // The next host hands its exports on from this scope, and would keep the previous one, that one its own, and so on.
+          previous = undefined;
         }
         this.#block = block;
         this.#args = next;

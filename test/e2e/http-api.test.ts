@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { cleanUp } from "#base/clean-up.testing";
 import { ProtoReader } from "#formats/protobuf";
 import { startAgent, type TestAgent } from "../kit/agent.ts";
 import { readZip } from "../kit/zip.ts";
@@ -271,6 +274,23 @@ loki.source.api "b" {
 const GOOD = 'prometheus.exporter.self "me" {}\n';
 const BETTER = `${GOOD}prometheus.relabel "r" {\n  forward_to = []\n}\n`;
 const BAD = `${GOOD}prometheus.relabel "r" {\n  forward_too = []\n}\n`;
+
+test("a component that has failed serves no page of before, so that a scrape of it fails", async (t) => {
+  const taken = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(taken, "listening");
+  cleanUp(t, () => new Promise<void>((resolve) => taken.close(resolve)));
+  const address = `127.0.0.1:${taken.address().port}`;
+  const id = "prometheus.exporter.statsd.s";
+  const agent = await startAgent(
+    t,
+    `prometheus.exporter.statsd "s" {\n  listen_udp = "${address}"\n  listen_tcp = ""\n}\n`,
+  );
+  const scrape = () => agent.api(`/api/v0/component/${id}/metrics`);
+  await agent.until(async () => (await scrape()).status === 503, "it waits for its next start");
+  const problem = `cannot listen on UDP ${address}: another program listens there`;
+  assert.ok((await (await scrape()).text()).includes(problem));
+  assert.equal((await agent.component(id)).flow.state, "failing");
+});
 
 test("reload over HTTP and by SIGHUP: all of it or nothing, and it says what happened", async (t) => {
   const agent = await startAgent(t, GOOD);

@@ -154,6 +154,8 @@ async function componentHandler(agent: Agent, request: HttpRequest, signal: Abor
   for (let length = parts.length; length > 0; length--) {
     const component = agent.controller.component(parts.slice(0, length).map(decode).join("/"));
     if (component === undefined) continue;
+    // What it holds is not of now: a scrape of it would look as if all was well.
+    if (component.failure !== undefined) return text(503, `${component.failure}\n`);
     const handler = component.host?.instance.http;
     if (handler === undefined) return text(404, `component "${component.id}" serves nothing over HTTP\n`);
     return handler(

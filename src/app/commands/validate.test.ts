@@ -25,10 +25,22 @@ test("what has no effect is told, and is no failure", async (t) => {
   );
   assert.equal(code, EXIT.ok);
   const told = errors.split("\n").filter((line) => line.includes("has no effect"));
-  assert.deepEqual(told.sort(), [
-    'Warning: prometheus.remote_write.x: "truncate_frequency" has no effect: delivered data is deleted at once',
+  assert.deepEqual(told.map((line) => line.replace(/ \S*config\.alloy:/, " ")).sort(), [
+    'Warning: 6:5: prometheus.remote_write.x: "truncate_frequency" has no effect: delivered data is deleted at once; remove "truncate_frequency"',
     'Warning: tracing: "send_traceparent" has no effect: requests of components are not traced',
   ]);
+});
+
+test("what components warn of has the facts and the hint that the log would have", async (t) => {
+  const { code, errors } = await check(
+    t,
+    'prometheus.exporter.mysql "x" {\n  data_source_name = "m@tcp(localhost:3306)/"\n  enable_collectors = ["perf_schema.tabelocks"]\n}\n',
+  );
+  assert.equal(code, EXIT.ok);
+  assert.match(
+    errors,
+    /^Warning: prometheus\.exporter\.mysql\.x: there is no such collector; the name is ignored \(collector=perf_schema\.tabelocks\); did you mean "perf_schema\.tablelocks"\?$/m,
+  );
 });
 
 test("blocks that hang together so that data goes nowhere are told, with their place", async (t) => {

@@ -1,5 +1,5 @@
 import { systemClock } from "#base/clock";
-import { createLogger } from "#base/log";
+import { createLogger, type LogRecord } from "#base/log";
 import { MetricRegistry } from "#base/metrics";
 import { standardScope } from "#lang/stdlib";
 import type { Stability } from "#pipeline/component";
@@ -11,6 +11,14 @@ import { host } from "../host.ts";
 import { registry } from "../registry.ts";
 import { VERSION } from "../version.ts";
 
+/** A warning of the log as one line: where, of which block, what, with which facts, and what to do. */
+function warningText({ message, fields }: LogRecord): string {
+  const { at, component_id: id, node = id, hint, component_path: _, ...facts } = Object.fromEntries(fields);
+  const place = [at, node].filter((each) => each !== undefined).map((each) => `${each}: `);
+  const shown = Object.entries(facts).map(([key, value]) => `${key}=${value}`);
+  return `${place.join("")}${message}${shown.length > 0 ? ` (${shown.join(", ")})` : ""}${hint === undefined ? "" : `; ${hint}`}`;
+}
+
 /**
  * A controller for commands that look at a configuration without running it: evaluates everything and builds each
  * component, and lets none begin. `line` has the FEATURE_FLAGS; `warn` gets what a load would log as warnings.
@@ -20,10 +28,7 @@ export function unstartedController(line: ParsedCommandLine, warn: (message: str
     clock: systemClock,
     log: createLogger({
       enabled: (level) => level === "warn",
-      write: ({ message, fields }) => {
-        const at = fields.find(([key]) => key === "component_id" || key === "node")?.[1];
-        warn(`${at === undefined ? "" : `${at}: `}${withoutUserInfo(message)}`);
-      },
+      write: (record) => warn(withoutUserInfo(warningText(record))),
     }),
     services: {
       metrics: new MetricRegistry(),

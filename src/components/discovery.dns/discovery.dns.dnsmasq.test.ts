@@ -145,7 +145,9 @@ test("search domains, names without records and names that do not exist", async 
   const without = await names("web", `${LOOPBACK}search a.test b.test`);
   assert.deepEqual(without.shown, []);
   assert.equal(without.status.rule, "nothing_found");
-  assert.equal((await names("nobody.x.test", LOOPBACK)).status.rule, "nothing_found");
+  const nobody = await names("nobody.x.test", LOOPBACK);
+  assert.equal(nobody.status.rule, "nothing_found");
+  assert.equal(nobody.status.cause, "the last look found no targets: there are none of nobody.x.test");
   // Names outside of `test` are refused, so that nobody knows whether they exist; one that is found all the same counts.
   const refused = await names("web", `${LOOPBACK}search example.com none.test`);
   assert.match(

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -110,6 +112,18 @@ test("filters are Docker's; containers that come and go change the targets, an o
   docker.containers.get("c1")!.stop();
   await eventually(() => ids().length === 1);
   assert.deepEqual(ids(), ["c2"]);
+});
+
+test("a web server that is not Docker's is told from one that is", async (t) => {
+  const server = createServer((_, response) => void response.writeHead(404).end());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanUp(t, () => new Promise((resolve) => server.close(resolve)));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const source = await startComponent(component, `host = "${address}"`);
+  cleanUp(t, () => source.stop());
+  await eventually(() => source.flow.status.rule === "refresh_failed");
+  const cause = `no targets yet: ${address} does not answer as Docker does: is it its address?`;
+  assert.equal(source.flow.status.cause, cause);
 });
 
 test("a socket that is not there is said with what to do; other addresses are refused", async (t) => {

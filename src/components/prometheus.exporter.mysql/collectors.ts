@@ -1,4 +1,5 @@
 import type { Logger } from "#base/log";
+import { nearest } from "#lang/suggest";
 import type { MysqlArguments } from "./arguments.ts";
 import type { Collector } from "./collector.ts";
 import { globalStatus } from "./global-status.ts";
@@ -37,7 +38,10 @@ export function selectCollectors(
   const known = new Set(COLLECTORS.map(({ name }) => name));
   for (const collector of [...set_collectors, ...enable_collectors, ...disable_collectors]) {
     // Alloy ignores them too, so that one configuration serves several versions.
-    if (!known.has(collector)) log.warn("there is no such collector; the name is ignored", { collector });
+    if (known.has(collector)) continue;
+    const meant = nearest(collector, known);
+    const hint = meant === undefined ? {} : { hint: `did you mean ${JSON.stringify(meant)}?` };
+    log.warn("there is no such collector; the name is ignored", { collector, ...hint });
   }
   return COLLECTORS.filter(({ name, isDefault = false }) => {
     if (enable_collectors.includes(name)) return true;

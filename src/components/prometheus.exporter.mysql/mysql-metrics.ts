@@ -38,6 +38,8 @@ export class MysqlMetrics {
   readonly #dsn: MysqlDsn;
   /** Why the last scrape got nothing from the server. */
   #down: string | undefined;
+  /** The server has let the present scrape in. */
+  #isConnected = false;
 
   constructor(options: MysqlMetricsOptions) {
     this.#options = options;
@@ -57,7 +59,7 @@ export class MysqlMetrics {
       await this.#scrape(page, signal);
       this.#down = undefined;
     } catch (error) {
-      this.#down = signal.aborted ? explainGivenUp(this.#dsn) : explainConnection(error, this.#dsn);
+      this.#down = signal.aborted ? explainGivenUp(this.#dsn, this.#isConnected) : explainConnection(error, this.#dsn);
       failures.labels("connection").inc();
       isUp = false;
     }
@@ -83,7 +85,9 @@ export class MysqlMetrics {
     const { clock, collectors, args } = this.#options;
     const took = (since: number) => (clock.monotonic() - since) / 1000;
     const start = clock.monotonic();
+    this.#isConnected = false;
     let server = await MysqlConnection.open(this.#dsn, signal);
+    this.#isConnected = true;
     try {
       const version = parseVersion((await server.query("SELECT @@version")).rows[0]?.[0] ?? "");
       page.add(duration, took(start), "connection");

@@ -85,8 +85,11 @@ export function explainConnection(error: unknown, dsn: MysqlDsn): string {
   }).message;
 }
 
-/** What it means that the scrape ended before the server had answered. */
-export function explainGivenUp({ address }: MysqlDsn): string {
+/** What it means that the scrape ended before the server had answered, to the login or to everything. */
+export function explainGivenUp({ address }: MysqlDsn, isConnected: boolean): string {
+  if (!isConnected) {
+    return `${address} had not answered at all when the scrape was given up: see whether it is MySQL, and how busy it is`;
+  }
   return `${address} had not answered everything when the scrape was given up: see its scrape_timeout`;
 }
 

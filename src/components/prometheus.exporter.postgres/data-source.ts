@@ -59,6 +59,7 @@ export class DataSource {
   readonly #session: DatabaseSession;
   readonly #cache: ViewCache;
   #failed = 0;
+  #waitsFor: string | undefined;
 
   constructor(source: PostgresDataSource, options: DataSourceOptions) {
     this.#options = options;
@@ -73,10 +74,24 @@ export class DataSource {
   get server(): string {
     return this.#session.source.server;
   }
+  /** What is being asked at the moment, as a clause. */
+  get waitsFor(): string | undefined {
+    return this.#waitsFor;
+  }
 
   /** Adds what the server tells; the number of queries that failed. Rejects if it cannot be reached. */
   async collect(parts: DataSourceParts, signal: AbortSignal): Promise<number> {
     this.#failed = 0;
+    this.#waitsFor = `${this.name} had not answered at all: see whether it is PostgreSQL, and how busy it is`;
+    try {
+      await this.#collect(parts, signal);
+    } finally {
+      if (!signal.aborted) this.#waitsFor = undefined;
+    }
+    return this.#failed;
+  }
+
+  async #collect(parts: DataSourceParts, signal: AbortSignal): Promise<void> {
     const session = this.#session;
     const version = await session.begin(signal, LIMIT_MS);
     const { page, custom } = parts;
@@ -104,7 +119,6 @@ export class DataSource {
     }
     if (parts.collectors) await this.#addCollectors(page, version, signal);
     this.#cache.sweep();
-    return this.#failed;
   }
 
   close(): void {
@@ -114,6 +128,7 @@ export class DataSource {
   /** Runs one part; a failure is noted and takes nothing else away. */
   async #run(session: DatabaseSession, part: string, signal: AbortSignal, work: () => Promise<void>): Promise<boolean> {
     let problem: string | undefined;
+    this.#waitsFor = `${session.name} had not answered ${part}: raise the scrape_timeout, or see why that is slow`;
     try {
       await work();
     } catch (error) {

@@ -64,8 +64,6 @@ export class PostgresMetrics {
 
   /** All families of one scrape. What fails is told by metrics and rules; rejects only if the scraper goes away. */
   async collect(signal: AbortSignal): Promise<readonly MetricFamily[]> {
-    const { clock } = this.#options;
-    const began = clock.monotonic();
     const before = this.#last;
     const work = before.then(() => this.#collect(signal));
     this.#last = work.catch(() => {});
@@ -73,11 +71,9 @@ export class PostgresMetrics {
       return await work;
     } catch (error) {
       if (!signal.aborted) throw error;
-      const seconds = ((clock.monotonic() - began) / 1000).toFixed(1);
-      throw new Error(
-        `the scraper went away after ${seconds} s, before the page was complete: raise its scrape_timeout, or see which query is slow`,
-        { cause: error },
-      );
+      const clauses = this.#options.sources.map((each) => ("waitsFor" in each ? each.waitsFor : undefined));
+      const waiting = clauses.filter((each) => each !== undefined).join("; ") || "raise its scrape_timeout";
+      throw new Error(`the scraper went away (scrape_timeout) before the page was complete: ${waiting}`);
     }
   }
 

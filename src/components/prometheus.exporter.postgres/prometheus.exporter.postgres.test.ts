@@ -15,7 +15,11 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-async function scrape(component: Awaited<ReturnType<typeof startComponent<unknown, unknown, never>>>): Promise<string> {
+async function scrape(
+  component: Awaited<ReturnType<typeof startComponent<unknown, unknown, never>>>,
+  signal = new AbortController().signal,
+  status = 200,
+): Promise<string> {
   const request = {
     method: "GET",
     path: "/metrics",
@@ -23,8 +27,8 @@ async function scrape(component: Awaited<ReturnType<typeof startComponent<unknow
     headers: new Map(),
     body: async () => new Uint8Array(),
   };
-  const response = await component.instance.http!(request, new AbortController().signal);
-  assert.equal(response.status, 200);
+  const response = await component.instance.http!(request, signal);
+  assert.equal(response.status, status);
   return response.body.toString();
 }
 
@@ -47,6 +51,19 @@ test("a server that is not there still gives a page, and the status says why", a
   assert.match(component.flow.status.cause, new RegExp(`127.0.0.1:${port}/app: 127.0.0.1:${port} refuses connections`));
   assert.equal(component.logs.filter(({ message }) => message === "server failed").length, 1);
   assert.equal(JSON.stringify([component.logs, component.exports]).includes("hush"), false);
+});
+
+test("a server that never answers is named, and the log says so once", async (t) => {
+  const server = createServer((socket) => void socket.on("error", () => {}).resume());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanUp(t, () => new Promise((resolve) => server.close(resolve)));
+  const { port } = server.address() as { port: number };
+  const config = `data_source_names = ["postgresql://monitor:hush@127.0.0.1:${port}/app?sslmode=disable"]`;
+  await using component = await startComponent(postgres, config);
+  for (let i = 0; i < 2; i++) await scrape(component as never, AbortSignal.timeout(100), 500);
+  assert.equal(component.flow.status.state, "failing");
+  assert.match(component.flow.status.cause, new RegExp(`127.0.0.1:${port}/app had not answered at all: see whether it`));
+  assert.equal(component.logs.filter(({ message }) => message === "could not collect metrics").length, 1);
 });
 
 test("several data sources have the component's id as instance; one that cannot be read takes no other away", async () => {

@@ -20,6 +20,8 @@ export class Connector {
   readonly #files: WatchedFiles;
   #certificate: CertificateFacts | undefined;
   #facts: TlsFacts = NO_TLS_FACTS;
+  /** The server that is being connected to and has not let anybody in yet. */
+  #awaited: RedisAddress | undefined;
 
   constructor(args: RedisArguments, target: RedisTarget, files: WatchedFiles) {
     this.#args = args;
@@ -33,12 +35,18 @@ export class Connector {
 
   /** What it means that the scrape ended before the server had answered. */
   get givenUp(): string {
-    return `${this.#target.shown} had not answered everything when the scrape was given up: see its scrape_timeout`;
+    const { shown, isTls } = this.#target;
+    if (this.#awaited === undefined) {
+      return `${shown} had not answered everything when the scrape was given up: see its scrape_timeout`;
+    }
+    const what = isTls ? "Redis with TLS (without, it is redis://)" : "Redis (with TLS, it is rediss://)";
+    return `${showAddress(this.#awaited)} had not answered at all when the scrape was given up: see whether it is ${what}, and how busy it is`;
   }
 
   /** A connection that is logged in. Rejects with a ConnectionProblem. */
   async open(signal: AbortSignal, node: RedisAddress = this.#target.address): Promise<RedisConnection> {
     let connection: RedisConnection | undefined;
+    this.#awaited = node;
     try {
       const password = await this.#password();
       const tls = this.#target.isTls ? await this.#tls() : undefined;
@@ -56,6 +64,7 @@ export class Connector {
         await connection.command("AUTH", ...(user === "" ? [password] : [user, password]));
       }
       if (this.#target.database > 0) await connection.command("SELECT", this.#target.database);
+      this.#awaited = undefined;
       return connection;
     } catch (error) {
       connection?.[Symbol.dispose]();

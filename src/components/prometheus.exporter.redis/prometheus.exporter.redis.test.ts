@@ -6,9 +6,11 @@ import { DiagnosticError } from "#lang/diagnostic";
 import { startComponent, type TestComponent } from "#pipeline/testing";
 import redis from "./prometheus.exporter.redis.ts";
 
-async function scrape(component: Pick<TestComponent<never, unknown>, "instance">): Promise<string> {
+async function scrape(
+  component: Pick<TestComponent<never, unknown>, "instance">,
+  signal = new AbortController().signal,
+): Promise<string> {
   const request = { method: "GET", path: "/metrics", query: new URLSearchParams(), headers: new Map() };
-  const { signal } = new AbortController();
   const response = await component.instance.http!({ ...request, body: async () => new Uint8Array() }, signal);
   assert.equal(response.status, 200);
   return response.body.toString();
@@ -91,6 +93,20 @@ test("what is not Redis, a connection that ends, and one that cannot be had are 
     assert.deepEqual([state, rule], ["failing", "connection"]);
     assert.doesNotMatch(page + found, /top-secret/);
     assert.equal(component.metric("prometheus_exporter_redis_failures_total", { part: "connection" }), 1);
+    assert.equal(component.logs.filter(({ message }) => message === "command failed").length, 0);
+  }
+});
+
+test("a server that is mute is told from one that is slow", async (t) => {
+  const mute = await speak(t, [""]);
+  for (const [config, cause] of [
+    ['redis_addr = "ADDRESS"\nredis_password = "x"', /at all .*: see whether it is Redis \(with TLS, it is rediss:/],
+    ['redis_addr = "rediss://ADDRESS"', /at all .*: see whether it is Redis with TLS \(without, it is redis:/],
+    ['redis_addr = "ADDRESS"', /had not answered everything when the scrape was given up/],
+  ] as const) {
+    await using component = await startComponent(redis, config.replace("ADDRESS", mute));
+    await scrape(component, AbortSignal.timeout(200));
+    assert.match(component.flow.status.cause, cause);
   }
 });
 

@@ -163,6 +163,7 @@ export class RedisMetrics {
 
   #report(down: string | undefined, problems: ReadonlyMap<string, string>): void {
     this.#down = down;
+    if (down !== undefined) return; // what a server refuses that lets nobody in is no news
     for (const [part, problem] of problems) this.#problems.note(part, problem);
     for (const part of this.#failedParts) if (!problems.has(part)) this.#problems.note(part, undefined);
     this.#failedParts = new Set(problems.keys());

@@ -57,9 +57,8 @@ function httpReader(args: Infer<typeof schema>, userAgent: string): ContentReade
     async read(signal) {
       const response = await client.request(body === "" ? request : { ...request, body }, signal);
       if (response.status === 200) return response.body.toString().trim();
-      throw new Error(
-        `${shownUrl(url)} answers ${response.status}; it has to be 200: check \`url\` and the credentials`,
-      );
+      const remedy = response.status >= 500 ? "the server fails; look at its log" : "check `url` and the credentials";
+      throw new Error(`${shownUrl(url)} answers ${response.status}; it has to be 200: ${remedy}`);
     },
     close: () => client.close(),
   };
