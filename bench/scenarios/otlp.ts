@@ -45,7 +45,14 @@ async function grpcSink(): Promise<OtlpSink> {
   return { spans: () => spans, exporter, stop: () => sink.stop() };
 }
 
-async function otlpScenario(load: Load, protocol: "http" | "grpc"): Promise<Result> {
+/** A component between receiver and batch processor: its name, and what its block has beside `output`. */
+interface Step {
+  readonly name: string;
+  readonly component: string;
+  readonly body: string;
+}
+
+async function otlpScenario(load: Load, protocol: "http" | "grpc", step?: Step): Promise<Result> {
   const sink = protocol === "http" ? await httpSink() : await grpcSink();
   const port = await freePort();
   const exporter = protocol === "http" ? "otlphttp" : "otlp";
@@ -55,9 +62,10 @@ otelcol.receiver.otlp "bench" {
     endpoint = "127.0.0.1:${port}"
   }
   output {
-    traces = [otelcol.processor.batch.bench.input]
+    traces = [${step?.component ?? "otelcol.processor.batch"}.bench.input]
   }
 }
+${step === undefined ? "" : stepBlock(step)}
 otelcol.processor.batch "bench" {
   output {
     traces = [otelcol.exporter.${exporter}.bench.input]
@@ -90,13 +98,48 @@ ${sink.exporter}
       lost: Math.max(0, wanted - delivered),
       duplicated: Math.max(0, delivered - wanted),
     };
-    return result(load, `otlp-${protocol}`, agent, counts);
+    return result(load, step?.name ?? `otlp-${protocol}`, agent, counts);
   } finally {
     await client.close();
     await agent.process.stop();
     await sink.stop();
   }
 }
+
+function stepBlock({ component, body }: Step): string {
+  return `${component} "bench" {
+  ${body}
+  output {
+    traces = [otelcol.processor.batch.bench.input]
+  }
+}`;
+}
+
+/** None of the spans of `traceRequest` is dropped. */
+const FILTER: Step = {
+  name: "otlp-filter",
+  component: "otelcol.processor.filter",
+  body: `trace_conditions {
+    conditions = [
+      \`span.attributes["url.path"] == "/health"\`,
+      \`IsMatch(span.name, "^(OPTIONS|HEAD) ")\`,
+      \`span.kind == SPAN_KIND_INTERNAL and span.attributes["db.system"] == nil\`,
+    ]
+  }`,
+};
+const TRANSFORM: Step = {
+  name: "otlp-transform",
+  component: "otelcol.processor.transform",
+  body: `statements {
+    trace = [
+      \`set(span.attributes["deployment.environment"], "production")\`,
+      \`replace_pattern(span.name, "/items/\\\\d+$", "/items/{id}")\`,
+      \`delete_key(span.attributes, "thread.id")\`,
+      \`set(span.status.code, STATUS_CODE_ERROR) where span.attributes["http.response.status_code"] == "500"\`,
+      \`set(span.attributes["service"], resource.attributes["service.name"])\`,
+    ]
+  }`,
+};
 
 interface Client {
   /** Whether the agent accepted the request. */
@@ -155,4 +198,14 @@ function grpcClient(port: number, body: Buffer): Client {
 export const otlpScenarios: readonly Scenario[] = [
   { name: "otlp-http", summary: "OTLP/HTTP in, batch, OTLP/HTTP out", run: (load) => otlpScenario(load, "http") },
   { name: "otlp-grpc", summary: "OTLP/gRPC in, batch, OTLP/gRPC out", run: (load) => otlpScenario(load, "grpc") },
+  {
+    name: "otlp-filter",
+    summary: "the same over HTTP with a filter of three conditions that drops nothing",
+    run: (load) => otlpScenario(load, "http", FILTER),
+  },
+  {
+    name: "otlp-transform",
+    summary: "the same over HTTP with five statements on every span",
+    run: (load) => otlpScenario(load, "http", TRANSFORM),
+  },
 ];

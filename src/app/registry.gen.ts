@@ -2,7 +2,13 @@
 
 /** The components of this agent; each module is loaded when a configuration first names it. */
 export const COMPONENTS = new Map<string, () => Promise<{ readonly default: unknown }>>([
+  ["discovery.consul", () => import("#components/discovery.consul/discovery.consul")],
+  ["discovery.dns", () => import("#components/discovery.dns/discovery.dns")],
   ["discovery.docker", () => import("#components/discovery.docker/discovery.docker")],
+  ["discovery.ec2", () => import("#components/discovery.ec2/discovery.ec2")],
+  ["discovery.file", () => import("#components/discovery.file/discovery.file")],
+  ["discovery.http", () => import("#components/discovery.http/discovery.http")],
+  ["discovery.process", () => import("#components/discovery.process/discovery.process")],
   ["discovery.relabel", () => import("#components/discovery.relabel/discovery.relabel")],
   ["invar.viewer", () => import("#components/invar.viewer/invar.viewer")],
   ["local.file", () => import("#components/local.file/local.file")],
@@ -30,13 +36,28 @@ export const COMPONENTS = new Map<string, () => Promise<{ readonly default: unkn
   ["otelcol.exporter.otlp", () => import("#components/otelcol.exporter.otlp/otelcol.exporter.otlp")],
   ["otelcol.exporter.otlphttp", () => import("#components/otelcol.exporter.otlphttp/otelcol.exporter.otlphttp")],
   ["otelcol.processor.batch", () => import("#components/otelcol.processor.batch/otelcol.processor.batch")],
+  ["otelcol.processor.filter", () => import("#components/otelcol.processor.filter/otelcol.processor.filter")],
+  ["otelcol.processor.transform", () => import("#components/otelcol.processor.transform/otelcol.processor.transform")],
   ["otelcol.receiver.otlp", () => import("#components/otelcol.receiver.otlp/otelcol.receiver.otlp")],
   ["prometheus.echo", () => import("#components/prometheus.echo/prometheus.echo")],
+  ["prometheus.enrich", () => import("#components/prometheus.enrich/prometheus.enrich")],
+  ["prometheus.exporter.blackbox", () => import("#components/prometheus.exporter.blackbox/prometheus.exporter.blackbox")],
+  ["prometheus.exporter.cadvisor", () => import("#components/prometheus.exporter.cadvisor/prometheus.exporter.cadvisor")],
+  ["prometheus.exporter.mysql", () => import("#components/prometheus.exporter.mysql/prometheus.exporter.mysql")],
+  ["prometheus.exporter.postgres", () => import("#components/prometheus.exporter.postgres/prometheus.exporter.postgres")],
+  ["prometheus.exporter.process", () => import("#components/prometheus.exporter.process/prometheus.exporter.process")],
+  ["prometheus.exporter.redis", () => import("#components/prometheus.exporter.redis/prometheus.exporter.redis")],
   ["prometheus.exporter.self", () => import("#components/prometheus.exporter.self/prometheus.exporter.self")],
+  ["prometheus.exporter.static", () => import("#components/prometheus.exporter.static/prometheus.exporter.static")],
+  ["prometheus.exporter.statsd", () => import("#components/prometheus.exporter.statsd/prometheus.exporter.statsd")],
   ["prometheus.exporter.unix", () => import("#components/prometheus.exporter.unix/prometheus.exporter.unix")],
+  ["prometheus.receive_http", () => import("#components/prometheus.receive_http/prometheus.receive_http")],
   ["prometheus.relabel", () => import("#components/prometheus.relabel/prometheus.relabel")],
   ["prometheus.remote_write", () => import("#components/prometheus.remote_write/prometheus.remote_write")],
   ["prometheus.scrape", () => import("#components/prometheus.scrape/prometheus.scrape")],
+  ["remote.http", () => import("#components/remote.http/remote.http")],
+  ["remote.s3", () => import("#components/remote.s3/remote.s3")],
+  ["remote.vault", () => import("#components/remote.vault/remote.vault")],
 ]);
 
 /** The components of Alloy v1.18. */

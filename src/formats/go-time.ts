@@ -7,6 +7,9 @@ export interface Instant {
   ns: number;
 }
 
+/** What formatting asks of a zone: one by name, or just an offset with an abbreviation. */
+export type ZoneOfTime = Pick<TimeZone, "offsetAt" | "abbreviationAt">;
+
 const LONG_MONTHS = [
   "January",
   "February",
@@ -49,7 +52,7 @@ export class GoLayout {
   }
 
   /** Formats an instant as `Time.Format` in a zone. */
-  format(time: Readonly<Instant>, zone: TimeZone): string {
+  format(time: Readonly<Instant>, zone: ZoneOfTime): string {
     const seconds = Math.floor(time.ms / 1000);
     const nanos = (time.ms - seconds * 1000) * 1_000_000 + time.ns;
     const offset = zone.offsetAt(seconds);
@@ -306,7 +309,7 @@ function formatElement(
   date: Date,
   nanos: number,
   offset: number,
-  zone: TimeZone,
+  zone: ZoneOfTime,
   seconds: number,
 ): string {
   const hour = date.getUTCHours();

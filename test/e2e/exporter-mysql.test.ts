@@ -274,7 +274,10 @@ suite("prometheus.exporter.mysql", { concurrency: 2 }, () => {
     setTimeout(() => given.abort(), 100);
     await asked;
     const { cause } = await agent.untilRule(id("plain"), "connection", "failing");
-    assert.match(cause, /had not answered at all when the scrape was given up: see whether it is MySQL, and how busy it is/);
+    assert.match(
+      cause,
+      /had not answered at all when the scrape was given up: see whether it is MySQL, and how busy it is/,
+    );
     plain.signal("SIGCONT");
     await agent.until(
       async () => seriesOf(await pageOf(agent, "plain")).get("mysql_up{}")?.value === 1,

@@ -27,6 +27,6 @@ test("each package is named once, with its licence", () => {
 test("a licence that is only in the README, or only in packages of the same scope, is found", () => {
   const folder = join(process.cwd(), "node_modules");
   const text = packageNotices([join(folder, "pgpass/lib/index.js"), join(folder, "@aws-sdk/nested-clients/index.js")]);
-  assert.match(text, /^pgpass \d.*\(MIT\)\n\nCopyright \(c\)[^]*Permission is hereby granted/m);
-  assert.match(text, /^@aws-sdk\/nested-clients \d.*\(Apache-2\.0\)\n\n[^]*Apache License/m);
+  assert.match(text, /^pgpass \d.*\(MIT\)\n\nCopyright \(c\)[\s\S]*Permission is hereby granted/m);
+  assert.match(text, /^@aws-sdk\/nested-clients \d.*\(Apache-2\.0\)\n\n[\s\S]*Apache License/m);
 });

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { errorText } from "#base/log";
 import { type ContainerDetails, DockerEngine, type EngineInfo } from "#kits/docker-engine";
 import { clientDefaults } from "#kits/http-client";
 import { readIfThere } from "#kits/proc-files";
@@ -69,7 +68,7 @@ export class DockerRuntime implements Runtime {
       this.problem = undefined;
     } catch (error) {
       if (signal.aborted) return;
-      this.problem = `Docker cannot be asked for containers, so that new ones have no name, image and labels: ${errorText(error)}`;
+      this.problem = `Docker cannot be asked for containers, so that new ones have no name, image and labels: ${(error as Error).message}`;
     }
   }
 
@@ -78,7 +77,7 @@ export class DockerRuntime implements Runtime {
     try {
       return this.#describe(id, await this.#engine.container(id, signal));
     } catch (error) {
-      if (!signal.aborted) this.problem = `Docker does not tell of the container ${id}: ${errorText(error)}`;
+      if (!signal.aborted) this.problem = `Docker does not tell of the container ${id}: ${(error as Error).message}`;
       return undefined;
     }
   }

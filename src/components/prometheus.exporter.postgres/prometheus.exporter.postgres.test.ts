@@ -62,7 +62,10 @@ test("a server that never answers is named, and the log says so once", async (t)
   await using component = await startComponent(postgres, config);
   for (let i = 0; i < 2; i++) await scrape(component as never, AbortSignal.timeout(100), 500);
   assert.equal(component.flow.status.state, "failing");
-  assert.match(component.flow.status.cause, new RegExp(`127.0.0.1:${port}/app had not answered at all: see whether it`));
+  assert.match(
+    component.flow.status.cause,
+    new RegExp(`127.0.0.1:${port}/app had not answered at all: see whether it`),
+  );
   assert.equal(component.logs.filter(({ message }) => message === "could not collect metrics").length, 1);
 });
 

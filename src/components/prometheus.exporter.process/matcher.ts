@@ -41,14 +41,51 @@ export interface MatcherArguments {
   readonly cmdline: readonly Regex[] | undefined;
 }
 
+/** What a name is made of. As in Go, to ask for another field is an error. */
+class Fields extends Map<string, TemplateValue> {
+  override get(name: string): TemplateValue {
+    if (this.has(name)) return super.get(name);
+    throw new UnknownField(`uses .${name}, which there is not; there are ${[...this.keys()].join(", ")}`);
+  }
+}
+class UnknownField extends TemplateError {}
+
+const EXAMPLE: Subject = {
+  pid: 1,
+  identity: { command: "", arguments: [], controlGroups: [], parent: 0, started: 0, userId: 0 },
+  userName: () => "",
+};
+
 function templateProblem(text: string): string | undefined {
+  let template: GoTemplate;
   try {
-    new GoTemplate(text);
-    return undefined;
+    template = new GoTemplate(text);
   } catch (error) {
     if (error instanceof TemplateError) return `is no Go template: ${error.message}`;
     throw error;
   }
+  try {
+    template.execute(fieldsOf(EXAMPLE, new StringMap()));
+  } catch (error) {
+    if (error instanceof UnknownField) return error.message;
+    if (!(error instanceof TemplateError)) throw error; // another one may be for want of a real process
+  }
+  return undefined;
+}
+
+function fieldsOf({ pid, identity, userName }: Subject, matches: StringMap): Fields {
+  const { command, arguments: words } = identity;
+  const full = words[0] ?? command;
+  return new Fields([
+    ["Comm", command],
+    ["Cgroups", [...identity.controlGroups]],
+    ["ExeBase", words.length === 0 ? full : baseName(full)],
+    ["ExeFull", full],
+    ["Matches", matches],
+    ["Username", userName()],
+    ["PID", BigInt(pid)],
+    ["StartTime", { ms: identity.started, ns: 0, zone: TimeZone.utc }],
+  ]);
 }
 
 /** What a matcher goes by. */
@@ -78,25 +115,15 @@ function compileMatcher({ name, comm, exe, cmdline }: MatcherArguments): Namer {
   const commands = comm === undefined ? undefined : new Set(comm);
   const programs = exe === undefined ? undefined : programsByBase(exe);
   const template = new GoTemplate(name);
-  return ({ pid, identity, userName }) => {
+  return (subject) => {
+    const { identity } = subject;
     const { command, arguments: words } = identity;
     if (commands !== undefined && !commands.has(command)) return undefined;
     if (programs !== undefined && !isProgram(programs, words)) return undefined;
     const matches = new StringMap();
     if (cmdline !== undefined && !matchLine(cmdline, words.join(" "), matches)) return undefined;
-    const full = words[0] ?? command;
-    const data = new Map<string, TemplateValue>([
-      ["Comm", command],
-      ["Cgroups", [...identity.controlGroups]],
-      ["ExeBase", words.length === 0 ? full : baseName(full)],
-      ["ExeFull", full],
-      ["Matches", matches],
-      ["Username", userName()],
-      ["PID", BigInt(pid)],
-      ["StartTime", { ms: identity.started, ns: 0, zone: TimeZone.utc }],
-    ]);
     try {
-      return template.execute(data);
+      return template.execute(fieldsOf(subject, matches));
     } catch (error) {
       // As upstream: what a template that fails has written so far is the name; most write nothing before.
       if (error instanceof TemplateError) return "";

@@ -48,8 +48,9 @@ export class ProcessMetrics {
     } catch (error) {
       this.#errors.rounds++;
       this.#shown = new Map();
-      this.#failure = errorText(error);
-      this.#options.log.error("could not read processes", { error });
+      const failure = errorText(error);
+      if (failure !== this.#failure) this.#options.log.error("could not read processes", { error });
+      this.#failure = failure;
     }
   }
 

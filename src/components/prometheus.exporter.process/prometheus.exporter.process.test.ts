@@ -105,6 +105,17 @@ test("names, types, help, labels and values are those of process-exporter", { sk
   }
 });
 
+test("a name with a field that there is not is refused; a procfs that is not there is logged once", async () => {
+  await assert.rejects(
+    startComponent(exporter, 'matcher {\n name = "{{.Nope}}"\n comm = ["a"]\n}'),
+    /`name` uses \.Nope, which there is not; there are Comm, Cgroups, ExeBase, ExeFull, Matches, Username, PID/,
+  );
+  await using component = await startComponent(exporter, 'procfs_path = "/nope"\nmatcher {\n comm = ["a"]\n}');
+  for (let i = 0; i < 3; i++) await scrape(component);
+  assert.equal(component.flow.status.rule, "procfs");
+  assert.equal(component.logs.filter(({ message }) => message === "could not read processes").length, 1);
+});
+
 test("what a process does shows in the figures of its group", async (t) => {
   await using component = await startComponent(exporter, 'matcher {\n name = "busy"\n cmdline = ["invar-busy"]\n}');
   const idle = samplesOf(await scrape(component));

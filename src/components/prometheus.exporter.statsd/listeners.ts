@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
 import { createServer, isIPv6, type Socket } from "node:net";
+import { UdpLosses } from "#kits/udp-losses";
 import type { EventQueue } from "./events.ts";
 import type { LineParser } from "./line.ts";
 import type { Relay } from "./relay.ts";
@@ -90,6 +91,8 @@ export class LineIntake {
 
 export interface Listening extends AsyncDisposable {
   readonly protocol: "UDP" | "TCP" | "unixgram";
+  /** What the system throws away before it is read. */
+  readonly losses?: UdpLosses;
   readonly address: string;
 }
 
@@ -123,6 +126,7 @@ export async function listenUdp(
   const bound = socket.address();
   return {
     protocol: "UDP",
+    losses: new UdpLosses(bound.address, bound.port),
     address: textOf(bound.address, bound.port),
     [Symbol.asyncDispose]: () => new Promise((resolve) => socket.close(() => resolve())),
   };

@@ -221,6 +221,25 @@ test("a line that does not end is cut off, and so is its sender", async (t) => {
   assert.equal(page.get("statsd_exporter_tcp_too_long_lines_total"), 1);
 });
 
+test("packets that the system throws away are counted, and the status says so", async (t) => {
+  const clock = new ManualClock();
+  const config = 'listen_udp = "127.0.0.1:0"\nlisten_tcp = ""\nread_buffer = 4096\n';
+  const { component, info, ready } = await start(t, config, { clock });
+  await ready();
+  const sender = createSocket("udp4");
+  cleanUp(t, () => new Promise<void>((resolve) => sender.close(resolve)));
+  const send = () =>
+    new Promise((resolve) => sender.send("a:1|c", portOf(info().listen_addresses[0]!), "127.0.0.1", resolve));
+  await Promise.all(Array.from({ length: 500 }, send));
+  clock.advance(5_000);
+  const lost = () => component.flow.dropped.get("metrics")?.get("receive_buffer_full") ?? 0;
+  await until(() => lost() > 0, "packets are lost");
+  component.flow.judge();
+  const { state, rule, cause } = component.flow.status;
+  assert.deepEqual([state, rule], ["degraded", "packets_lost"]);
+  assert.match(cause, new RegExp(`threw away ${lost()} packets as receive_buffer_full .*: raise \`read_buffer\``));
+});
+
 test("what cannot work says why", async (t) => {
   for (const [config, message] of [
     ['listen_udp = ""\nlisten_tcp = ""', /nothing could be received/],

@@ -16,6 +16,7 @@ import { Statistics } from "./statistics.ts";
 import { listenUnixgram } from "./unixgram.ts";
 
 const EXPIRE_MS = 1_000;
+const LOSSES_MS = 5_000;
 
 export default defineComponent({
   name: "prometheus.exporter.statsd",
@@ -62,6 +63,7 @@ export default defineComponent({
     const relayed = args.relay_addr === "" ? undefined : parseAddress(args.relay_addr, "relay_addr");
     const errors = new RecentDrops();
     const statistics = new Statistics((reason, text) => {
+      ctx.flow.drop("metrics", "parse_error", 1);
       const lines = errors.add(reason, 1, text.slice(0, 200), ctx.clock.now());
       if (lines !== undefined)
         ctx.log.warn("dropped StatsD samples", { reason, samples: lines, example: text.slice(0, 200) });
@@ -73,6 +75,13 @@ export default defineComponent({
     const listening: Listening[] = [];
     let config = NO_MAPPINGS;
     let queue: EventQueue | undefined;
+    const losses = new RecentDrops();
+    ctx.rule("packets_lost", () => {
+      const recent = losses.recent(ctx.clock.now());
+      if (recent.length === 0) return undefined;
+      const cause = `the system threw away ${describeDrops(recent, "packets")}, since they came faster than they were read: raise \`read_buffer\` and net.core.rmem_max, or let clients put several lines into a packet`;
+      return { state: "degraded", cause };
+    });
     ctx.rule("samples_dropped", () => {
       const recent = errors.recent(ctx.clock.now());
       if (recent.length === 0) return undefined;
@@ -121,6 +130,16 @@ export default defineComponent({
     });
     ctx.every(args.event_flush_interval, () => queue?.flush());
     ctx.every(EXPIRE_MS, () => store.expire());
+    ctx.every(LOSSES_MS, async () => {
+      for (const each of listening) {
+        const packets = (await each.losses?.take()) ?? 0;
+        if (packets === 0) continue;
+        ctx.flow.drop("metrics", "receive_buffer_full", packets);
+        const logged = losses.add("receive_buffer_full", packets, "", ctx.clock.now());
+        if (logged !== undefined)
+          ctx.log.warn("the system threw away packets", { address: each.address, packets: logged });
+      }
+    });
 
     const exporter = runExporter(ctx, {
       instance: ctx.id,

@@ -1,0 +1,44 @@
+import { OtlpRecord } from "#formats/otlp-record";
+import type { RecordList } from "#formats/otlp-record-list";
+import { KeyValues } from "#formats/otlp-values";
+import type { OttlValue } from "./ottl-value.ts";
+
+/** What a data point is, which says where its fields are. */
+export type PointKind = "number" | "histogram" | "exponential" | "summary";
+
+const NOTHING = new OtlpRecord();
+
+/** Where a statement is at: the item that it is evaluated on, and what the item is part of. One serves all items. */
+export class OttlContext {
+  /** ResourceSpans, ResourceMetrics or ResourceLogs: resource and schema URL. */
+  resourceGroup: OtlpRecord = NOTHING;
+  /** ScopeSpans, ScopeMetrics or ScopeLogs. */
+  scopeGroup: OtlpRecord = NOTHING;
+  span: OtlpRecord = NOTHING;
+  event: OtlpRecord = NOTHING;
+  /** Undefined where events have no numbers, as in conditions of `otelcol.processor.filter`. */
+  eventIndex: bigint | undefined;
+  log: OtlpRecord = NOTHING;
+  metric: OtlpRecord = NOTHING;
+  /** The metrics of the scope, for functions that add some. */
+  metrics: RecordList | undefined;
+  point: OtlpRecord = NOTHING;
+  pointKind: PointKind = "number";
+  exemplar: OtlpRecord = NOTHING;
+  clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  /** Values of lambdas' parameters. */
+  readonly locals: OttlValue[] = [];
+  /** Belongs to the item, for as long as one group of statements has it. */
+  readonly cache = new KeyValues();
+  #cacheUsed = false;
+
+  usedCache(): KeyValues {
+    this.#cacheUsed = true;
+    return this.cache;
+  }
+  /** To be called between items. */
+  clearCache(): void {
+    if (this.#cacheUsed) this.cache.forget();
+    this.#cacheUsed = false;
+  }
+}

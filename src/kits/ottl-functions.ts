@@ -1,0 +1,67 @@
+import type { ContextName } from "./ottl-contexts.ts";
+import { collectionConverters } from "./ottl-functions-collections.ts";
+import { editors } from "./ottl-functions-editors.ts";
+import { hashConverters } from "./ottl-functions-hash.ts";
+import { logFunctions } from "./ottl-functions-log.ts";
+import { metricConditions, metricFunctions, pointFunctions } from "./ottl-functions-metric.ts";
+import { parsingConverters } from "./ottl-functions-parse.ts";
+import { spanFunctions } from "./ottl-functions-span.ts";
+import { textConverters } from "./ottl-functions-text.ts";
+import { timeConverters } from "./ottl-functions-time.ts";
+import { isRootSpan, typeConverters } from "./ottl-functions-types.ts";
+import type { OttlFunction } from "./ottl-parameters.ts";
+
+/** Which functions there are where. Matches ottlfuncs.StandardFuncs, and what the transform and filter processors add. */
+
+type Functions = ReadonlyMap<string, OttlFunction>;
+
+const converters: readonly OttlFunction[] = [
+  ...typeConverters,
+  ...textConverters,
+  ...parsingConverters,
+  ...collectionConverters,
+  ...timeConverters,
+  ...hashConverters,
+];
+
+function named(functions: readonly OttlFunction[]): Functions {
+  return new Map(functions.map((each) => [each.name, each]));
+}
+
+const standardConverters = named(converters);
+const standard = named([...converters, ...editors]);
+
+function plus(functions: Functions, more: readonly OttlFunction[]): Functions {
+  return new Map([...functions, ...named(more)]);
+}
+
+const STATEMENTS: Readonly<Record<ContextName, Functions>> = {
+  resource: standard,
+  scope: standard,
+  span: plus(standard, [isRootSpan, ...spanFunctions]),
+  spanevent: standard,
+  log: plus(standard, logFunctions),
+  metric: plus(standard, metricFunctions),
+  datapoint: plus(standard, pointFunctions),
+  exemplar: standard,
+};
+const CONDITIONS: Readonly<Record<ContextName, Functions>> = {
+  resource: standardConverters,
+  scope: standardConverters,
+  span: plus(standardConverters, [isRootSpan]),
+  spanevent: standardConverters,
+  log: standardConverters,
+  metric: plus(standardConverters, metricConditions),
+  datapoint: standardConverters,
+  exemplar: standardConverters,
+};
+
+/** The functions of statements. */
+export function statementFunctions(context: ContextName): Functions {
+  return STATEMENTS[context];
+}
+
+/** The functions of conditions that stand by themselves. */
+export function conditionFunctions(context: ContextName): Functions {
+  return CONDITIONS[context];
+}

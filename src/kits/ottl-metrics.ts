@@ -1,0 +1,85 @@
+import type { OtlpRecord } from "#formats/otlp-record";
+import type { RecordList } from "#formats/otlp-record-list";
+import type { KeyValues } from "#formats/otlp-values";
+import type { OttlContext, PointKind } from "./ottl-context.ts";
+import { dataField, EXPONENTIAL, GAUGE, HISTOGRAM, POINT, pointKindOf, SUM, SUMMARY } from "./ottl-fields-metric.ts";
+import { OttlError } from "./ottl-value.ts";
+
+/** What functions of metrics have in common: data of metrics as a whole. */
+
+export const TEMPORALITY = 2;
+export const MONOTONIC = 3;
+export const DELTA = 1;
+export const CUMULATIVE = 2;
+const POINTS = 1;
+
+/** The data of a metric: which field it is, its record and its points. */
+export interface MetricData {
+  readonly field: number;
+  readonly kind: PointKind;
+  readonly record: OtlpRecord;
+  readonly points: RecordList;
+}
+
+export function dataOf(metric: OtlpRecord): MetricData | undefined {
+  const field = dataField(metric);
+  if (field === 0) return undefined;
+  const record = metric.record(field);
+  return { field, kind: pointKindOf(field), record, points: record.list(POINTS) };
+}
+
+/** Adds a metric with the name of another and a suffix, to be given data. */
+export function addMetric(c: OttlContext, suffix: string, unit: string, description?: string): OtlpRecord {
+  const { metric } = c;
+  const added = c.metrics!.append();
+  added.setText(1, metric.text(1) + suffix);
+  const text = description ?? metric.text(2);
+  if (text !== "") added.setText(2, text);
+  if (unit !== "") added.setText(3, unit);
+  return added;
+}
+
+/** Gives a metric empty data of another kind. */
+export function emptyData(metric: OtlpRecord, field: number): OtlpRecord {
+  for (const each of [GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY]) if (each !== field) metric.remove(each);
+  const record = metric.record(field);
+  record.replace(new Uint8Array(0));
+  return record;
+}
+
+/** A sum with points to be added. */
+export function addSum(metric: OtlpRecord, temporality: number, monotonic: boolean): RecordList {
+  const sum = emptyData(metric, SUM);
+  sum.setVarint(TEMPORALITY, temporality);
+  if (monotonic) sum.setBool(MONOTONIC, true);
+  return sum.list(POINTS);
+}
+export function addGauge(metric: OtlpRecord): RecordList {
+  return emptyData(metric, GAUGE).list(POINTS);
+}
+
+/** Adds a point with number's fields, with times and attributes of another. */
+export function addNumberPoint(to: RecordList, from: OtlpRecord, kind: PointKind): OtlpRecord {
+  const point = to.append();
+  for (const field of [POINT.start, POINT.time]) {
+    const time = from.fixed64(field);
+    if (time !== 0n) point.setFixed64(field, time);
+  }
+  attributesOf(point, "number").assign(attributesOf(from, kind));
+  return point;
+}
+
+export function attributesOf(point: OtlpRecord, kind: PointKind): KeyValues {
+  return point.map(POINT.attributes[kind]);
+}
+
+export function temporalityOf(name: string): number {
+  if (name === "delta") return DELTA;
+  if (name === "cumulative") return CUMULATIVE;
+  throw OttlError.of(`the temporality is "delta" or "cumulative", not ${JSON.stringify(name)}`);
+}
+
+/** Each point in turn. */
+export function forPoints({ points }: MetricData, step: (point: OtlpRecord) => void): void {
+  for (let i = 0; i < points.length; i++) step(points.at(i));
+}
