@@ -121,8 +121,8 @@ test("a full disk: sources wait, the status says so, and all arrives once there 
     `prometheus.scrape "pages" {
   targets         = ${pages.targets(20)}
   forward_to      = [prometheus.remote_write.out.receiver]
-  scrape_interval = "200ms"
-  scrape_timeout  = "200ms"
+  scrape_interval = "1s"
+  scrape_timeout  = "1s"
 }
 
 prometheus.remote_write "out" {

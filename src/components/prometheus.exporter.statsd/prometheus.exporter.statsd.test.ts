@@ -95,6 +95,7 @@ test("counters, gauges and timers of lines over TCP are on the page", async (t) 
     assert.equal(page.get(series), value, series);
   }
   component.flow.judge();
+  assert.ok((component.flow.dropped.get("metrics")?.get("parse_error") ?? 0) > 0);
   assert.match(
     component.flow.findings.find(({ rule }) => rule === "samples_dropped")!.cause,
     /dropped .*malformed_line/,
