@@ -15,7 +15,7 @@ export default async function* summary(source) {
     else if (data.skip !== undefined || data.todo !== undefined) skipped += 1;
     else passed += 1;
     column += 1;
-    yield `${type === "test:fail" ? "X" : "."}${column % 100 === 0 ? "\n" : ""}`;
+    yield type === "test:fail" ? `\n✖ ${data.name}\n` : `.${column % 100 === 0 ? "\n" : ""}`;
   }
   for (const { name, file, line, details } of failures) {
     const error = details.error?.cause ?? details.error;
