@@ -135,7 +135,24 @@ export class Regex {
 
   /** Replaces all matches that do not overlap with the filled template, as Go's `Regexp.ReplaceAllString`. */
   replaceAll(text: string, template: string): string {
-    return this.replaceAllFunction(text, (match) => this.expand(template, match));
+    const engine = (this.#finder ??= new Engine(this.#root, this.#exact));
+    const regex = template.includes("$") || text.length > engine.limit ? undefined : engine.choose(text);
+    if (regex === undefined) return this.replaceAllFunction(text, (match) => this.expand(template, match));
+    // Nobody needs to know where groups are.
+    let out = "";
+    let copied = 0;
+    for (let from = 0; from <= text.length; ) {
+      regex.lastIndex = from;
+      const found = regex.exec(text);
+      if (found === null) break;
+      const begin = found.index;
+      const end = begin + found[0].length;
+      out += text.slice(copied, begin);
+      if (end > copied || begin === 0) out += template;
+      copied = end;
+      from = nextFrom(text, from, end);
+    }
+    return copied === 0 && out === "" ? text : out + text.slice(copied);
   }
 
   /** The same with a function that is handed the match and its groups, and where they lie. */
@@ -154,8 +171,7 @@ export class Regex {
       // An empty match right after another match does not count.
       if (end > copied || begin === 0) out += replace(this.#texts(text, range), range);
       copied = end;
-      if (end > from) from = end;
-      else from += (text.codePointAt(from) ?? 0) > 0xffff ? 2 : 1;
+      from = nextFrom(text, from, end);
     }
     return out + text.slice(copied);
   }
@@ -183,6 +199,12 @@ export class Regex {
     }
     return range;
   }
+}
+
+/** Where the search goes on after a match that ends at `end`: never again at the same place. */
+function nextFrom(text: string, from: number, end: number): number {
+  if (end > from) return end;
+  return from + ((text.codePointAt(from) ?? 0) > 0xffff ? 2 : 1);
 }
 
 /** Each byte as the character of that number. Uses Node's own decoder where there is one. */

@@ -39,7 +39,8 @@ export class KeyValues implements RecordPart {
   #bytes: Buffer = EMPTY;
   #count = 0;
   #ranges = new Int32Array(STRIDE * 4);
-  #keys: (string | undefined)[] = [];
+  /** Keys that were decoded, or given. */
+  #keys: (string | AttributeKey | undefined)[] = [];
   #values: (AnyValue | typeof RAW)[] = [];
   /** Entries that are written from their key and value, by index. */
   #fresh: boolean[] = [];
@@ -115,7 +116,7 @@ export class KeyValues implements RecordPart {
     search: for (let i = 0, base = 2; i < this.#count; i++, base += STRIDE) {
       const known = this.#keys[i];
       if (known !== undefined) {
-        if (known === key.text) return i;
+        if (known === key || textOf(known) === key.text) return i;
         continue;
       }
       const from = ranges[base]!;
@@ -135,7 +136,7 @@ export class KeyValues implements RecordPart {
 
   keyAt(i: number): string {
     const known = this.#keys[i];
-    if (known !== undefined) return known;
+    if (known !== undefined) return textOf(known);
     const from = this.#ranges[i * STRIDE + 2]!;
     const key = from < 0 ? "" : this.#bytes.toString("utf8", from, this.#ranges[i * STRIDE + 3]!);
     this.#keys[i] = key;
@@ -170,7 +171,7 @@ export class KeyValues implements RecordPart {
   set(key: AttributeKey, value: AnyValue): void {
     const i = this.find(key);
     if (i >= 0) this.setAt(i, value);
-    else this.append(key.text, value);
+    else this.append(key, value);
   }
   setAt(i: number, value: AnyValue): void {
     this.#values[i] = value;
@@ -184,7 +185,7 @@ export class KeyValues implements RecordPart {
     this.setAt(i, value);
   }
   /** Adds an entry whatever keys there are. */
-  append(key: string, value: AnyValue): void {
+  append(key: string | AttributeKey, value: AnyValue): void {
     const i = this.#count;
     if ((i + 1) * STRIDE > this.#ranges.length) this.#grow();
     for (let k = i * STRIDE; k < (i + 1) * STRIDE; k++) this.#ranges[k] = -1;
@@ -282,7 +283,8 @@ export class KeyValues implements RecordPart {
       const mark = writer.begin(field);
       const key = this.#keys[i];
       if (key !== undefined) {
-        if (key !== "") writer.string(1, key);
+        if (typeof key !== "string") writer.bytes(1, key.bytes);
+        else if (key !== "") writer.string(1, key);
       } else if (ranges[base + 2]! >= 0) writer.bytes(1, this.#bytes, ranges[base + 2]!, ranges[base + 3]!);
       const inner = writer.begin(2);
       writeAny(writer, value === RAW ? this.valueAt(i) : (value as AnyValue));
@@ -297,6 +299,10 @@ export class KeyValues implements RecordPart {
     larger.set(this.#ranges);
     this.#ranges = larger;
   }
+}
+
+function textOf(key: string | AttributeKey): string {
+  return typeof key === "string" ? key : key.text;
 }
 
 /** Tags of KeyValue fields are one byte, unless somebody padded them. */

@@ -434,7 +434,7 @@ export class ProtoWriter {
     const prefix = varintLength(most);
     this.#reserve(prefix + most);
     const at = this.#length;
-    const written = writeAscii(this.#bytes, text, at + prefix) ?? this.#bytes.write(text, at + prefix, "utf8");
+    const written = this.#bytes.write(text, at + prefix, "utf8");
     const needed = varintLength(written);
     if (needed !== prefix) this.#bytes.copyWithin(at + needed, at + prefix, at + prefix + written);
     this.#putLength(at, written);
@@ -487,12 +487,6 @@ export class ProtoWriter {
   }
 }
 
-/** Writes a short text without the way through C++; its length, or undefined if it is long or not ASCII. */
-function writeAscii(bytes: Buffer, text: string, at: number): number | undefined {
-  if (text.length > SHORT) return undefined;
-  for (let i = 0; i < text.length; i++) if ((bytes[at + i] = text.charCodeAt(i)) >= 0x80) return undefined;
-  return text.length;
-}
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -255,7 +255,8 @@ const replacePattern = define(
       const template = replacement.get(c);
       if (typeof value !== "string") return undefined;
       const regex = regexFor(c);
-      if (regex.test(value)) target.set(c, replaced(c, regex, value, template, apply, format));
+      const next = replaced(c, regex, value, template, apply, format);
+      if (next !== value) target.set(c, next);
       return undefined;
     };
   },

@@ -75,7 +75,7 @@ export function setIndexed(c: OttlContext, map: KeyValues, keys: readonly Compil
   const before = at < 0 ? undefined : map.valueAt(at);
   const after = within(c, before, keys, 1, value);
   if (at >= 0 && Object.is(after, before)) return;
-  if (at < 0) map.append(key.text, after);
+  if (at < 0) map.append(key, after);
   else map.setAt(at, after);
 }
 export function setListItem(c: OttlContext, list: ValueList, keys: readonly CompiledKey[], value: OttlValue): void {
