@@ -470,3 +470,14 @@ export function writeAny(writer: ProtoWriter, value: AnyValue): void {
     writer.end(mark);
   } else writer.bytes(7, value);
 }
+
+/** Writes a KeyValue as an occurrence of this field. */
+export function writeKeyValue(writer: ProtoWriter, field: number, key: string | AttributeKey, value: AnyValue): void {
+  const mark = writer.begin(field);
+  if (typeof key === "string") writer.string(1, key);
+  else writer.bytes(1, key.bytes);
+  const inner = writer.begin(2);
+  writeAny(writer, value);
+  writer.end(inner);
+  writer.end(mark);
+}

@@ -1,7 +1,10 @@
 import type { OtlpKind } from "#formats/otlp";
+import { OtlpRecord } from "#formats/otlp-record";
+import { countItems, encodeRequest, resourceGroups } from "#formats/otlp-walk";
 import { ProtobufError } from "#formats/protobuf";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
+import type { Consumer } from "#pipeline/consumer";
 import { PermanentError } from "#pipeline/errors";
 import type { Fanout } from "#pipeline/fanout";
 import type { OutputArguments } from "./otelcol-schema.ts";
@@ -37,4 +40,44 @@ export function attempt<T>(step: () => T): T {
     if (error instanceof ProtobufError) throw new PermanentError("malformed", error.message);
     throw error;
   }
+}
+
+/** Edits a request in place. What it removes it counts itself. Throws ProtobufError for what is no request. */
+export type RequestEdit = (request: OtlpRecord, clientMetadata: OtlpBatch["clientMetadata"]) => void;
+
+/**
+ * The input of a processor that edits requests one by one and holds nothing back: what has no edit passes as it is, and so
+ * does a request that nobody changed. A batch of which nothing is left is acknowledged.
+ */
+export function editingInput(
+  ctx: Pick<ComponentContext, "receiver">,
+  outputs: Readonly<Record<OtlpKind, Fanout<"otlp">>>,
+  edits: Readonly<Partial<Record<OtlpKind, RequestEdit>>>,
+): Consumer<"otlp"> {
+  const request = new OtlpRecord();
+
+  function editBatch(batch: OtlpBatch, edit: RequestEdit): OtlpBatch | undefined {
+    const parts: Uint8Array[] = [];
+    let items = 0;
+    for (const part of batch.parts) {
+      edit(request.reset(part), batch.clientMetadata);
+      if (resourceGroups(request).length === 0) continue;
+      parts.push(encodeRequest(request, part));
+      items += countItems(batch.kind, request);
+    }
+    if (parts.length === 0) return undefined;
+    const isSame = parts.length === batch.parts.length && parts.every((part, i) => part === batch.parts[i]);
+    return isSame ? batch : withParts(batch, parts, items);
+  }
+
+  return ctx.receiver(
+    "otlp",
+    (batch, signal) => {
+      const edit = edits[batch.kind];
+      const left = edit === undefined ? batch : attempt(() => editBatch(batch, edit));
+      if (left !== undefined) return outputs[batch.kind].consume(left, signal);
+      batch.acknowledgement.release();
+    },
+    { mutates: false },
+  );
 }

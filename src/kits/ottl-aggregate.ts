@@ -1,6 +1,5 @@
+import { EXPONENTIAL, HISTOGRAM, POINT, type PointKind } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
-import type { PointKind } from "./ottl-context.ts";
-import { EXPONENTIAL, HISTOGRAM, POINT } from "./ottl-fields-metric.ts";
 import { attributesOf, DELTA, emptyData, type MetricData, MONOTONIC, TEMPORALITY } from "./ottl-metrics.ts";
 import { json, OttlError, truncate } from "./ottl-value.ts";
 

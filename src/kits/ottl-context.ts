@@ -1,10 +1,8 @@
+import type { PointKind } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
 import type { RecordList } from "#formats/otlp-record-list";
 import { KeyValues } from "#formats/otlp-values";
 import type { OttlValue } from "./ottl-value.ts";
-
-/** What a data point is, which says where its fields are. */
-export type PointKind = "number" | "histogram" | "exponential" | "summary";
 
 const NOTHING = new OtlpRecord();
 

@@ -1,6 +1,16 @@
-import type { OtlpRecord } from "#formats/otlp-record";
+import {
+  dataField,
+  EXPONENTIAL,
+  GAUGE,
+  HISTOGRAM,
+  POINT,
+  type PointKind,
+  pointKindOf,
+  SUM,
+  SUMMARY,
+} from "#formats/otlp-fields";
 import { ValueList } from "#formats/otlp-values";
-import type { OttlContext, PointKind } from "./ottl-context.ts";
+import type { OttlContext } from "./ottl-context.ts";
 import {
   attributesField,
   type Field,
@@ -17,47 +27,8 @@ import { asBool, asFloat, asInt, OttlError, OttlMessage, OttlMessages, type Ottl
 
 /** Paths of metrics, data points and exemplars. Matches contexts/internal/ctxmetric, ctxdatapoint and ctxexemplar. */
 
-/** The kinds of metrics, in the order of `METRIC_DATA_TYPE_…`, by the field that holds their data. */
-export const METRIC_DATA = [0, 5, 7, 9, 10, 11] as const;
-export const GAUGE = 5;
-export const SUM = 7;
-export const HISTOGRAM = 9;
-export const EXPONENTIAL = 10;
-export const SUMMARY = 11;
-
-/** The field that holds a metric's data; 0 for a metric without. */
-export function dataField(metric: OtlpRecord): number {
-  for (const field of METRIC_DATA) if (field !== 0 && metric.has(field)) return field;
-  return 0;
-}
-export function pointKindOf(field: number): PointKind {
-  if (field === HISTOGRAM) return "histogram";
-  if (field === EXPONENTIAL) return "exponential";
-  return field === SUMMARY ? "summary" : "number";
-}
-
-/** Where the fields of data points are; 0 for those that a kind does not have. */
-export const POINT = {
-  attributes: { number: 7, histogram: 9, exponential: 1, summary: 7 },
-  start: 2,
-  time: 3,
-  asDouble: 4,
-  asInt: 6,
-  count: 4,
-  sum: 5,
-  exemplars: { number: 5, histogram: 8, exponential: 11, summary: 0 },
-  flags: { number: 8, histogram: 10, exponential: 10, summary: 8 },
-  min: { number: 0, histogram: 11, exponential: 12, summary: 0 },
-  max: { number: 0, histogram: 12, exponential: 13, summary: 0 },
-  bucketCounts: 6,
-  explicitBounds: 7,
-  scale: 6,
-  zeroCount: 7,
-  positive: 8,
-  negative: 9,
-  zeroThreshold: 14,
-  quantiles: 6,
-} as const;
+/** The fields of a metric that hold its data, in the order of `METRIC_DATA_TYPE_…`. */
+const METRIC_DATA = [0, GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY] as const;
 
 const ofMetric = (c: OttlContext) => c.metric;
 const ofPoint = (c: OttlContext) => c.point;

@@ -1,11 +1,12 @@
 import { OtlpRecord } from "#formats/otlp-record";
 import type { RecordList } from "#formats/otlp-record-list";
 import type { OtlpKind } from "#formats/otlp-schema";
+import { countItems, encodeRequest, members, removeIf, resourceGroups } from "#formats/otlp-walk";
 import { OttlContext } from "./ottl-context.ts";
 import type { ContextName } from "./ottl-contexts.ts";
 import type { CompiledCondition, ErrorMode } from "./ottl-programs.ts";
 import { anyHolds, type OnFailure } from "./ottl-transform.ts";
-import { countItems, encodeRequest, members, pointsOf, resourceGroups } from "./ottl-walk.ts";
+import { pointsOf } from "./ottl-walk.ts";
 
 /** Conditions by context; what one of them holds for is dropped, with all that is in it. */
 export type FilterGroup = ReadonlyMap<ContextName, readonly CompiledCondition[]>;
@@ -125,11 +126,4 @@ export class Filter {
     metrics.giveBack(i, c.metric);
     return points.length === 0;
   }
-}
-
-/** All messages are judged before any is removed: judging may keep edits under the message's number. */
-function removeIf(list: RecordList, isUnwanted: (i: number) => boolean): void {
-  let unwanted: Set<number> | undefined;
-  for (let i = 0; i < list.length; i++) if (isUnwanted(i)) (unwanted ??= new Set()).add(i);
-  if (unwanted !== undefined) list.removeIf((i) => unwanted.has(i));
 }

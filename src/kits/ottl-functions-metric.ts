@@ -1,8 +1,8 @@
+import { EXPONENTIAL, GAUGE, HISTOGRAM, POINT, SUM, SUMMARY } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
 import { AttributeKey } from "#formats/otlp-values";
 import { aggregationOf, mergePoints } from "./ottl-aggregate.ts";
 import type { OttlContext } from "./ottl-context.ts";
-import { EXPONENTIAL, GAUGE, HISTOGRAM, POINT, SUM, SUMMARY } from "./ottl-fields-metric.ts";
 import { bucketsDistribution, explicitCounts, percentileOf } from "./ottl-histograms.ts";
 import {
   addGauge,

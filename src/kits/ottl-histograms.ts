@@ -1,6 +1,5 @@
+import { POINT, type PointKind } from "#formats/otlp-fields";
 import type { OtlpRecord } from "#formats/otlp-record";
-import type { PointKind } from "./ottl-context.ts";
-import { POINT } from "./ottl-fields-metric.ts";
 import { OttlError } from "./ottl-value.ts";
 
 /** Arithmetic on histograms for extract_percentile_metric and convert_exponential_histogram_to_histogram. */

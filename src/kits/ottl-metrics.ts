@@ -1,8 +1,18 @@
+import {
+  dataField,
+  EXPONENTIAL,
+  GAUGE,
+  HISTOGRAM,
+  POINT,
+  type PointKind,
+  pointKindOf,
+  SUM,
+  SUMMARY,
+} from "#formats/otlp-fields";
 import type { OtlpRecord } from "#formats/otlp-record";
 import type { RecordList } from "#formats/otlp-record-list";
 import type { KeyValues } from "#formats/otlp-values";
-import type { OttlContext, PointKind } from "./ottl-context.ts";
-import { dataField, EXPONENTIAL, GAUGE, HISTOGRAM, POINT, pointKindOf, SUM, SUMMARY } from "./ottl-fields-metric.ts";
+import type { OttlContext } from "./ottl-context.ts";
 import { OttlError } from "./ottl-value.ts";
 
 /** What functions of metrics have in common: data of metrics as a whole. */

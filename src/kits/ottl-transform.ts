@@ -1,11 +1,12 @@
 import { OtlpRecord } from "#formats/otlp-record";
 import type { OtlpKind } from "#formats/otlp-schema";
+import { eachOf, encodeRequest, members, resourceGroups } from "#formats/otlp-walk";
 import type { CompiledStatement } from "./ottl-compiler.ts";
 import { OttlContext } from "./ottl-context.ts";
 import type { ContextName } from "./ottl-contexts.ts";
 import type { CompiledCondition, ErrorMode } from "./ottl-programs.ts";
 import { OttlError } from "./ottl-value.ts";
-import { eachOf, encodeRequest, exemplarsOf, members, pointsOf, resourceGroups } from "./ottl-walk.ts";
+import { exemplarsOf, pointsOf } from "./ottl-walk.ts";
 
 /** Statements that run one after the other on each item of a context. */
 export interface StatementGroup {

@@ -227,7 +227,7 @@ ${config("prometheus.exporter.unix.host.targets")}`;
     const denied = await agent.untilRule(exporter, "collectors", "degraded");
     assert.equal(
       denied.cause,
-      `the collector textfile fails: cannot read the directory of text files: the agent's user has no permission to read ${text}; grant it, or take the collector out with disable_collectors`,
+      `textfile: cannot read the directory of text files: the agent's user has no permission to read ${text}; grant it, or take the collector out with disable_collectors`,
     );
     await agent.untilLogged(
       new RegExp(

@@ -1,5 +1,6 @@
 import type { OtlpKind } from "#formats/otlp";
 import { OtlpRecord } from "#formats/otlp-record";
+import { countItems } from "#formats/otlp-walk";
 import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol-processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
 import { StatementFailures } from "#kits/ottl-failures";
@@ -11,7 +12,6 @@ import {
   SIGNAL_CONTEXTS,
 } from "#kits/ottl-programs";
 import { type StatementGroup, Transformer } from "#kits/ottl-transform";
-import { countItems } from "#kits/ottl-walk";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
