@@ -162,11 +162,14 @@ export class Agent {
     return this.#sources;
   }
 
-  /** Reads the configuration and puts it in force. Rejects with a DiagnosticError, or with what reading the files rejected with. */
-  async reload(): Promise<ChangeReport> {
+  /**
+   * Reads the configuration and puts it in force. `beforeStart` as `Controller.load` has it. Rejects with a
+   * DiagnosticError, or with what reading the files or `beforeStart` rejected with.
+   */
+  async reload(beforeStart?: () => Promise<void>): Promise<ChangeReport> {
     try {
       const { sources, folder } = readConfiguration(this.options.configPath);
-      const report = await this.controller.load(sources, folder);
+      const report = await this.controller.load(sources, folder, beforeStart);
       const previous = this.#sources;
       this.#sources = sources;
       this.#loaded(sources, report, previous);

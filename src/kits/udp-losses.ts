@@ -2,6 +2,12 @@ import { readFile } from "node:fs/promises";
 import { isIPv4 } from "node:net";
 import { endianness } from "node:os";
 
+/** How often one asks for losses, in milliseconds. */
+export const LOSSES_MS = 5_000;
+/** What is wrong when packets are lost, for senders of logs. */
+export const LOST_PACKETS =
+  "they come faster than they are read, and the system threw them away: raise its net.core.rmem_max, or let senders use TCP where they can";
+
 /**
  * Packets that Linux has thrown away at a UDP socket of ours, since they came faster than they were read: a program that
  * reads hears nothing of them. They are in the last column of `/proc/net/udp` and `/proc/net/udp6`: proc_net(5).

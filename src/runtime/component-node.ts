@@ -119,8 +119,11 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
         ...NO_CHANGE,
         exports: this.#exports,
         replace: async () => {
+          // Somebody loads the configuration again: perhaps what the component failed for is mended.
+          const isReload = block !== this.#block;
           this.#block = block;
           this.#evaluated();
+          if (isReload) this.#restartNow(host);
         },
       };
     }
@@ -159,6 +162,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
       replace: async () => {
         this.#block = block;
         this.#evaluated();
+        this.#restartNow(host);
       },
       discard: async () => {},
     };
@@ -263,6 +267,15 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
       void this.#environment.serialize(() => this.#restart(host));
     }, pauseMs);
     this.#restartTimer.unref?.();
+  }
+
+  /** Does not wait for the end of the pause, if the component failed. */
+  #restartNow(failed: ComponentHost<A, E, M>): void {
+    if (this.#restartTimer === undefined) return;
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = undefined;
+    this.#restarts = 0;
+    void this.#environment.serialize(() => this.#restart(failed));
   }
 
   /** `failed` is the host that was there when the pause began, if any: a reload may have put another in its place. */

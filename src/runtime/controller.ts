@@ -114,9 +114,10 @@ export class Controller {
 
   /**
    * Puts a configuration in force, all of it or nothing. Rejects with a DiagnosticError that holds every problem.
-   * `modulePath` is the folder of the files.
+   * `modulePath` is the folder of the files. `beforeStart` runs when the configuration blocks are in force and no
+   * component has started yet; when it rejects, nothing comes of the load.
    */
-  load(sources: readonly Source[], modulePath: string): Promise<ChangeReport> {
+  load(sources: readonly Source[], modulePath: string, beforeStart?: () => Promise<void>): Promise<ChangeReport> {
     return this.#serialize(async () => {
       if (this.#stopping) throw new Error("the agent is stopping");
       this.#metrics.evaluating.labels("/", "").set(1);
@@ -129,6 +130,13 @@ export class Controller {
         try {
           await change.update();
         } catch (error) {
+          await change.discard();
+          throw error;
+        }
+        try {
+          await beforeStart?.();
+        } catch (error) {
+          await change.undo();
           await change.discard();
           throw error;
         }

@@ -27,8 +27,8 @@ export const run: Command = {
     log.info("starting", { version: VERSION, config: agent.options.configPath, node: process.version });
     try {
       prepareStorage(agent.options.storagePath);
-      await agent.reload();
-      await agent.server.listen();
+      // The agent's own port is taken before a component can ask for it.
+      await agent.reload(() => agent.server.listen());
     } catch (error) {
       const color = wantsColor();
       if (error instanceof DiagnosticError)

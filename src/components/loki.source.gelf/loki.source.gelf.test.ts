@@ -5,6 +5,8 @@ import { type TestContext, test } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { cleanUp } from "#base/clean-up.testing";
+import type { Clock } from "#base/clock";
+import { ManualClock } from "#base/manual-clock.testing";
 import { until } from "#base/until.testing";
 import { RELABEL_RULES_CAPSULE, relabelRuleSchema } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
@@ -15,13 +17,14 @@ import gelf from "./loki.source.gelf.ts";
 
 const rulesSchema = s.object({ rule: s.blocks(relabelRuleSchema) });
 
-async function start(t: TestContext, more = "", rules = "") {
+async function start(t: TestContext, more = "", rules = "", clock?: Clock) {
   const recorder = recordLogs();
   const { rule } = decodeArguments({ name: "rules", args: rulesSchema }, rules);
   const config = (text: string) =>
     `forward_to = [out]\nrelabel_rules = rules\n${/listen_address/.test(text) ? "" : 'listen_address = "127.0.0.1:0"'}\n${text}`;
   const component = await startComponent(gelf, config(more), {
     scope: { out: recorder.value, rules: new Capsule(RELABEL_RULES_CAPSULE, rule) },
+    ...(clock && { clock }),
   });
   const socket = createSocket("udp4");
   cleanUp(t, async () => {
@@ -182,4 +185,22 @@ test("chunks that never complete are given up: after a time, and when they are t
     const bad = Buffer.concat([Buffer.from([0x1e, 0x0f]), Buffer.alloc(8, 7), Buffer.from([index, count, 1])]);
     assert.throws(() => chunks.add("x", bad, 0), ChunkError);
   }
+});
+
+test("packets that the system throws away are counted, and the status says so", async (t) => {
+  const clock = new ManualClock();
+  const { recorder, send, judge, dropped, address } = await start(t, "", "", clock);
+  await send(message("first"));
+  const sender = createSocket("udp4");
+  cleanUp(t, () => new Promise<void>((resolve) => sender.close(resolve)));
+  const port = Number(address().split(":").at(-1));
+  const burst = Buffer.from(message("x".repeat(500)));
+  // All in one turn of the event loop, so that nobody reads meanwhile.
+  await Promise.all(
+    Array.from({ length: 5_000 }, () => new Promise((resolve) => sender.send(burst, port, "127.0.0.1", resolve))),
+  );
+  clock.advance(5_000);
+  await until(() => dropped("receive_buffer_full") > 0, "packets are lost");
+  await until(() => recorder.items.length === 5_001 - dropped("receive_buffer_full"), "the rest is read");
+  assert.match(judge().cause, /dropped \d+ messages as receive_buffer_full .*: raise its net.core.rmem_max/);
 });

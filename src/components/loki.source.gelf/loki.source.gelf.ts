@@ -4,6 +4,7 @@ import { GelfError } from "#formats/gelf";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { RelabelRules } from "#kits/relabel";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
+import { LOSSES_MS, LOST_PACKETS, type UdpLosses } from "#kits/udp-losses";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { LogBatchBuilder } from "#pipeline/log-batch";
@@ -59,6 +60,7 @@ export default defineComponent({
     let current = args;
     let labels = labelsFor(args);
     let address = "";
+    let losses: UdpLosses | undefined;
     let problem: string | undefined;
     let reopen = new AbortController();
     let draining = false;
@@ -78,6 +80,10 @@ export default defineComponent({
       return { state: "idle", cause: `no message has come to udp ${address} since the start` };
     });
     ctx.every(1_000, () => chunks.expire(ctx.clock.monotonic()));
+    ctx.every(LOSSES_MS, async () => {
+      const packets = (await losses?.take()) ?? 0;
+      if (packets > 0) drop("receive_buffer_full", packets, LOST_PACKETS);
+    });
     ctx.run(async (signal) => {
       while (!signal.aborted && !draining) await listen(signal);
     });
@@ -111,7 +117,7 @@ export default defineComponent({
       try {
         const failed = (error: Error) => ctx.log.warn("the socket failed", { address, error });
         socket = await openSocket(current.listen_address, take, failed);
-        address = socket.address;
+        ({ address, losses } = socket);
         report(undefined);
         ctx.log.info("listening for GELF UDP messages", { listen_address: address });
       } catch (error) {
@@ -120,6 +126,7 @@ export default defineComponent({
       await ctx.clock.sleep(socket === undefined ? RETRY_MS : 2 ** 31 - 1, reopen.signal).catch(() => {});
       signal.removeEventListener("abort", end);
       address = "";
+      losses = undefined;
       await socket?.close();
     }
 

@@ -1,11 +1,13 @@
 import { createSocket } from "node:dgram";
 import { isIPv4 } from "node:net";
 import { parseListenAddress } from "#kits/otelcol-listen";
+import { UdpLosses } from "#kits/udp-losses";
 
 const BUFFER_BYTES = 1024 * 1024;
 
 export interface OpenSocket {
   readonly address: string;
+  readonly losses: UdpLosses;
   close(): Promise<void>;
 }
 
@@ -32,6 +34,7 @@ export function openSocket(
       const text = bound.address.includes(":") ? `[${bound.address}]` : bound.address;
       resolve({
         address: `${text}:${bound.port}`,
+        losses: new UdpLosses(bound.address, bound.port),
         close: () => new Promise((closed) => socket.close(() => closed())),
       });
     });

@@ -30,6 +30,7 @@ export class Listener {
   readonly #stop = new AbortController();
   #facts: TlsFacts = NO_TLS_FACTS;
   #running: Promise<void> = Promise.resolve();
+  #open: TcpListener | UdpListener | undefined;
   /** Where it listens, while it does. */
   address: string | undefined;
 
@@ -51,6 +52,11 @@ export class Listener {
   /** What is wrong with the certificate. */
   certificateProblem(now: number): string | undefined {
     return ownCertificateProblem(this.#facts, now);
+  }
+
+  /** Counts the datagrams that the system has thrown away. */
+  async countLosses(): Promise<void> {
+    if (this.#open instanceof UdpListener) await this.#open.countLosses();
   }
 
   start(before: Promise<unknown> = Promise.resolve()): void {
@@ -85,13 +91,14 @@ export class Listener {
       let versions = "";
       try {
         if (this.#tls !== undefined) versions = await fileVersions(this.#tls);
-        open = await this.#open();
+        open = await this.#create();
         this.address = await open.listen();
       } catch (error) {
         status.listener(this.#args.address, errorText(error));
         await clock.sleep(RETRY_MS, stop).catch(() => {});
         continue;
       }
+      this.#open = open;
       status.listener(this.#args.address, undefined);
       status.log.info("syslog listening on address", {
         address: this.address,
@@ -102,13 +109,14 @@ export class Listener {
         await clock.sleep(RELOAD_MS, stop).catch(() => {});
         if (!stop.aborted && open instanceof TcpListener) versions = await this.#reload(open, versions);
       }
+      this.#open = undefined;
       await open.close();
       this.address = undefined;
     }
     status.listener(this.#args.address, undefined);
   }
 
-  async #open(): Promise<TcpListener | UdpListener> {
+  async #create(): Promise<TcpListener | UdpListener> {
     const { address, protocol, syslog_format, raw_format_options, idle_timeout, udp_queue_size } = this.#args;
     const framing = {
       raw: syslog_format === "raw",

@@ -331,3 +331,19 @@ test("arguments that have no effect are errors", async (t) => {
     await assert.rejects(start(t, inside), message, inside);
   }
 });
+
+test("datagrams that the system throws away are counted, and the status says so", async (t) => {
+  const { recorder, port, judge, dropped } = await start(t, 'protocol = "udp"', { rules: KEEP_ALL });
+  const to = await port();
+  await send(to, MODERN("first"));
+  const sender = createSocket("udp4");
+  cleanUp(t, () => new Promise<void>((resolve) => sender.close(resolve)));
+  const burst = Buffer.from(MODERN("x".repeat(500)));
+  // All in one turn of the event loop, so that nobody reads meanwhile.
+  await Promise.all(
+    Array.from({ length: 5_000 }, () => new Promise((resolve) => sender.send(burst, to, "127.0.0.1", resolve))),
+  );
+  await until(() => dropped("receive_buffer_full") > 0, "packets are lost", 10_000);
+  await until(() => recorder.items.length === 5_001 - dropped("receive_buffer_full"), "the rest is read");
+  assert.match(judge().cause, /dropped \d+ messages as receive_buffer_full.* from senders to udp 127.0.0.1:0: /);
+});

@@ -1,5 +1,6 @@
 import { counter } from "#base/metrics";
 import { RelabelRules } from "#kits/relabel";
+import { LOSSES_MS } from "#kits/udp-losses";
 import { Secret } from "#lang/value";
 import { defineComponent } from "#pipeline/component";
 import type { ListenerArguments } from "./arguments.ts";
@@ -59,6 +60,9 @@ export default defineComponent({
     let configured = describe(args.listener);
     listeners = args.listener.map(create);
     for (const each of listeners) each.start();
+    ctx.every(LOSSES_MS, async () => {
+      for (const each of listeners) await each.countLosses();
+    });
     const close = () => Promise.all(listeners.map((each) => each.close()));
 
     return {

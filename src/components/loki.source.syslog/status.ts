@@ -1,5 +1,6 @@
 import type { Logger } from "#base/log";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
+import { LOST_PACKETS } from "#kits/udp-losses";
 import type { ComponentContext } from "#pipeline/component";
 import type { Judgement } from "#pipeline/flow";
 import type { MessageReader, Outcome } from "./messages.ts";
@@ -104,6 +105,11 @@ export class SyslogStatus {
     );
   }
 
+  /** The system threw datagrams away. */
+  lost(packets: number, listener: string): void {
+    this.#drop("receive_buffer_full", LOST_PACKETS, `senders to udp ${listener}`, packets);
+  }
+
   truncated(length: number, limit: number, from: string): void {
     const text = `one from ${from} had ${length} bytes, and \`max_message_length\` is ${limit}`;
     const items = this.#truncated.add("truncated", 1, text, this.#ctx.clock.now());
@@ -129,12 +135,12 @@ export class SyslogStatus {
     this.#ctx.flow.judge();
   }
 
-  #drop(reason: string, why: string, from: string): void {
+  #drop(reason: string, why: string, from: string, items = 1): void {
     const { clock, flow } = this.#ctx;
-    flow.drop("logs", reason, 1);
+    flow.drop("logs", reason, items);
     flow.failed(why);
     this.#fromWhom = from;
-    const messages = this.#unreadable.add(reason, 1, why, clock.now());
+    const messages = this.#unreadable.add(reason, items, why, clock.now());
     if (messages !== undefined) this.log.warn("dropped syslog messages", { reason, messages, from, cause: why });
   }
 

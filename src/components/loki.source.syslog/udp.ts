@@ -2,6 +2,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { isIPv4 } from "node:net";
 import { FramingError, type FramingOptions, SyslogFramer } from "#formats/syslog-framing";
 import { parseListenAddress } from "#kits/otelcol-listen";
+import { UdpLosses } from "#kits/udp-losses";
 import type { Hostnames } from "./hostnames.ts";
 import { Intake, type ListenerShared } from "./intake.ts";
 import { plainAddress } from "./tcp.ts";
@@ -23,6 +24,7 @@ export class UdpListener {
   readonly #options: UdpOptions;
   readonly #intake: Intake;
   #socket: Socket | undefined;
+  #losses: UdpLosses | undefined;
   #queue: { readonly bytes: Uint8Array; readonly ip: string }[] = [];
   #queueBytes = 0;
   #pumping: Promise<void> | undefined;
@@ -48,10 +50,17 @@ export class UdpListener {
       socket.bind({ port: where.port, ...(where.host === "" ? {} : { address: where.host }) }, () => {
         socket.off("error", fail);
         const { address, port } = socket.address();
+        this.#losses = new UdpLosses(address, port);
         socket.on("error", (error) => this.#options.status.log.warn("a listener failed", { address, error }));
         resolve(address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
       });
     });
+  }
+
+  /** Counts what the system has thrown away since the last call. */
+  async countLosses(): Promise<void> {
+    const packets = (await this.#losses?.take()) ?? 0;
+    if (packets > 0) this.#options.status.lost(packets, this.#options.address);
   }
 
   /** Takes no more, and resolves once what had come is delivered. */

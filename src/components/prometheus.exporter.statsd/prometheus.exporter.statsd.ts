@@ -3,6 +3,7 @@ import { addBuildInfo } from "#kits/exporter/build-info";
 import { exporterExports, runExporter } from "#kits/exporter/exporter";
 import { Page } from "#kits/exporter/page";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
+import { LOSSES_MS } from "#kits/udp-losses";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { EventQueue, EventSink } from "./events.ts";
@@ -16,7 +17,6 @@ import { Statistics } from "./statistics.ts";
 import { listenUnixgram } from "./unixgram.ts";
 
 const EXPIRE_MS = 1_000;
-const LOSSES_MS = 5_000;
 
 export default defineComponent({
   name: "prometheus.exporter.statsd",
