@@ -7,6 +7,7 @@ import { counter, gauge, Page } from "#kits/exporter/page";
 import { Problems } from "#kits/exporter/problems";
 import { type QueryFile, readQueryFile } from "#kits/sql-query-file";
 import type { Judgement } from "#pipeline/flow";
+import { deadline } from "#pipeline/host";
 import type { DataSource, DataSourceParts } from "./data-source.ts";
 
 const up = gauge(
@@ -62,10 +63,14 @@ export class PostgresMetrics {
     this.#servers = new Problems(options.log, "server");
   }
 
-  /** All families of one scrape. What fails is told by metrics and rules; rejects only if the scraper goes away. */
-  async collect(signal: AbortSignal): Promise<readonly MetricFamily[]> {
+  /**
+   * All families of one scrape. What fails, or is not there within `limitMs`, is told by metrics and rules; rejects only
+   * if the scraper goes away.
+   */
+  async collect(signal: AbortSignal, limitMs: number): Promise<readonly MetricFamily[]> {
+    const end = this.#options.clock.monotonic() + limitMs;
     const before = this.#last;
-    const work = before.then(() => this.#collect(signal));
+    const work = before.then(() => this.#collect(signal, end));
     this.#last = work.catch(() => {});
     try {
       return await work;
@@ -81,7 +86,7 @@ export class PostgresMetrics {
     for (const source of this.#options.sources) if ("close" in source) source.close();
   }
 
-  async #collect(signal: AbortSignal): Promise<readonly MetricFamily[]> {
+  async #collect(signal: AbortSignal, end: number): Promise<readonly MetricFamily[]> {
     const { clock, sources, queriesPath, version, queries, columns } = this.#options;
     signal.throwIfAborted();
     const began = clock.monotonic();
@@ -91,7 +96,9 @@ export class PostgresMetrics {
 
     // Servers side by side, for one that does not answer takes its time; databases of one server in their order.
     const byServer = Map.groupBy(sources.entries(), ([, source]) => ("server" in source ? source.server : ""));
-    const outcomes = await Promise.all([...byServer.values()].map((each) => this.#collectServer(each, page, signal)));
+    using limit = deadline(Math.max(1, end - began), signal);
+    const servers = [...byServer.values()];
+    const outcomes = await Promise.all(servers.map((each) => this.#collectServer(each, page, limit.signal, signal)));
     signal.throwIfAborted();
     queries.sweep();
     columns.sweep();
@@ -113,7 +120,8 @@ export class PostgresMetrics {
   async #collectServer(
     sources: readonly (readonly [number, PostgresMetricsOptions["sources"][number]])[],
     page: Page,
-    signal: AbortSignal,
+    limit: AbortSignal,
+    scraper: AbortSignal,
   ): Promise<{ readonly failed: number; readonly connected: number }> {
     const { showDefaults, showSettings } = this.#options;
     let failed = 0;
@@ -129,13 +137,19 @@ export class PostgresMetrics {
       };
       try {
         if ("problem" in source) throw new Error(source.problem);
-        if ((await source.collect(parts, signal)) > 0) failed += 1;
+        if ((await source.collect(parts, limit)) > 0) failed += 1;
         connected += 1;
         this.#servers.note(source.name, undefined);
       } catch (error) {
-        signal.throwIfAborted();
+        scraper.throwIfAborted();
         failed += 1;
-        this.#servers.note(source.name, (error as Error).message);
+        // One that hangs must not take the page of the others.
+        const waitsFor = limit.aborted && "waitsFor" in source ? source.waitsFor : undefined;
+        const isLate = waitsFor !== undefined;
+        this.#servers.note(
+          source.name,
+          isLate ? `when the scrape's time was over, ${waitsFor}` : (error as Error).message,
+        );
       }
     }
     return { failed, connected };

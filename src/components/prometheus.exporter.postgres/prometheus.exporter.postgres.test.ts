@@ -19,12 +19,13 @@ async function scrape(
   component: Awaited<ReturnType<typeof startComponent<unknown, unknown, never>>>,
   signal = new AbortController().signal,
   status = 200,
+  headers: ReadonlyMap<string, string> = new Map(),
 ): Promise<string> {
   const request = {
     method: "GET",
     path: "/metrics",
     query: new URLSearchParams(),
-    headers: new Map(),
+    headers,
     body: async () => new Uint8Array(),
   };
   const response = await component.instance.http!(request, signal);
@@ -67,6 +68,27 @@ test("a server that never answers is named, and the log says so once", async (t)
     new RegExp(`127.0.0.1:${port}/app had not answered at all: see whether it`),
   );
   assert.equal(component.logs.filter(({ message }) => message === "could not collect metrics").length, 1);
+});
+
+test("a server that never answers does not take the page of the others, if the scrape says how long it waits", async (t) => {
+  const server = createServer((socket) => void socket.on("error", () => {}).resume());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanUp(t, () => new Promise((resolve) => server.close(resolve)));
+  const { port } = server.address() as { port: number };
+  const sources = [port, await closedPort()].map((each) => `"postgresql://127.0.0.1:${each}/app?sslmode=disable"`);
+  await using component = await startComponent(postgres, `data_source_names = [${sources.join(", ")}]`);
+  const headers = new Map([["x-prometheus-scrape-timeout-seconds", "0.3"]]);
+  const began = performance.now();
+  const page = await scrape(component as never, AbortSignal.timeout(5_000), 200, headers);
+  assert.ok(performance.now() - began < 2_000);
+  assert.match(page, /^pg_exporter_last_scrape_error 1$/m);
+  assert.equal(component.flow.status.rule, "servers");
+  assert.match(
+    component.flow.status.cause,
+    new RegExp(
+      `when the scrape's time was over, 127.0.0.1:${port}/app had not answered at all: .*refuses connections|refuses connections.*when the scrape's time was over`,
+    ),
+  );
 });
 
 test("several data sources have the component's id as instance; one that cannot be read takes no other away", async () => {

@@ -1,4 +1,4 @@
-import { exporterExports, runExporter } from "#kits/exporter/exporter";
+import { collectingTime, exporterExports, runExporter } from "#kits/exporter/exporter";
 import { Problems } from "#kits/exporter/problems";
 import { DataSourceError, type PostgresDataSource, parsePostgresDataSource } from "#kits/postgres-data-source";
 import { type Infer, s } from "#lang/schema";
@@ -97,8 +97,8 @@ export default defineComponent({
     const instance = others.length === 0 && only !== undefined && "instance" in only ? only.instance : ctx.id;
     return runExporter(ctx, {
       instance,
-      async collect(signal) {
-        const families = await metrics.collect(signal);
+      async collect(signal, _query, headers) {
+        const families = await metrics.collect(signal, collectingTime(headers));
         ctx.flow.judge(); // what this scrape found, and not a second later
         return families;
       },

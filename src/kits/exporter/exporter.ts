@@ -95,6 +95,16 @@ export function exporterTarget(id: string, memoryAddress: string, instance: stri
   ]);
 }
 
+/** The part of a scraper's time that is kept for the page to travel, in milliseconds, and its most. */
+const ANSWER_PART = 0.1;
+const MOST_ANSWER_MS = 500;
+
+/** How long an exporter may collect so that the page still comes in time, in milliseconds; Infinity if nobody says. */
+export function collectingTime(headers: ReadonlyMap<string, string>): number {
+  const ms = Number(headers.get("x-prometheus-scrape-timeout-seconds")) * 1000;
+  return ms > 0 ? ms - Math.min(ms * ANSWER_PART, MOST_ANSWER_MS) : Infinity;
+}
+
 /** The name of this host as Alloy's exporters put it into `instance`: `$HOSTNAME`, else the host's own. */
 export function hostInstance(): string {
   return process.env.HOSTNAME || hostname() || "unknown";
