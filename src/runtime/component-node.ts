@@ -295,6 +295,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
 
   async stop(deadline: AbortSignal): Promise<void> {
     this.#stopped = true;
+    this.flowLog.stopping();
     if (this.#restartTimer !== undefined) clearTimeout(this.#restartTimer);
     this.#restartTimer = undefined;
     await this.#host?.stop(deadline);

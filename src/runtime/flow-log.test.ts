@@ -38,6 +38,18 @@ function setUp(isSource = false) {
   return { flow, flowLog, pass, step: (ms: number) => void (now += ms), said: () => lines.splice(0) };
 }
 
+test("the end of a component that fails is no end of its trouble", () => {
+  const { flow, flowLog, pass, said } = setUp();
+  flow.ok();
+  pass(5 * SECOND);
+  flow.failing("no route to host");
+  said();
+  flowLog.stopping();
+  flow.restarted();
+  assert.equal(flow.status.state, "idle");
+  assert.deepEqual(said(), []);
+});
+
 test("a failure is said at once, again while it lasts with what it costs, and its end", () => {
   const { flow, pass, said } = setUp();
   flow.ok();

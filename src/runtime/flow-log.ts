@@ -41,6 +41,7 @@ export class FlowLog {
   #lastTroubleLine = -Infinity;
   /** Troubles that came and went since the last line about one. */
   #unsaid = 0;
+  #stops = false;
   #started: number;
   /** Drops before the latest moment at which nothing was wrong: those of a trouble are often counted before it is known. */
   #dropped = 0;
@@ -61,6 +62,11 @@ export class FlowLog {
     this.#silence = undefined;
   }
 
+  /** The component's block goes away: that its flow ends is no news. */
+  stopping(): void {
+    this.#stops = true;
+  }
+
   /** The state changed. */
   changed(status: FlowStatus, previous: FlowStatus): void {
     if (isBad(status.state)) {
@@ -69,6 +75,7 @@ export class FlowLog {
       if (worse || this.#sinceTroubleLine() >= this.#pauses.changeMs) this.#sayTrouble(this.#trouble, status);
       return;
     }
+    if (status.state === "idle" && this.#stops) return;
     if (this.#trouble !== undefined) this.#sayEnd(this.#trouble, status, previous);
     this.#trouble = undefined;
     if (status.state === "ok" && this.#silence !== undefined) {
