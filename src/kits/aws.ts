@@ -44,7 +44,9 @@ export class Aws {
   async region(): Promise<string> {
     this.#region ??= this.#identity.region || (await this.#configuredRegion()) || (await instanceRegion());
     if (this.#region === "") {
-      throw new Error("no AWS region is known: set `region`, or AWS_REGION in the agent's environment");
+      throw new Error(
+        "no AWS region is known: set `region` (in the block `client` or `sigv4` where there is one), or AWS_REGION in the agent's environment",
+      );
     }
     return this.#region;
   }

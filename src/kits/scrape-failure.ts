@@ -92,6 +92,12 @@ function statusRemedy(status: number, target: ScrapeTarget): string {
     case 405:
       return "it takes no GET requests there; check metrics_path";
     default:
-      return status >= 500 ? "the target itself fails; look at its log" : "";
+      return status >= 500 ? `the target itself fails; look at ${placeOfCause(target)}` : "";
   }
+}
+
+/** An exporter of the agent says in its status what ails it; others in their log. */
+function placeOfCause({ url }: ScrapeTarget): string {
+  const component = /^\/api\/v0\/component\/(.+)\/metrics$/.exec(url.pathname)?.[1];
+  return component === undefined ? "its log" : `the status of ${decodeURIComponent(component)}`;
 }

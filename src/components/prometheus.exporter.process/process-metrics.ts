@@ -73,7 +73,9 @@ export class ProcessMetrics {
     const { denied, deniedProcesses } = this.#problems ?? {};
     if (denied === undefined || deniedProcesses === undefined) return undefined;
     const path = `${this.#options.procfsPath}/${denied}`;
-    const cause = `${deniedProcesses.size} processes are read in part only, since the agent's user has no permission for files such as ${path}: memory, open files or input and output are missing in their groups; run the agent as root, or give it CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH`;
+    const { size } = deniedProcesses;
+    const which = size === 1 ? "1 process is" : `${size} processes are`;
+    const cause = `${which} read in part only, since the agent's user has no permission for files such as ${path}: memory, open files or input and output are missing in their groups; run the agent as root, or give it CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH`;
     return { state: "degraded", cause };
   }
 

@@ -67,7 +67,20 @@ const answers: readonly (readonly [what: string, page: Page, more: string, rule:
     "scrape_failed",
     /401 Unauthorized: it refuses the credentials; check basic_auth/,
   ],
-  ["its own fault", { status: 503, body: "" }, "", "scrape_failed", /503 Service Unavailable: the target itself fails/],
+  [
+    "its own fault",
+    { status: 503, body: "" },
+    "",
+    "scrape_failed",
+    /503 Service Unavailable: the target itself fails; look at its log/,
+  ],
+  [
+    "an exporter of the agent",
+    { status: 500, body: "" },
+    'metrics_path = "/api/v0/component/prometheus.exporter.unix.host/metrics"',
+    "scrape_failed",
+    /500 Internal Server Error: the target itself fails; look at the status of prometheus\.exporter\.unix\.host/,
+  ],
   [
     "a web page",
     { status: 200, headers: { "content-type": "text/html; charset=utf-8" }, body: "<html></html>" },
