@@ -1,4 +1,5 @@
-import { ProtoReader } from "./protobuf.ts";
+import type { OtlpKind } from "./otlp-schema.ts";
+import { ProtoReader, ProtoWriter } from "./protobuf.ts";
 
 /** What a backend says about a request that it took: some items may have been rejected for good. */
 export interface PartialSuccess {
@@ -7,6 +8,27 @@ export interface PartialSuccess {
 }
 
 const NOTHING: PartialSuccess = { rejected: 0, message: "" };
+
+const NAMES: Readonly<Record<OtlpKind, string>> = {
+  traces: "rejectedSpans",
+  metrics: "rejectedDataPoints",
+  logs: "rejectedLogRecords",
+};
+
+/** Writes an Export…ServiceResponse. */
+export function encodeExportResponse({ rejected, message }: PartialSuccess): Uint8Array {
+  const writer = new ProtoWriter(message.length + 16);
+  const mark = writer.begin(1);
+  if (rejected > 0) writer.int64(1, BigInt(rejected));
+  if (message !== "") writer.string(2, message);
+  writer.end(mark);
+  return writer.finish();
+}
+
+/** The same as JSON text. */
+export function exportResponseToJson(kind: OtlpKind, { rejected, message }: PartialSuccess): string {
+  return JSON.stringify({ partialSuccess: { [NAMES[kind]]: String(rejected), errorMessage: message } });
+}
 
 /** Reads an Export…ServiceResponse, which is alike for all signals. Throws ProtobufError for what is none. */
 export function decodeExportResponse(bytes: Uint8Array): PartialSuccess {
@@ -37,7 +59,7 @@ export function parseExportResponse(text: string): PartialSuccess {
   if (text.trim() === "") return NOTHING;
   const partial = member(JSON.parse(text), "partialSuccess", "partial_success");
   let rejected = 0;
-  for (const name of ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"]) {
+  for (const name of Object.values(NAMES)) {
     const count = Number(
       member(
         partial,

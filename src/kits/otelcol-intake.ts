@@ -4,7 +4,7 @@ import { GRPC, GrpcError } from "#formats/grpc";
 import { OtlpIndex, type OtlpKind } from "#formats/otlp";
 import { ProtobufError } from "#formats/protobuf";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import type { OtlpBatch } from "#pipeline/batch";
+import type { OtlpBatch, Refusals } from "#pipeline/batch";
 import { RetryableError } from "#pipeline/errors";
 import type { Fanout } from "#pipeline/fanout";
 
@@ -33,6 +33,8 @@ export interface IntakeRequest {
   readonly bytes: Uint8Array;
   readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
   readonly counters: IntakeCounters;
+  /** Where it is noted what consumers refuse for good, for protocols that can tell the client. */
+  readonly refusals?: Refusals;
   /** Aborted when the client goes; asked for only when the pipeline makes it wait. */
   readonly signal: () => AbortSignal;
 }
@@ -76,6 +78,7 @@ export class OtlpIntake {
       items,
       bytes: bytes.length,
       clientMetadata,
+      refusals: request.refusals,
       acknowledgement: Acknowledgement.none,
     };
     const patience = new Patience();
@@ -105,7 +108,9 @@ export class OtlpIntake {
     patience.start(this.#patienceMs, request.signal());
     try {
       await result;
-      counters.accepted[kind].inc(items);
+      const refused = Math.min(request.refusals?.items ?? 0, items);
+      counters.accepted[kind].inc(items - refused);
+      if (refused > 0) counters.refused[kind].inc(refused);
     } catch (error) {
       counters.refused[kind].inc(items);
       if (error instanceof GrpcError) throw error;

@@ -72,6 +72,14 @@ export interface MetricMetadata {
   readonly unit: string;
 }
 
+/** The target whose page the samples of a batch are from, for consumers that need more than the labels of series. */
+export interface MetricOrigin {
+  /** Of the labels that the target was discovered with, those that tell what it is: job, instance, scheme, Kubernetes. */
+  readonly discovered: Labels;
+  /** All that the target's pages said about a family, not only what changed lately. */
+  metadata(family: string): MetricMetadata | undefined;
+}
+
 export interface MetricBatch {
   readonly signal: "metrics";
   /** The number of samples; columns may be longer. */
@@ -91,10 +99,24 @@ export interface MetricBatch {
   histograms: readonly NativeHistogram[] | undefined;
   /** Metadata of the families that changed since the source last sent it. */
   metadata: readonly MetricMetadata[] | undefined;
+  /** Undefined for samples that were not scraped. */
+  origin?: MetricOrigin | undefined;
   acknowledgement: Acknowledgement;
 }
 
 export type OtlpKind = "traces" | "metrics" | "logs";
+
+/** What consumers refused of a batch for good before it was accepted, so that its source can tell who sent it. */
+export class Refusals {
+  items = 0;
+  /** Of the last one. */
+  message = "";
+
+  add(items: number, message: string): void {
+    this.items += items;
+    this.message = message;
+  }
+}
 
 export interface OtlpBatch {
   readonly signal: "otlp";
@@ -107,6 +129,8 @@ export interface OtlpBatch {
   readonly bytes: number;
   /** What the client sent beside the data (lower-case header → values), kept when a receiver has `include_metadata`. */
   readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  /** There if the source tells its sender. Lost where batches are merged or kept: what comes later comes too late. */
+  readonly refusals?: Refusals | undefined;
   readonly acknowledgement: Acknowledgement;
 }
 

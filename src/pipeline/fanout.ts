@@ -135,6 +135,8 @@ export class Fanout<S extends Signal> {
     edge.dropped += items;
     this.#flow.drop(this.#signal, reason, items);
     this.#flow.degraded(message);
+    // With several consumers the others have it: that is worth a word, but it is not lost.
+    if (batch.signal === "otlp") batch.refusals?.add(this.#consumers.length === 1 ? items : 0, message);
     batch.acknowledgement.release();
   }
 }

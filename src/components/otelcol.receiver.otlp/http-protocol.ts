@@ -3,7 +3,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import { codeOfHttpStatus, encodeStatus, GRPC, GrpcError, httpStatusOfCode } from "#formats/grpc";
 import type { OtlpKind } from "#formats/otlp";
 import { OtlpJsonError, requestFromJson } from "#formats/otlp-json";
+import { encodeExportResponse, exportResponseToJson } from "#formats/otlp-response";
 import type { OtelHttpRequest, OtelHttpResponse } from "#kits/otelcol-http-server";
+import type { Refusals } from "#pipeline/batch";
 
 const PROTOBUF = "application/x-protobuf";
 const JSON_TYPE = "application/json";
@@ -44,10 +46,16 @@ export function requestBytes(kind: OtlpKind, request: OtelHttpRequest): Uint8Arr
   }
 }
 
-/** The answer to a request that was accepted: an empty Export…ServiceResponse. */
-export function acceptedResponse(headers: IncomingHttpHeaders): OtelHttpResponse {
-  if (mediaType(headers) === PROTOBUF) return { status: 200, headers: { "content-type": PROTOBUF }, body: NOTHING };
-  return { status: 200, headers: { "content-type": JSON_TYPE }, body: '{"partialSuccess":{}}' };
+/** The answer to a request that was accepted: an Export…ServiceResponse, empty unless some of it was refused for good. */
+export function acceptedResponse(kind: OtlpKind, headers: IncomingHttpHeaders, refusals: Refusals): OtelHttpResponse {
+  const { items: rejected, message } = refusals;
+  const isPartial = message !== "";
+  if (mediaType(headers) === PROTOBUF) {
+    const body = isPartial ? encodeExportResponse({ rejected, message }) : NOTHING;
+    return { status: 200, headers: { "content-type": PROTOBUF }, body };
+  }
+  const body = isPartial ? exportResponseToJson(kind, { rejected, message }) : '{"partialSuccess":{}}';
+  return { status: 200, headers: { "content-type": JSON_TYPE }, body };
 }
 
 /** The answer to a request that failed with a gRPC status. */

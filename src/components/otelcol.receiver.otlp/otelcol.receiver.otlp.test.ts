@@ -11,6 +11,7 @@ import { Agent, request } from "undici";
 import { decodeStatus, GRPC } from "#formats/grpc";
 import type { OtlpKind } from "#formats/otlp";
 import { itemsOf, oracleEncode } from "#formats/otlp-oracle.testing";
+import { decodeExportResponse } from "#formats/otlp-response";
 import { compress } from "#formats/snappy";
 import { AuthenticationError, type AuthHandler } from "#kits/otelcol-auth";
 import { EXPORT_PATHS } from "#kits/otelcol-intake";
@@ -212,8 +213,17 @@ test("answers only when every consumer has accepted; a full pipeline sends clien
   sink.gate = () => {
     throw new PermanentError("too_old", "no use");
   };
-  assert.equal((await post(await address("http"), "/v1/logs", REQUESTS.logs)).status, 200);
-  assert.equal(component.flow.dropped.get("otlp")?.get("too_old"), 1);
+  const partial = await post(await address("http"), "/v1/logs", REQUESTS.logs);
+  assert.equal(partial.status, 200);
+  const said = { rejected: 1, message: "test.otlp refused 1 items: no use" };
+  assert.deepEqual(decodeExportResponse(partial.body), said);
+  const json = '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}';
+  assert.deepEqual(JSON.parse((await post(await address("http"), "/v1/logs", json)).body.toString()), {
+    partialSuccess: { rejectedLogRecords: "1", errorMessage: said.message },
+  });
+  const rpc = (await exportGrpc(await address("grpc"), "logs", REQUESTS.logs)) as Buffer;
+  assert.deepEqual(decodeExportResponse(rpc), said);
+  assert.equal(component.flow.dropped.get("otlp")?.get("too_old"), 3);
 });
 
 test("keeps client metadata when told to", async () => {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { TlsOptions } from "node:tls";
 import { GRPC, GrpcError } from "#formats/grpc";
 import type { OtlpKind } from "#formats/otlp";
+import { encodeExportResponse } from "#formats/otlp-response";
 import { type GrpcHandler, GrpcServer } from "#kits/grpc-server";
 import { AuthenticationError, serverAuth } from "#kits/otelcol-auth";
 import { OtelHttpServer } from "#kits/otelcol-http-server";
@@ -13,6 +14,7 @@ import { debugMetricsSchema, outputSchema } from "#kits/otelcol-schema";
 import { type GrpcServerArguments, grpcServerSchema, httpServerFields } from "#kits/otelcol-server-schema";
 import { sameArguments } from "#lang/decode";
 import { type Infer, s } from "#lang/schema";
+import { Refusals } from "#pipeline/batch";
 import { type ComponentContext, defineComponent } from "#pipeline/component";
 import { acceptedResponse, checkRequest, failedResponse, refusedResponse, requestBytes } from "./http-protocol.ts";
 
@@ -147,8 +149,10 @@ function grpcServer(
     handlers.set(EXPORT_PATHS[kind], (bytes, call) => {
       if (!intake.takes(kind)) throw new GrpcError(GRPC.UNIMPLEMENTED, `no component takes ${kind} here`);
       const clientMetadata = block.include_metadata ? callMetadata(call.headers) : undefined;
-      const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, signal: () => call.signal });
-      return result === undefined ? EMPTY : result.then(() => EMPTY);
+      const refusals = new Refusals();
+      const signal = () => call.signal;
+      const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, refusals, signal });
+      return result === undefined ? EMPTY : result.then(() => grpcAnswer(refusals));
     });
   }
   const authenticate = serverAuth(block.auth);
@@ -186,6 +190,10 @@ function grpcServer(
   });
 }
 
+function grpcAnswer({ items: rejected, message }: Refusals): Uint8Array {
+  return message === "" ? EMPTY : encodeExportResponse({ rejected, message });
+}
+
 function callMetadata(headers: IncomingHttpHeaders): ReadonlyMap<string, readonly string[]> {
   const metadata = new Map<string, readonly string[]>();
   for (const [name, value] of Object.entries(headers)) {
@@ -221,12 +229,12 @@ function httpServer(
       try {
         const bytes = requestBytes(kind, request);
         const clientMetadata = block.include_metadata ? request.allHeaders() : undefined;
-        const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, signal: () => request.signal });
-        if (result === undefined) return acceptedResponse(request.headers);
-        return result.then(
-          () => acceptedResponse(request.headers),
-          (error) => failedResponse(error, request.headers),
-        );
+        const refusals = new Refusals();
+        const signal = () => request.signal;
+        const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, refusals, signal });
+        const accepted = () => acceptedResponse(kind, request.headers, refusals);
+        if (result === undefined) return accepted();
+        return result.then(accepted, (error) => failedResponse(error, request.headers));
       } catch (error) {
         return failedResponse(error, request.headers);
       }
