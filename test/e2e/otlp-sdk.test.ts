@@ -73,7 +73,10 @@ otelcol.exporter.otlphttp "out" {
 
 /** What an application does: spans with all that they can hold, four kinds of instruments, log records. */
 async function work({ traces, metrics, logs }: Exporters): Promise<void> {
-  const tracing = new TracerProvider({ resource: RESOURCE, spanProcessors: [new BatchSpanProcessor({ exporter: traces })] });
+  const tracing = new TracerProvider({
+    resource: RESOURCE,
+    spanProcessors: [new BatchSpanProcessor({ exporter: traces })],
+  });
   shop(tracing.getTracer("checkout", "1.2.3"));
   const reader = new PeriodicExportingMetricReader({ exporter: metrics, exportIntervalMillis: 3_600_000 });
   const metering = new MeterProvider({
