@@ -46,7 +46,7 @@ export class OtlpRecord implements RecordPart {
   #dirty = 0;
   readonly #edits = new Uint8Array(FIELDS);
   readonly #values: unknown[] = new Array(FIELDS).fill(undefined);
-  /** Parts of this record and of those before it, reused. */
+  /** Parts of this record and of those before it, reused; those may have been of another kind of message. */
   readonly #parts: (AnyPart | KeyValues | OtlpRecord | RecordList | undefined)[] = new Array(FIELDS).fill(undefined);
 
   /** Points at the message `bytes[start, end)`, without edits. */
@@ -199,8 +199,8 @@ export class OtlpRecord implements RecordPart {
   /** A repeated KeyValue. Its edits are this record's. */
   map(field: number): KeyValues {
     if (this.#edits[field] === PART) return this.#values[field] as KeyValues;
-    let map = this.#parts[field] as KeyValues | undefined;
-    if (map === undefined) this.#parts[field] = map = new KeyValues();
+    let map = this.#parts[field];
+    if (!(map instanceof KeyValues)) this.#parts[field] = map = new KeyValues();
     map.reset(this.#bytes);
     if (this.#edits[field] !== REMOVED) {
       this.#scan();
@@ -215,8 +215,8 @@ export class OtlpRecord implements RecordPart {
   /** An AnyValue. Its edits are this record's. */
   any(field: number): AnyPart {
     if (this.#edits[field] === PART) return this.#values[field] as AnyPart;
-    let part = this.#parts[field] as AnyPart | undefined;
-    if (part === undefined) this.#parts[field] = part = new AnyPart();
+    let part = this.#parts[field];
+    if (!(part instanceof AnyPart)) this.#parts[field] = part = new AnyPart();
     const i = this.#find(field, 2);
     part.reset(i < 0 ? undefined : decodeAny(this.#bytes, this.#fields[i + 2]!, this.#fields[i + 3]!));
     return this.#part(field, part);
@@ -224,8 +224,8 @@ export class OtlpRecord implements RecordPart {
   /** A message inside of this one; an empty one where there is none, which appears once it is edited. */
   record(field: number): OtlpRecord {
     if (this.#edits[field] === PART) return this.#values[field] as OtlpRecord;
-    let record = this.#parts[field] as OtlpRecord | undefined;
-    if (record === undefined) this.#parts[field] = record = new OtlpRecord();
+    let record = this.#parts[field];
+    if (!(record instanceof OtlpRecord)) this.#parts[field] = record = new OtlpRecord();
     const i = this.#edits[field] === REMOVED ? -1 : this.#find(field, 2);
     if (i < 0) record.reset(EMPTY);
     else if (this.#countOf(field) > 1) record.reset(this.#merged(field));
@@ -235,8 +235,8 @@ export class OtlpRecord implements RecordPart {
   /** A repeated message. Its edits are this record's. */
   list(field: number): RecordList {
     if (this.#edits[field] === PART) return this.#values[field] as RecordList;
-    let list = this.#parts[field] as RecordList | undefined;
-    if (list === undefined) this.#parts[field] = list = new RecordList(newRecord);
+    let list = this.#parts[field];
+    if (!(list instanceof RecordList)) this.#parts[field] = list = new RecordList(newRecord);
     list.reset(this.#bytes);
     if (this.#edits[field] !== REMOVED) {
       this.#scan();
