@@ -12,6 +12,9 @@ export interface AwsIdentity {
   /** A role to assume with the credentials above. */
   readonly roleArn: string;
   readonly externalId: string;
+  /** The name of sessions with the role, and the region of the STS that gives them; empty for the usual ones. */
+  readonly sessionName?: string;
+  readonly stsRegion?: string;
   /** Whether roles are assumed at the FIPS endpoint of STS. */
   readonly useFips: boolean;
 }
@@ -96,7 +99,7 @@ export class Aws {
   }
 
   async #provider(): Promise<() => Promise<Credentials>> {
-    const { accessKey, secretKey, profile, roleArn, externalId, useFips } = this.#identity;
+    const { accessKey, secretKey, profile, roleArn, externalId, useFips, sessionName, stsRegion } = this.#identity;
     const { fromNodeProviderChain, fromTemporaryCredentials } = await import("@aws-sdk/credential-providers");
     const { memoize } = await import("@smithy/core/config");
     const fixed = { accessKeyId: accessKey, secretAccessKey: secretKey.reveal() };
@@ -106,8 +109,12 @@ export class Aws {
         ? own
         : fromTemporaryCredentials({
             masterCredentials: own,
-            params: { RoleArn: roleArn, ...(externalId !== "" && { ExternalId: externalId }) },
-            clientConfig: { region: await this.region(), ...(useFips && { useFipsEndpoint: true }) },
+            params: {
+              RoleArn: roleArn,
+              ...(externalId !== "" && { ExternalId: externalId }),
+              ...(sessionName && { RoleSessionName: sessionName }),
+            },
+            clientConfig: { region: stsRegion || (await this.region()), ...(useFips && { useFipsEndpoint: true }) },
           });
     const endsSoon = ({ expiration }: Credentials) =>
       (expiration?.getTime() ?? Number.POSITIVE_INFINITY) - Date.now() < RENEW_MS;

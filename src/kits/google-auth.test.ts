@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { googleSigner } from "./google-auth.ts";
+import { GoogleIdentity, googleSigner } from "./google-auth.ts";
 
 const SCOPE = "https://www.googleapis.com/auth/monitoring.write";
 const REQUEST = { method: "POST", url: new URL("https://monitoring.example/v1/write"), headers: {}, body: "" };
@@ -79,4 +79,27 @@ test("a file that is missing or no key is said, with what to do", async (t) => {
       return true;
     });
   }
+});
+
+const jwt = (claims: object) => `h.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.s`;
+
+test("the machine's metadata give identity tokens and the project", async (t) => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const url = new URL(request.url!, "http://local");
+    asked.push(url.pathname.replace("/computeMetadata/v1/", ""));
+    if (url.pathname.endsWith("/project-id")) response.end("shop-1");
+    else response.end(jwt({ aud: url.searchParams.get("audience"), exp: Date.now() / 1_000 + 3_600 }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanUp(t, () => server.close().closeAllConnections());
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const environment = { HOME: "/nonexistent", GCE_METADATA_HOST: host };
+  const identity = new GoogleIdentity({ audience: "https://otlp.example" }, "", environment);
+  for (let i = 0; i < 2; i++) {
+    const claims = JSON.parse(Buffer.from((await identity.token()).split(".")[1]!, "base64url").toString());
+    assert.equal(claims.aud, "https://otlp.example");
+  }
+  assert.deepEqual(await identity.projects(), { project: "shop-1", quotaProject: "" });
+  assert.deepEqual(asked, ["instance/service-accounts/default/identity", "project/project-id"]);
 });

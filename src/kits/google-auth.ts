@@ -25,103 +25,192 @@ interface Token {
   readonly expires: number;
 }
 
-/**
- * Authenticates requests with the credentials in `credentialsFile`, or, if it is empty, with those that Google's own
- * programs would use here: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the metadata of the machine.
- */
-export function googleSigner(
-  scope: string,
-  credentialsFile: string,
-  environment: NodeJS.ProcessEnv = process.env,
-): RequestSigner {
-  let token: Token | undefined;
-  let asking: Promise<Token> | undefined;
-  return async () => {
-    if (token === undefined || token.expires - SPARE_MS < Date.now()) {
-      asking ??= ask(scope, credentialsFile, environment).finally(() => {
-        asking = undefined;
-      });
-      token = await asking;
-    }
-    return { authorization: `Bearer ${token.text}` };
-  };
+/** What tokens are asked for: to use APIs with these scopes, or to say to this audience who one is. */
+export type GoogleTokenKind = { readonly scopes: readonly string[] } | { readonly audience: string };
+
+/** Whom requests are for and who pays for them; empty where the credentials do not tell. */
+export interface GoogleProjects {
+  readonly project: string;
+  readonly quotaProject: string;
 }
 
-async function ask(scope: string, credentialsFile: string, environment: NodeJS.ProcessEnv): Promise<Token> {
-  try {
-    const file = credentialsFile || environment.GOOGLE_APPLICATION_CREDENTIALS || "";
-    if (file !== "") return await fromFile(file, await readFile(file, "utf8"), scope);
+/** Credentials as they lie in a file, or undefined for those of the machine. */
+interface Found {
+  readonly path: string;
+  readonly fields: ReadonlyMap<string, unknown>;
+}
+
+/**
+ * An identity at Google Cloud: the credentials in `credentialsFile`, or, if it is empty, those that Google's own programs
+ * would use here: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the metadata of the machine.
+ */
+export class GoogleIdentity {
+  readonly #kind: GoogleTokenKind;
+  readonly #credentialsFile: string;
+  readonly #environment: NodeJS.ProcessEnv;
+  #token: Token | undefined;
+  #asking: Promise<Token> | undefined;
+
+  constructor(kind: GoogleTokenKind, credentialsFile: string, environment: NodeJS.ProcessEnv = process.env) {
+    this.#kind = kind;
+    this.#credentialsFile = credentialsFile;
+    this.#environment = environment;
+  }
+
+  /** A token that is valid for a while. Rejects with an Error that says what to do. */
+  async token(): Promise<string> {
+    if (this.#token === undefined || this.#token.expires - SPARE_MS < Date.now()) {
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = undefined;
+      });
+      this.#token = await this.#asking;
+    }
+    return this.#token.text;
+  }
+
+  /** What the credentials tell about projects. Rejects if they cannot be read. */
+  projects(): Promise<GoogleProjects> {
+    return this.#explained(async () => {
+      const found = await this.#find();
+      const text = (name: string) => {
+        const value = found?.fields.get(name);
+        return typeof value === "string" ? value : "";
+      };
+      const named = this.#environment.GOOGLE_CLOUD_PROJECT || text("project_id");
+      const project = named === "" && found === undefined ? await this.#metadata("project/project-id") : named;
+      return { project, quotaProject: text("quota_project_id") };
+    });
+  }
+
+  #ask(): Promise<Token> {
+    return this.#explained(async () => {
+      const found = await this.#find();
+      return found === undefined ? this.#fromMetadata() : fromCredentials(found, this.#kind);
+    });
+  }
+
+  async #explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const file = this.#credentialsFile === "" ? "GOOGLE_APPLICATION_CREDENTIALS" : "`credentials_file`";
+      throw new Error(
+        `Google gives no token: ${errorText(error)}. Set ${file} to the key of a service account, or give the machine one`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #find(): Promise<Found | undefined> {
+    const environment = this.#environment;
+    const file = this.#credentialsFile || environment.GOOGLE_APPLICATION_CREDENTIALS || "";
+    if (file !== "") return parseCredentials(file, await readFile(file, "utf8"));
     const wellKnown = join(
       environment.CLOUDSDK_CONFIG || join(environment.HOME || homedir(), ".config", "gcloud"),
       "application_default_credentials.json",
     );
     const text = await readFile(wellKnown, "utf8").catch(() => undefined);
-    return text === undefined ? await fromMetadata(scope, environment) : await fromFile(wellKnown, text, scope);
-  } catch (error) {
-    throw new Error(
-      `Google gives no token: ${errorText(error)}. Set \`credentials_file\` to the key of a service account, or give the machine one`,
-      { cause: error },
-    );
+    return text === undefined ? undefined : parseCredentials(wellKnown, text);
+  }
+
+  async #fromMetadata(): Promise<Token> {
+    const account = "instance/service-accounts/default";
+    if ("audience" in this.#kind) {
+      const query = new URLSearchParams({ audience: this.#kind.audience, format: "full" });
+      return identityToken(await this.#metadata(`${account}/identity?${query}`));
+    }
+    const query = new URLSearchParams({ scopes: this.#kind.scopes.join(",") });
+    return accessToken(JSON.parse(await this.#metadata(`${account}/token?${query}`)));
+  }
+
+  #metadata(path: string): Promise<string> {
+    const host = this.#environment.GCE_METADATA_HOST || METADATA_HOST;
+    return request(`http://${host}/computeMetadata/v1/${path}`, { headers: { "Metadata-Flavor": "Google" } });
   }
 }
 
-function fromFile(path: string, text: string, scope: string): Promise<Token> {
-  let fields: Record<string, unknown>;
+/** Authenticates requests to an API with this scope; `credentialsFile` as `GoogleIdentity` has it. */
+export function googleSigner(scope: string, credentialsFile: string, environment?: NodeJS.ProcessEnv): RequestSigner {
+  const identity = new GoogleIdentity({ scopes: [scope] }, credentialsFile, environment);
+  return async () => ({ authorization: `Bearer ${await identity.token()}` });
+}
+
+function parseCredentials(path: string, text: string): Found {
+  let fields: unknown;
   try {
     fields = JSON.parse(text);
   } catch {
     throw new Error(`${path} is no JSON`);
   }
+  return { path, fields: new Map(Object.entries(fields ?? {})) };
+}
+
+async function fromCredentials({ path, fields }: Found, kind: GoogleTokenKind): Promise<Token> {
   const field = (name: string): string => {
-    const value = fields[name];
+    const value = fields.get(name);
     if (typeof value !== "string" || value === "") throw new Error(`${path} has no \`${name}\``);
     return value;
   };
   const type = field("type");
-  const url = typeof fields.token_uri === "string" ? fields.token_uri : TOKEN_URL;
+  const url = fields.has("token_uri") ? field("token_uri") : TOKEN_URL;
+  const isIdentity = "audience" in kind;
   if (type === "service_account") {
     const now = Math.floor(Date.now() / 1_000);
-    const header = { alg: "RS256", typ: "JWT", kid: fields.private_key_id };
-    const claims = { iss: field("client_email"), scope, aud: url, iat: now, exp: now + JWT_SECONDS };
+    const header = { alg: "RS256", typ: "JWT", kid: fields.get("private_key_id") };
+    const wanted = isIdentity ? { target_audience: kind.audience } : { scope: kind.scopes.join(" ") };
+    const claims = { iss: field("client_email"), ...wanted, aud: url, iat: now, exp: now + JWT_SECONDS };
     const unsigned = `${base64url(header)}.${base64url(claims)}`;
     const signature = createSign("RSA-SHA256").update(unsigned).sign(field("private_key"), "base64url");
-    return exchange(url, { grant_type: JWT_GRANT, assertion: `${unsigned}.${signature}` });
+    const answer = await exchange(url, { grant_type: JWT_GRANT, assertion: `${unsigned}.${signature}` });
+    return isIdentity ? identityToken(answer.get("id_token")) : accessToken(Object.fromEntries(answer));
   }
-  if (type === "authorized_user") {
-    return exchange(url, {
+  if (type === "authorized_user" && !isIdentity) {
+    const answer = await exchange(url, {
       grant_type: "refresh_token",
       client_id: field("client_id"),
       client_secret: field("client_secret"),
       refresh_token: field("refresh_token"),
     });
+    return accessToken(Object.fromEntries(answer));
   }
-  throw new Error(
-    `${path} is of the type ${JSON.stringify(type)}; it has to be "service_account" or "authorized_user"`,
-  );
+  const types = isIdentity ? '"service_account" for identity tokens' : '"service_account" or "authorized_user"';
+  throw new Error(`${path} is of the type ${JSON.stringify(type)}; it has to be ${types}`);
 }
 
 function base64url(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-function exchange(url: string, form: Readonly<Record<string, string>>): Promise<Token> {
-  return request(url, { method: "POST", body: new URLSearchParams(form) });
+async function exchange(url: string, form: Readonly<Record<string, string>>): Promise<ReadonlyMap<string, unknown>> {
+  const text = await request(url, { method: "POST", body: new URLSearchParams(form) });
+  return new Map(Object.entries(JSON.parse(text)));
 }
 
-function fromMetadata(scope: string, environment: NodeJS.ProcessEnv): Promise<Token> {
-  const host = environment.GCE_METADATA_HOST || METADATA_HOST;
-  const query = new URLSearchParams({ scopes: scope });
-  const url = `http://${host}/computeMetadata/v1/instance/service-accounts/default/token?${query}`;
-  return request(url, { headers: { "Metadata-Flavor": "Google" } });
+function accessToken({ access_token, expires_in }: Readonly<Record<string, unknown>>): Token {
+  if (typeof access_token !== "string") throw new Error("there is no token in the answer");
+  return { text: access_token, expires: Date.now() + Number(expires_in ?? 0) * 1_000 };
 }
 
-async function request(url: string, init: RequestInit): Promise<Token> {
+/** A JWT says itself when it ends. */
+function identityToken(text: unknown): Token {
+  if (typeof text !== "string") throw new Error("there is no identity token in the answer");
+  const claims = JSON.parse(Buffer.from(text.split(".")[1] ?? "", "base64url").toString() || "{}") as { exp?: unknown };
+  return { text, expires: Number(claims.exp ?? 0) * 1_000 };
+}
+
+/** The text of an answer. Rejects with what the other side says. */
+async function request(url: string, init: RequestInit): Promise<string> {
   const { origin } = new URL(url);
   const response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
-  const answer = await response.json().catch(() => ({}));
-  const { access_token, expires_in, error, error_description } = answer as Record<string, unknown>;
-  if (!response.ok || typeof access_token !== "string") {
-    throw new Error(`${origin} answered ${response.status}: ${error_description ?? error ?? "no token in the answer"}`);
+  const text = await response.text();
+  if (response.ok) return text;
+  let said: Readonly<Record<string, unknown>> = {};
+  try {
+    said = JSON.parse(text);
+  } catch {
+    // The status has to do.
   }
-  return { text: access_token, expires: Date.now() + Number(expires_in ?? 0) * 1_000 };
+  throw new Error(
+    `${origin} answered ${response.status}: ${said.error_description ?? said.error ?? "no reason given"}`,
+  );
 }

@@ -25,6 +25,8 @@ export interface AuthHandler {
   readonly componentId: string;
   readonly client: ClientAuth | undefined;
   readonly server: ServerAuth | undefined;
+  /** The client side signs HTTP requests as a whole, which calls of gRPC are not. */
+  readonly isHttpOnly?: boolean;
 }
 
 /** A request without valid credentials. */
@@ -38,8 +40,11 @@ export const authArgument = () => s.capsule<AuthHandler>("otelcol.Handler").opti
 /** The exports of every `otelcol.auth.*` component. */
 export const authExports = s.object({ handler: s.capsule<AuthHandler>("otelcol.Handler") });
 
-/** The handler's client side. Throws if the component only guards servers. */
-export function clientAuth(handler: AuthHandler | undefined): ClientAuth | undefined {
+/** The handler's client side. Throws if the component only guards servers, or cannot serve this protocol. */
+export function clientAuth(handler: AuthHandler | undefined, protocol: "http" | "grpc"): ClientAuth | undefined {
+  if (protocol === "grpc" && handler?.isHttpOnly) {
+    throw new Error(`${handler.componentId} signs HTTP requests only; send with otelcol.exporter.otlphttp`);
+  }
   if (handler === undefined || handler.client !== undefined) return handler?.client;
   throw new Error(`${handler.componentId} does not support client authentication`);
 }

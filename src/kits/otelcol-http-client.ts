@@ -50,7 +50,7 @@ export class OtelHttpClient {
   constructor(args: HttpClientArguments, userAgent: string) {
     this.#args = args;
     this.#userAgent = userAgent;
-    this.#auth = clientAuth(args.auth);
+    this.#auth = clientAuth(args.auth, "http");
     this.#cookies = args.cookies?.enabled ? new CookieJar() : undefined;
   }
 
