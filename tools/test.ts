@@ -97,8 +97,8 @@ for (const suite of suites) {
   });
   if (runnable.length === 0) continue;
   process.stdout.write(`\n${suite.name}: ${runnable.length} files\n`);
-  // End-to-end tests start agents and peers, and mostly wait: two at a time leave each of them enough of a small machine.
-  const concurrency = suite.name === "e2e" ? ["--test-concurrency=2"] : [];
+  // End-to-end tests start agents and peers, and mostly wait: three at a time leave each of them enough of a small machine.
+  const concurrency = suite.name === "e2e" ? ["--test-concurrency=3"] : [];
   const reporter = ["--test-reporter=./tools/summary-reporter.mjs", "--test-reporter-destination=stdout"];
   const result = spawnSync(
     process.execPath,
