@@ -48,6 +48,9 @@ export interface ContainerDetails {
   readonly State?: { readonly Running?: boolean; readonly StartedAt?: string; readonly Pid?: number };
 }
 export interface EngineInfo {
+  /** The host's name and operating system. */
+  readonly Name?: string;
+  readonly OSType?: string;
   /** The storage driver. */
   readonly Driver?: string;
   readonly DockerRootDir?: string;

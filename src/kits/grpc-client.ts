@@ -3,7 +3,9 @@
  * (config/configgrpc): eager connection, `pick_first` or `round_robin` over the addresses of a name, fail fast unless
  * `waitForReady`.
  */
+
 import * as http2 from "node:http2";
+import { abortable } from "#base/abortable";
 import {
   codeOfProxyStatus,
   decodeGrpcMessage,
@@ -263,14 +265,4 @@ function readMessage(frame: Buffer, encoding: string): Uint8Array | Promise<Uint
   const message = frame.subarray(FRAME_HEAD_BYTES);
   if (frame[0] === 0) return message;
   return decompressBody(message, encoding, MAX_RESPONSE_BYTES);
-}
-
-/** The promise's outcome, or a rejection as soon as `signal` is aborted. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

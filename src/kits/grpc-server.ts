@@ -29,6 +29,8 @@ export interface GrpcCall {
   readonly path: string;
   /** Lower-case names; `-bin` headers as they came. */
   readonly headers: http2.IncomingHttpHeaders;
+  /** The client's IP address. */
+  readonly remoteAddress: string | undefined;
   /** Aborted when the client goes, its deadline passes or the server closes. */
   readonly signal: AbortSignal;
 }
@@ -171,6 +173,9 @@ class ServerCall implements GrpcCall {
   }
 
   /** Made only when somebody asks for it: most calls are answered at once. */
+  get remoteAddress(): string | undefined {
+    return this.#stream.session?.socket.remoteAddress;
+  }
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();

@@ -1,6 +1,11 @@
 import { errorText } from "#base/log";
-import type { TlsSource } from "./http-client-tls.ts";
-import { type ConnectionOptions, KafkaConnection, type KafkaSecurity, tlsSourceOf } from "./kafka-connection.ts";
+import {
+  type ConnectionOptions,
+  KafkaConnection,
+  type KafkaSecurity,
+  type KafkaTlsSource,
+  tlsSourceOf,
+} from "./kafka-connection.ts";
 import { KafkaError, throwIfFailed } from "./kafka-errors.ts";
 import {
   type BrokerAddress,
@@ -35,7 +40,7 @@ export function brokerAddressProblem(text: string): string | undefined {
 /** The brokers of a cluster, as one of them tells of the others, and connections to them. */
 export class KafkaCluster {
   readonly #options: ClusterOptions;
-  readonly #tlsSource: TlsSource | undefined;
+  readonly #tlsSource: KafkaTlsSource | undefined;
   readonly #brokers = new Map<number, BrokerAddress>();
   /** By purpose and broker: a request that waits for messages must not hold up others. */
   readonly #connections = new Map<string, Promise<KafkaConnection>>();
@@ -51,10 +56,15 @@ export class KafkaCluster {
     return [...this.#brokers.values()];
   }
 
-  /** What there is; `topics` null for all of them. */
-  async metadata(topics: readonly string[] | null, signal: AbortSignal): Promise<ClusterMetadata> {
+  /** What there is; `topics` null for all of them. With `makes`, brokers that allow it make those that are not there. */
+  async metadata(topics: readonly string[] | null, signal: AbortSignal, makes = false): Promise<ClusterMetadata> {
     const connection = await this.#any(signal);
-    const reader = await connection.request(METADATA, connection.version(METADATA), metadataRequest(topics), signal);
+    const reader = await connection.request(
+      METADATA,
+      connection.version(METADATA),
+      metadataRequest(topics, makes),
+      signal,
+    );
     const metadata = readMetadata(reader);
     if (metadata.brokers.length > 0) this.#brokers.clear();
     for (const broker of metadata.brokers) this.#brokers.set(broker.id, broker);

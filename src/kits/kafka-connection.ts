@@ -16,24 +16,28 @@ const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
 const CONNECT_MS = 10_000;
 export const REQUEST_MS = 30_000;
 
+/** Gives the TLS options of the moment. */
+export type KafkaTlsSource = Pick<TlsSource, "current">;
+
 /** How brokers are reached. */
 export interface KafkaSecurity {
   /** Undefined for no TLS. */
-  readonly tls: TlsClientConfig | undefined;
+  readonly tls: TlsClientConfig | KafkaTlsSource | undefined;
   readonly sasl: SaslLogin | undefined;
 }
 
 export interface ConnectionOptions {
   readonly security: KafkaSecurity;
-  readonly tlsSource: TlsSource | undefined;
+  readonly tlsSource: KafkaTlsSource | undefined;
   /** Shown in the broker's log and metrics, and the beginning of a group member's id. */
   readonly clientId: string;
   /** The newest protocol to speak, as a version of Kafka. */
   readonly version: string;
 }
 
-export function tlsSourceOf({ tls: config }: KafkaSecurity): TlsSource | undefined {
-  return config === undefined ? undefined : new TlsSource(config, new WatchedFiles());
+export function tlsSourceOf({ tls: config }: KafkaSecurity): KafkaTlsSource | undefined {
+  if (config === undefined || "current" in config) return config;
+  return new TlsSource(config, new WatchedFiles());
 }
 
 interface Pending {
@@ -117,15 +121,8 @@ export class KafkaConnection {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (signal.aborted) return Promise.reject(signal.reason);
     const correlation = this.#correlation++;
-    const header = new KafkaWriter()
-      .int32(0)
-      .int16(api.key)
-      .int16(version)
-      .int32(correlation)
-      .string(this.#options.clientId);
-    const head = header.bytes();
+    const head = this.#header(api, version, correlation, body);
     const content = body.bytes();
-    head.writeInt32BE(head.length - 4 + content.length, 0);
     return new Promise((resolve, reject) => {
       const late = () => {
         this.#fail(
@@ -156,6 +153,15 @@ export class KafkaConnection {
     });
   }
 
+  /** Sends a request that brokers do not answer. Resolves when the system has it. */
+  notify(api: KafkaApi, version: number, body: KafkaWriter): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const packet = Buffer.concat([this.#header(api, version, this.#correlation++, body), body.bytes()]);
+    return new Promise((resolve, reject) => {
+      this.#socket.write(packet, (error) => (error ? reject(this.#failure ?? error) : resolve()));
+    });
+  }
+
   close(): void {
     this.#fail(new KafkaError("connection", `the connection to ${this.address} was closed`));
   }
@@ -164,6 +170,13 @@ export class KafkaConnection {
   retire(): void {
     this.#isRetired = true;
     if (this.#pending.size === 0) this.close();
+  }
+
+  #header(api: KafkaApi, version: number, correlation: number, body: KafkaWriter): Buffer {
+    const header = new KafkaWriter().int32(0).int16(api.key).int16(version).int32(correlation);
+    const head = header.string(this.#options.clientId).bytes();
+    head.writeInt32BE(head.length - 4 + body.bytes().length, 0);
+    return head;
   }
 
   async #askVersions(signal: AbortSignal): Promise<void> {

@@ -53,10 +53,28 @@ const KNOWN: ReadonlyMap<number, readonly [kind: KafkaFailure, name: string, tex
   [6, ["leader", "NOT_LEADER_OR_FOLLOWER", "another broker leads the partition by now"]],
   [7, ["connection", "REQUEST_TIMED_OUT", "the broker could not do it in time"]],
   [9, ["leader", "REPLICA_NOT_AVAILABLE", "the broker does not have the partition yet"]],
+  [
+    10,
+    [
+      "configuration",
+      "MESSAGE_TOO_LARGE",
+      "it is larger than allowed: make requests smaller, or raise max_message_bytes here and max.message.bytes of the topic",
+    ],
+  ],
   [13, ["connection", "NETWORK_EXCEPTION", "the broker lost its own connection to another"]],
   [14, ["coordinator", "COORDINATOR_LOAD_IN_PROGRESS", "the group's coordinator is starting"]],
   [15, ["coordinator", "COORDINATOR_NOT_AVAILABLE", "the group has no coordinator: brokers are down or starting"]],
   [16, ["coordinator", "NOT_COORDINATOR", "another broker coordinates the group by now"]],
+  [17, ["configuration", "INVALID_TOPIC_EXCEPTION", "Kafka does not take this name for a topic"]],
+  [19, ["leader", "NOT_ENOUGH_REPLICAS", "fewer replicas are in sync than the topic wants (min.insync.replicas)"]],
+  [
+    20,
+    [
+      "leader",
+      "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+      "fewer replicas are in sync than the topic wants (min.insync.replicas)",
+    ],
+  ],
   [22, ["rejoin", "ILLEGAL_GENERATION", "the group has shared out its partitions anew"]],
   [
     23,

@@ -14,6 +14,7 @@ export interface KafkaApi {
 
 const api = (key: number, name: string, lowest: number, highest = lowest): KafkaApi => ({ key, name, lowest, highest });
 
+export const PRODUCE = api(0, "Produce", 3, 7);
 export const FETCH = api(1, "Fetch", 4, 11);
 export const LIST_OFFSETS = api(2, "ListOffsets", 1);
 export const METADATA = api(3, "Metadata", 4);
@@ -30,6 +31,8 @@ export const SASL_AUTHENTICATE = api(36, "SaslAuthenticate", 0, 1);
 
 /** Which version of Kafka brought which version of a request that is written here in several. */
 const SINCE: readonly (readonly [kafka: string, key: number, version: number])[] = [
+  ["1.0.0", PRODUCE.key, 5],
+  ["2.1.0", PRODUCE.key, 7],
   ["1.0.0", FETCH.key, 6],
   ["1.1.0", FETCH.key, 7],
   ["2.0.0", FETCH.key, 8],
@@ -40,6 +43,7 @@ const SINCE: readonly (readonly [kafka: string, key: number, version: number])[]
   ["2.3.0", FETCH.key, 11],
 ];
 const FIRST: ReadonlyMap<number, number> = new Map([
+  [PRODUCE.key, 3],
   [FETCH.key, 5],
   [JOIN_GROUP.key, 2],
   [SASL_AUTHENTICATE.key, 0],
@@ -94,10 +98,10 @@ export interface ClusterMetadata {
   readonly topics: readonly TopicMetadata[];
 }
 
-/** `topics` null for all; asking for one does not make it. */
-export function metadataRequest(topics: readonly string[] | null): KafkaWriter {
+/** `topics` null for all; asking for one makes it only with `makes`, where the broker allows that. */
+export function metadataRequest(topics: readonly string[] | null, makes = false): KafkaWriter {
   const writer = new KafkaWriter();
-  return writer.array(topics, (topic) => writer.string(topic)).boolean(false);
+  return writer.array(topics, (topic) => writer.string(topic)).boolean(makes);
 }
 
 export function readMetadata(reader: KafkaReader): ClusterMetadata {
@@ -149,6 +153,34 @@ function readByTopic<T>(reader: KafkaReader, read: (topic: string, index: number
     });
   });
   return all;
+}
+
+/** `acks` −1 for all replicas in sync, 1 for the leader, 0 for no answer. The versions 3 to 7 are the same. */
+export function produceRequest(
+  acks: number,
+  timeoutMs: number,
+  topic: string,
+  partition: number,
+  batch: Uint8Array,
+): KafkaWriter {
+  const writer = new KafkaWriter().string(null).int16(acks).int32(timeoutMs);
+  return writer.array([topic], (name) => {
+    writer.string(name).array([partition], (index) => writer.int32(index).blob(batch));
+  });
+}
+
+/** The answer to a request with one partition. */
+export function readProduce(reader: KafkaReader): { readonly code: number } {
+  let code = 0;
+  reader.array(() => {
+    reader.string();
+    // What follows the code (offset, time, start of the log) nobody needs, and one partition is all that there is.
+    reader.int32();
+    reader.int32();
+    code = reader.int16();
+    reader.at = reader.data.length;
+  });
+  return { code };
 }
 
 export const EARLIEST = -2;

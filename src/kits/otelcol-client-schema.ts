@@ -80,45 +80,49 @@ function levelFits(compression: (typeof COMPRESSIONS)[number], level: number): b
   }
 }
 
+const grpcClientFields = {
+  compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How messages are packed: gzip, snappy, zstd or none."),
+  read_buffer_size: s
+    .byteSize()
+    .default("0B")
+    .doc("Size of the read buffer.")
+    .withoutEffect("Node sizes its buffers itself"),
+  write_buffer_size: s
+    .byteSize()
+    .default("512KiB")
+    .doc("Size of the write buffer.")
+    .withoutEffect("Node sizes its buffers itself"),
+  wait_for_ready: s.bool().default(false).doc("Wait for a connection instead of failing at once."),
+  headers: headers(),
+  balancer_name: s
+    .oneOf(["", ...GRPC_BALANCERS])
+    .default("round_robin")
+    .doc("How calls are spread over the addresses of a name."),
+  authority: s.string().default("").doc("Value of the `:authority` header, instead of the endpoint."),
+  auth: authArgument().doc("An `otelcol.auth.*` handler that adds credentials."),
+  tls: s.block(tlsClientSchema).presentByDefault().doc("TLS towards the server."),
+  keepalive: s
+    .block(
+      s.object({
+        ping_wait: s.duration().default("0s").doc("Time after which the server is pinged; 0 for never."),
+        ping_response_timeout: s.duration().default("0s").doc("Time for the answer; 0 for 20s."),
+        ping_without_stream: s.bool().default(false).doc("Ping also while there are no calls."),
+      }),
+    )
+    .doc("Pings that keep connections alive."),
+};
+const GRPC_COMPRESSION_RULE = [
+  "compression",
+  (a: { readonly compression: string }) => a.compression !== "zlib" && a.compression !== "deflate",
+  "cannot be zlib or deflate in gRPC; use gzip, snappy, zstd or none",
+] as const;
+
 /** The `client` block of exporters over gRPC. */
 export const grpcClientSchema = s
-  .object({
-    endpoint: s.string().doc("`host:port` to send to."),
-    compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How messages are packed: gzip, snappy, zstd or none."),
-    read_buffer_size: s
-      .byteSize()
-      .default("0B")
-      .doc("Size of the read buffer.")
-      .withoutEffect("Node sizes its buffers itself"),
-    write_buffer_size: s
-      .byteSize()
-      .default("512KiB")
-      .doc("Size of the write buffer.")
-      .withoutEffect("Node sizes its buffers itself"),
-    wait_for_ready: s.bool().default(false).doc("Wait for a connection instead of failing at once."),
-    headers: headers(),
-    balancer_name: s
-      .oneOf(["", ...GRPC_BALANCERS])
-      .default("round_robin")
-      .doc("How calls are spread over the addresses of a name."),
-    authority: s.string().default("").doc("Value of the `:authority` header, instead of the endpoint."),
-    auth: authArgument().doc("An `otelcol.auth.*` handler that adds credentials."),
-    tls: s.block(tlsClientSchema).presentByDefault().doc("TLS towards the server."),
-    keepalive: s
-      .block(
-        s.object({
-          ping_wait: s.duration().default("0s").doc("Time after which the server is pinged; 0 for never."),
-          ping_response_timeout: s.duration().default("0s").doc("Time for the answer; 0 for 20s."),
-          ping_without_stream: s.bool().default(false).doc("Ping also while there are no calls."),
-        }),
-      )
-      .doc("Pings that keep connections alive."),
-  })
-  .rule(
-    "compression",
-    (a) => a.compression !== "zlib" && a.compression !== "deflate",
-    "cannot be zlib or deflate in gRPC; use gzip, snappy, zstd or none",
-  );
+  .object({ endpoint: s.string().doc("`host:port` to send to."), ...grpcClientFields })
+  .rule(...GRPC_COMPRESSION_RULE);
+/** The same for exporters whose endpoints come from elsewhere. */
+export const grpcBackendSchema = s.object(grpcClientFields).rule(...GRPC_COMPRESSION_RULE);
 export type GrpcClientArguments = Infer<typeof grpcClientSchema>;
 
 /** What a client shows to the server at `url`, for messages about a refusal. */

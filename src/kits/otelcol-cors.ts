@@ -15,8 +15,11 @@ function originAllowed(cors: CorsArguments, origin: string): boolean {
 }
 
 /** The headers of an answer to a request of a page; none for requests of others or when CORS is off. */
-export function corsHeaders(cors: CorsArguments, headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-  if (cors.allowed_origins === undefined || cors.allowed_origins.length === 0) return {};
+export function corsHeaders(
+  cors: CorsArguments | undefined,
+  headers: IncomingHttpHeaders,
+): Readonly<Record<string, string>> {
+  if (cors?.allowed_origins === undefined || cors.allowed_origins.length === 0) return {};
   const { origin } = headers;
   if (origin === undefined || !originAllowed(cors, origin)) return { vary: "Origin" };
   const answer: Record<string, string> = { vary: "Origin", ...allowOrigin(origin) };
@@ -28,13 +31,13 @@ export function corsHeaders(cors: CorsArguments, headers: IncomingHttpHeaders): 
 
 /** The headers of the answer to a preflight request, undefined for any other request. */
 export function preflight(
-  cors: CorsArguments,
+  cors: CorsArguments | undefined,
   method: string,
   headers: IncomingHttpHeaders,
 ): Readonly<Record<string, string>> | undefined {
   const wanted = headers["access-control-request-method"];
   if (method !== "OPTIONS" || wanted === undefined) return undefined;
-  if (cors.allowed_origins === undefined || cors.allowed_origins.length === 0) return undefined;
+  if (cors?.allowed_origins === undefined || cors.allowed_origins.length === 0) return undefined;
   const vary = { vary: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers" };
   const { origin } = headers;
   if (origin === undefined || !originAllowed(cors, origin) || !METHODS.includes(wanted.toUpperCase())) return vary;

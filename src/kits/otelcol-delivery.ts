@@ -13,8 +13,13 @@ import type { SenderHealth } from "./otelcol-sender-health.ts";
 const REFUSED_PAUSE_MS = 30_000;
 const REFUSED_PATIENCE_MS = 3_600_000;
 
+/** What became of a request: `reason` says under what the items count that were rejected, if not `rejected_by_backend`. */
+export interface SendResult extends PartialSuccess {
+  readonly reason?: string;
+}
+
 /** One attempt to deliver. Rejects with a SendError, or with the signal's reason. */
-export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<PartialSuccess>;
+export type SendRequest = (request: OtlpBatch, signal: AbortSignal) => Promise<SendResult>;
 
 export interface DeliveryOptions {
   readonly retry: RetryArguments;
@@ -26,6 +31,8 @@ export interface DeliveryFate {
   readonly countDrops: boolean;
   /** Whether nobody wants the data delivered any more, since it will be sent again. */
   readonly isAbandoned: () => boolean;
+  /** Whether the data is safe on disk, so that an outage of any length need not end in its loss. */
+  readonly isDurable: boolean;
 }
 
 /** The attempts to deliver requests of one signal, and what is counted of them. */
@@ -60,10 +67,15 @@ export class Delivery {
     for (const wake of [...this.#sleepers]) wake();
   }
 
-  /** Sends until it succeeds, is refused for good, or the time for retries is over. Counts what it drops, then rejects. */
-  async deliver(batch: OtlpBatch, signal: AbortSignal, { countDrops, isAbandoned }: DeliveryFate): Promise<void> {
+  /**
+   * Sends until it succeeds, is refused for good, or the time for retries is over. Counts what it drops, then rejects.
+   * The time for retries of data on disk begins anew while the backend takes nothing at all.
+   */
+  async deliver(batch: OtlpBatch, signal: AbortSignal, fate: DeliveryFate): Promise<void> {
+    const { countDrops, isAbandoned, isDurable } = fate;
     const { clock } = this.#ctx;
-    const began = clock.monotonic();
+    let began = clock.monotonic();
+    let deliveredBefore = this.count;
     let backoff = new Backoff(this.#options.retry, began);
     for (let attempt = 0; ; attempt++) {
       const { retry, send } = this.#options;
@@ -76,8 +88,14 @@ export class Delivery {
       }
       if (signal.aborted) throw signal.reason;
       if (isAbandoned()) throw error;
-      const pause =
-        retry.enabled && error instanceof SendError ? this.#pause(error, backoff, attempt, began) : undefined;
+      const mayRepeat = retry.enabled && error instanceof SendError && error.retryable;
+      let pause = mayRepeat ? this.#pause(error as SendError, backoff, attempt, began) : undefined;
+      if (pause === undefined && mayRepeat && isDurable) {
+        if (this.count === deliveredBefore) pause = retry.max_interval;
+        began = clock.monotonic();
+        deliveredBefore = this.count;
+        backoff = new Backoff(retry, began);
+      }
       if (pause === undefined) {
         this.#giveUp(batch, error, countDrops);
         throw error;
@@ -92,7 +110,7 @@ export class Delivery {
   /** The pause before the next attempt; undefined when there will be none. */
   #pause(error: SendError, backoff: Backoff, attempt: number, began: number): number | undefined {
     const now = this.#ctx.clock.monotonic();
-    if (!error.isRefusal) return error.retryable ? backoff.next(now, error.retryAfterMs) : undefined;
+    if (!error.isRefusal) return backoff.next(now, error.retryAfterMs);
     // Somebody has to mend something, which takes longer than `max_elapsed_time`.
     if (now - began >= REFUSED_PATIENCE_MS) return undefined;
     return Math.min(REFUSED_PAUSE_MS, this.#options.retry.initial_interval * 2 ** Math.min(attempt, 20));
@@ -109,7 +127,7 @@ export class Delivery {
     else this.#health.rejected(error.reason, items, error.message);
   }
 
-  #delivered(batch: OtlpBatch, { rejected, message }: PartialSuccess): void {
+  #delivered(batch: OtlpBatch, { rejected, message, reason = "rejected_by_backend" }: SendResult): void {
     const lost = Math.min(rejected, batch.items);
     this.#instruments.sent[this.#kind].inc(batch.items - lost);
     this.count += 1;
@@ -117,7 +135,7 @@ export class Delivery {
     if (lost > 0) {
       this.#instruments.failed[this.#kind].inc(lost);
       const why = message === "" ? "the backend gave no reason" : message;
-      this.#health.rejected("rejected_by_backend", lost, why);
+      this.#health.rejected(reason, lost, why);
     } else if (message !== "") this.#ctx.log.warn("the backend took the data with a warning", { message });
   }
 

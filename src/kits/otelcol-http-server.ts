@@ -24,6 +24,8 @@ export interface OtelHttpRequest {
   readonly headers: http.IncomingHttpHeaders;
   /** Headers with all of their values, for `include_metadata`. */
   readonly allHeaders: () => ReadonlyMap<string, readonly string[]>;
+  /** The client's IP address. */
+  readonly remoteAddress: string | undefined;
   /** Unpacked. */
   readonly body: Uint8Array;
   /** Aborted when the client goes or the server closes. */
@@ -180,6 +182,7 @@ export class OtelHttpServer {
       query,
       headers,
       allHeaders: () => allHeaders(request),
+      remoteAddress: request.socket.remoteAddress,
       body,
       signal,
     });

@@ -32,6 +32,8 @@ export interface IntakeRequest {
   /** An Export…ServiceRequest. */
   readonly bytes: Uint8Array;
   readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  /** The IP address of the client. */
+  readonly clientAddress?: string | undefined;
   readonly counters: IntakeCounters;
   /** Where it is noted what consumers refuse for good, for protocols that can tell the client. */
   readonly refusals?: Refusals;
@@ -78,6 +80,7 @@ export class OtlpIntake {
       items,
       bytes: bytes.length,
       clientMetadata,
+      clientAddress: plainAddress(request.clientAddress),
       refusals: request.refusals,
       acknowledgement: Acknowledgement.none,
     };
@@ -129,6 +132,11 @@ export class OtlpIntake {
     }
     return new GrpcError(GRPC.UNAVAILABLE, why, { retryDelayMs: RETRY_DELAY_MS });
   }
+}
+
+/** Clients of IPv4 have an address of IPv6 where a listener takes both. */
+function plainAddress(address: string | undefined): string | undefined {
+  return address?.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }
 
 /** A signal that costs nothing to speak of until somebody has to wait. */

@@ -37,11 +37,16 @@ export function listenOn(server: Server, address: ListenAddress): Promise<string
 
 function listenError(address: ListenAddress, error: NodeJS.ErrnoException): Error {
   const where = "path" in address ? address.path : `${address.host}:${address.port}`;
+  return new Error(`cannot listen on ${where}: ${listenProblem(error, "endpoint")}`, { cause: error });
+}
+
+/** Why nothing can listen, and what to do; `argument` is what the one with the address is called. */
+export function listenProblem(error: NodeJS.ErrnoException, argument: string): string {
   const because: Readonly<Record<string, string>> = {
-    EADDRINUSE: "another program listens there; stop it or change `endpoint`",
+    EADDRINUSE: `another program listens there; stop it or change \`${argument}\``,
     EACCES: "the permission is missing; use a port from 1024 on or grant CAP_NET_BIND_SERVICE",
-    EADDRNOTAVAIL: "this machine has no such address; change `endpoint`",
-    ENOTFOUND: "the host name is unknown; change `endpoint`",
+    EADDRNOTAVAIL: `this machine has no such address; change \`${argument}\``,
+    ENOTFOUND: `the host name is unknown; change \`${argument}\``,
   };
-  return new Error(`cannot listen on ${where}: ${because[error.code ?? ""] ?? error.message}`, { cause: error });
+  return because[error.code ?? ""] ?? error.message;
 }

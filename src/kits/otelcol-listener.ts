@@ -109,7 +109,7 @@ export class Listener {
       }
     }
     this.#report(undefined);
-    log.info("listening for OTLP", { protocol: this.#protocol, address: this.address });
+    log.info("listening", { protocol: this.#protocol, address: this.address });
     try {
       while (!signal.aborted) {
         const interval = tls !== undefined && tls.reload_interval > 0 ? tls.reload_interval : 2 ** 31 - 1;
@@ -145,7 +145,7 @@ export class Listener {
     if (problem === undefined) problems.delete(this.#protocol);
     else {
       problems.set(this.#protocol, problem);
-      this.#ctx.log.error("the OTLP server does not run", { error: problem });
+      this.#ctx.log.error("the server does not run", { error: problem });
     }
     this.#ctx.flow.judge();
     this.#ctx.health(problems.size === 0 ? undefined : [...problems.values()].join("; "));

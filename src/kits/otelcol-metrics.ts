@@ -17,7 +17,7 @@ const ITEM_TEXTS: Readonly<Record<OtlpKind, string>> = {
   logs: "log records",
 };
 
-const LATENCY_BUCKETS = [0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000];
+export const LATENCY_BUCKETS = [0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000];
 const SIZE_BUCKETS = LATENCY_BUCKETS;
 const RPC_LABELS = ["rpc_grpc_status_code", "rpc_method", "rpc_service", "rpc_system"];
 

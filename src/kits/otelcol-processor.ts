@@ -43,7 +43,11 @@ export function attempt<T>(step: () => T): T {
 }
 
 /** Edits a request in place. What it removes it counts itself. Throws ProtobufError for what is no request. */
-export type RequestEdit = (request: OtlpRecord, clientMetadata: OtlpBatch["clientMetadata"]) => void;
+export type RequestEdit = (
+  request: OtlpRecord,
+  clientMetadata: OtlpBatch["clientMetadata"],
+  clientAddress: OtlpBatch["clientAddress"],
+) => void;
 
 /**
  * The input of a processor that edits requests one by one and holds nothing back: what has no edit passes as it is, and so
@@ -60,7 +64,7 @@ export function editingInput(
     const parts: Uint8Array[] = [];
     let items = 0;
     for (const part of batch.parts) {
-      edit(request.reset(part), batch.clientMetadata);
+      edit(request.reset(part), batch.clientMetadata, batch.clientAddress);
       if (resourceGroups(request).length === 0) continue;
       parts.push(encodeRequest(request, part));
       items += countItems(batch.kind, request);

@@ -1,6 +1,7 @@
 import { joinParts } from "#formats/otlp";
 import { type OtlpChunk, splitRequest } from "#formats/otlp-split";
 import { ProtobufError } from "#formats/protobuf";
+import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 
 /** A batch that was taken over and holds its place in the queue until all of it is finished. */
@@ -15,8 +16,10 @@ export interface Taken {
   failure: unknown;
   /** For `wait_for_result`. */
   readonly settle: ((failure: unknown) => void) | undefined;
-  /** Whoever waited for the result does not any more and will send the data again. */
+  /** Whoever waited for the result does not any more and will send the data again, or it will be read from disk again. */
   abandoned: boolean;
+  /** It came from a queue on disk, and stays there until its acknowledgement fires. */
+  readonly isStored: boolean;
 }
 
 /** A request to be sent: a batch, several, or a piece of one. */
@@ -53,4 +56,12 @@ export function split(queued: Queued, first: number, rest: number, sizer: "items
   if (chunks.length <= 1) return [queued];
   for (const each of taken) each.open += chunks.length - 1;
   return chunks.map(({ bytes, items }) => ({ batch: { ...batch, parts: [bytes], items, bytes: bytes.length }, taken }));
+}
+
+/** A request whose acknowledgement has a reference of each batch in it, to be released by whoever asked. */
+export function withAllAcknowledgements({ batch, taken }: Queued): OtlpBatch {
+  if (taken.length === 1) return batch;
+  const all = taken.map((each) => each.batch.acknowledgement);
+  for (const each of all) each.retain();
+  return { ...batch, acknowledgement: Acknowledgement.merge(all) };
 }

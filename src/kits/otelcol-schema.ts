@@ -1,5 +1,6 @@
 /** Blocks that otelcol components share. Matches internal/component/otelcol/config_*.go of Alloy. */
 import { type Infer, s } from "#lang/schema";
+import { storageArgument } from "./otelcol-storage.ts";
 
 /** `output { metrics = […] logs = […] traces = […] }` */
 export const outputSchema = s.object({
@@ -46,14 +47,15 @@ export const queueSchema = s
     block_on_overflow: s.bool().default(false).doc("Make senders wait while the queue is full, instead of refusing."),
     sizer: s.oneOf(SIZERS).default("requests").doc("What `queue_size` is measured in."),
     wait_for_result: s.bool().default(false).doc("Accept data only once it has been sent."),
-    storage: s
-      .capsule<unknown>("otelcol.ExtensionHandler")
-      .optional()
-      .unsupported("a queue on disk (otelcol.storage.file) is not supported yet; leave `storage` out")
-      .doc("A storage extension that keeps the queue on disk."),
+    storage: storageArgument().doc("The `handler` of an `otelcol.storage.file`, which keeps the queue on disk."),
     batch: s.block(queueBatchSchema).doc("Merge what waits in the queue into larger requests."),
   })
   .rule("queue_size", (a) => !a.enabled || a.queue_size > 0, "must be greater than zero")
+  .rule(
+    "wait_for_result",
+    (a) => !a.enabled || !a.wait_for_result || a.storage === undefined,
+    "is not possible together with `storage`: what is on disk is accepted",
+  )
   .rule(
     "batch.min_size",
     (a) => !a.enabled || a.batch === undefined || a.batch.sizer !== a.sizer || a.batch.min_size <= a.queue_size,

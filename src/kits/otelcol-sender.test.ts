@@ -69,6 +69,8 @@ function setUp(queue = "", retry = "", answer?: SendRequest) {
       clock,
       log,
       flow,
+      id: "otelcol.exporter.test.x",
+      run: (task) => void task(stop.signal),
       queue: (read) => void flow.addQueue(read),
       rule: (name, judge) => void flow.rule({ name, judge }),
       signal: stop.signal,

@@ -1,36 +1,36 @@
 /** The server blocks of otelcol receivers. Matches config_grpc.go and config_http.go of Alloy. */
+import { defaultsOf } from "#lang/decode";
 import { type Infer, s } from "#lang/schema";
 import { authArgument } from "./otelcol-auth.ts";
 import { DECODINGS } from "./otelcol-compression.ts";
 import { tlsServerSchema } from "./otelcol-tls.ts";
 
-const keepaliveSchema = s.object({
-  server_parameters: s
-    .block(
-      s.object({
-        max_connection_idle: s.duration().optional().doc("Idle time after which a connection is closed."),
-        max_connection_age: s.duration().optional().doc("Age at which a connection is closed."),
-        max_connection_age_grace: s.duration().optional().doc("Time for the calls of an aged connection to end."),
-        time: s.duration().default("2h").doc("Idle time after which the client is pinged."),
-        timeout: s.duration().default("20s").doc("Time for the client to answer a ping."),
-      }),
-    )
-    .presentByDefault()
-    .doc("When connections end."),
-  enforcement_policy: s
-    .block(
-      s.object({
-        min_time: s.duration().default("5m").doc("Least time between two pings of a client."),
-        permit_without_stream: s.bool().default(false).doc("Let clients ping while they have no calls."),
-      }),
-    )
-    .presentByDefault()
-    .doc("What pings clients may send."),
+const serverParametersSchema = s.object({
+  max_connection_idle: s.duration().optional().doc("Idle time after which a connection is closed."),
+  max_connection_age: s.duration().optional().doc("Age at which a connection is closed."),
+  max_connection_age_grace: s.duration().optional().doc("Time for the calls of an aged connection to end."),
+  time: s.duration().default("2h").doc("Idle time after which the client is pinged."),
+  timeout: s.duration().default("20s").doc("Time for the client to answer a ping."),
 });
+const enforcementPolicySchema = s.object({
+  min_time: s.duration().default("5m").doc("Least time between two pings of a client."),
+  permit_without_stream: s.bool().default(false).doc("Let clients ping while they have no calls."),
+});
+const serverParameters = () => s.block(serverParametersSchema).doc("When connections end.");
+const enforcementPolicy = () => s.block(enforcementPolicySchema).doc("What pings clients may send.");
 
-/** A `grpc` block that listens on `endpoint` by default. */
-export function grpcServerSchema(endpoint: string) {
-  return s.object({
+const keepaliveSchema = s.object({
+  server_parameters: serverParameters().presentByDefault(),
+  enforcement_policy: enforcementPolicy().presentByDefault(),
+});
+const bareKeepaliveSchema = s.object({
+  server_parameters: serverParameters(),
+  enforcement_policy: enforcementPolicy(),
+});
+const KEEPALIVE = "How connections are kept alive.";
+
+function grpcServerFields(endpoint: string) {
+  return {
     endpoint: s.string().default(endpoint).doc("`host:port` to listen on."),
     transport: s.string().default("tcp").doc("`tcp`, `tcp4`, `tcp6` or `unix`."),
     max_recv_msg_size: s.byteSize().default("4MiB").doc("Largest message that is accepted."),
@@ -48,10 +48,34 @@ export function grpcServerSchema(endpoint: string) {
     auth: authArgument().doc("An `otelcol.auth.*` handler that checks calls."),
     include_metadata: s.bool().default(false).doc("Keep what clients send beside the data for later components."),
     tls: s.block(tlsServerSchema).doc("Certificates; without it the server speaks plain text."),
-    keepalive: s.block(keepaliveSchema).presentByDefault().doc("How connections are kept alive."),
+  };
+}
+
+/** A `grpc` block that listens on `endpoint` by default. */
+export function grpcServerSchema(endpoint: string) {
+  return s.object({
+    ...grpcServerFields(endpoint),
+    keepalive: s.block(keepaliveSchema).presentByDefault().doc(KEEPALIVE),
   });
 }
 export type GrpcServerArguments = Infer<ReturnType<typeof grpcServerSchema>>;
+
+/** The same for components whose `keepalive` block is not there unless it is written, which means the same. */
+export function bareGrpcServerSchema(endpoint: string) {
+  return s.object({ ...grpcServerFields(endpoint), keepalive: s.block(bareKeepaliveSchema).doc(KEEPALIVE) });
+}
+export type BareGrpcServerArguments = Infer<ReturnType<typeof bareGrpcServerSchema>>;
+
+/** Fills in the `keepalive` block. */
+export function withKeepalive(args: BareGrpcServerArguments): GrpcServerArguments {
+  return {
+    ...args,
+    keepalive: {
+      server_parameters: args.keepalive?.server_parameters ?? defaultsOf(serverParametersSchema),
+      enforcement_policy: args.keepalive?.enforcement_policy ?? defaultsOf(enforcementPolicySchema),
+    },
+  };
+}
 
 const corsSchema = s.object({
   allowed_origins: s.list(s.string()).optional().doc("Origins that may send; each may contain a `*`."),
@@ -91,5 +115,10 @@ export function httpServerFields(endpoint: string) {
   };
 }
 
-const httpServerSchema = s.object(httpServerFields(""));
+/** The same for components whose `cors` block is not there unless it is written, which means the same. */
+export function bareHttpServerFields(endpoint: string) {
+  return { ...httpServerFields(endpoint), cors: s.block(corsSchema).doc("What pages of other origins may do.") };
+}
+
+const httpServerSchema = s.object(bareHttpServerFields(""));
 export type HttpServerArguments = Infer<typeof httpServerSchema>;

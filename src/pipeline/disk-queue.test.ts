@@ -478,7 +478,7 @@ test("damage inside a closed segment is counted for each reader", async (t) => {
     assert.deepEqual(await readAll(reader, 7), [0, 1, 2, 5, 6, 7, 8]);
     await queue.append([numbered(100)]);
     assert.equal((await readAll(reader, 1)).at(-1), 100);
-    assert.deepEqual(drops.splice(0), [[name, "queue_damaged", 15, 36]]);
+    assert.deepEqual(drops.splice(0), [[name, "queue_damaged", 15, 36, 3]]);
   }
   await queue.close();
 });
@@ -495,9 +495,9 @@ test("a segment that somebody deletes is counted as lost, and the queue goes on,
   for (const id of range(0, 20)) await queue.append([{ ...numbered(id, 1000), items: 1 }]);
   await rm(join(dir, (await segmentFiles(dir))[1]!));
   const reader = queue.reader("a");
-  const lost = drops as [string, string, number, number][];
+  const lost = drops as [string, string, number, number, number][];
   const ids = await readAll(reader, 17);
-  assert.deepEqual(lost, [["a", "queue_damaged", 3, 3000]]);
+  assert.deepEqual(lost, [["a", "queue_damaged", 3, 3000, 3]]);
   assert.deepEqual(ids, [...range(0, 3), ...range(6, 20)]);
   await rm(dir, { recursive: true });
   for (const id of range(20, 30)) await queue.append([{ ...numbered(id, 1000), items: 1 }]);

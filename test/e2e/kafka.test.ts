@@ -2,6 +2,12 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
+import { until } from "#base/until.testing";
+import exporter from "#components/otelcol.exporter.kafka/otelcol.exporter.kafka";
+import type { OtlpKind } from "#formats/otlp";
+import { itemsOf, oracleEncode } from "#formats/otlp-oracle.testing";
+import { Acknowledgement } from "#pipeline/acknowledgement";
+import { acknowledged, startComponent } from "#pipeline/testing";
 import { startAgent } from "../kit/agent.ts";
 import { KAFKA_GUEST, KAFKA_LOGIN_MS, KAFKA_PASSWORD, KAFKA_USER, KafkaBroker } from "../kit/kafka-broker.ts";
 import { KafkaTestClient } from "../kit/kafka-client.ts";
@@ -13,7 +19,7 @@ import { countSequences } from "../kit/walk.ts";
 const KILLS = 2;
 
 /** One broker for all tests of the file: it takes longer to start than they do to run. */
-test("loki.source.kafka", { concurrency: 3 }, async (t) => {
+test("Kafka", { concurrency: 3 }, async (t) => {
   const broker = await KafkaBroker.start(t);
   let client = await KafkaTestClient.connect(broker.address);
   cleanUp(t, () => client.close());
@@ -49,6 +55,57 @@ test("loki.source.kafka", { concurrency: 3 }, async (t) => {
     const sink = await Sink.start((_path, body) => void countSequences(body, SEQUENCE_MARKER, counter));
     cleanUp(s, () => sink.stop());
     return { counter, sink };
+  }
+
+  /** An exporter to one partition, which is handed numbers until it is told to stop; all of them are safe then. */
+  async function startExporting(s: TestContext) {
+    await client.createTopic("exported", 1);
+    const component = await startComponent(
+      exporter,
+      `protocol_version = "3.0.0"
+       brokers = ["${broker.address}"]
+       logs {
+         topic    = "exported"
+         encoding = "raw"
+       }
+       sending_queue {
+         num_consumers = 1
+       }
+       retry_on_failure {
+         initial_interval = "100ms"
+         max_interval     = "500ms"
+       }`,
+    );
+    cleanUp(s, () => component.stop(1_000));
+    const numbers: string[] = [];
+    let safe = 0;
+    let sending = true;
+    const ended = (async () => {
+      for (; sending; await sleep(50)) {
+        const bytes = oracleEncode("logs", {
+          resourceLogs: [{ scopeLogs: [{ logRecords: [{ body: { intValue: numbers.length } }] }] }],
+        });
+        numbers.push(String(numbers.length));
+        const base = { signal: "otlp", kind: "logs", parts: [bytes], items: 1, bytes: bytes.length } as const;
+        const acknowledgement = new Acknowledgement(() => void (safe += 1));
+        const batch = { ...base, clientMetadata: undefined, acknowledgement };
+        await component.exports.input.consume(batch, new AbortController().signal);
+      }
+    })();
+    await until(() => safe > 3, "some are sent");
+    return {
+      stop: async () => {
+        sending = false;
+        await ended;
+        await until(
+          () => safe === numbers.length,
+          () => JSON.stringify(component.flow.status),
+          30_000,
+        );
+        assert.equal(component.flow.dropped.size, 0);
+        return numbers;
+      },
+    };
   }
 
   function source(topics: readonly string[], group: string, more = ""): string {
@@ -92,6 +149,7 @@ test("loki.source.kafka", { concurrency: 3 }, async (t) => {
     }
     const before = counter.distinct;
     await agent.until(() => counter.distinct > before + 300, "messages come before the broker goes");
+    const exported = await startExporting(s);
     await broker.kill();
     client.close();
     const { cause } = await agent.untilRule("loki.source.kafka.in", "connection", "failing");
@@ -100,6 +158,9 @@ test("loki.source.kafka", { concurrency: 3 }, async (t) => {
     client = await KafkaTestClient.connect(broker.address);
     const back = counter.distinct;
     await agent.until(() => counter.distinct > back + 300, "messages come again", 60_000);
+    const sent = await exported.stop();
+    const arrived = new Set((await client.read("exported", 0)).map(({ value }) => value.toString()));
+    assert.deepEqual([...arrived], sent, "what an exporter took before, meanwhile and after is there, in order");
     await writer.stop();
     await agent
       .until(() => counter.distinct >= writer.written, "every message has come", 60_000)
@@ -396,6 +457,170 @@ loki.source.kafka "${name}" {
     assert.match(expired.cause, /lost 2 messages.*deleted the messages from offset 3 to 5/);
     assert.equal(await agent.stop(), 0);
   });
+  const exporting = t.test(
+    "otelcol.exporter.kafka: messages of all kinds, keys, topics, logins and refusals",
+    async (s) => {
+      const signal = new AbortController().signal;
+      const start = async (config: string) => {
+        const component = await startComponent(exporter, `protocol_version = "3.0.0"\n${config}`);
+        cleanUp(s, () => component.stop(1_000));
+        return component;
+      };
+      const here = `brokers = ["${broker.address}"]\n`;
+      const send = async (
+        component: Awaited<ReturnType<typeof start>>,
+        kind: OtlpKind,
+        plain: object,
+        metadata = {},
+      ) => {
+        const bytes = oracleEncode(kind, plain);
+        const mark = acknowledged();
+        const base = { signal: "otlp", kind, parts: [bytes], items: itemsOf(kind, bytes).length } as const;
+        const clientMetadata = new Map(Object.entries<string[]>(metadata));
+        const batch = { ...base, bytes: bytes.length, clientMetadata, acknowledgement: mark.acknowledgement };
+        await component.exports.input.consume(batch, signal);
+        await until(
+          () => mark.fired,
+          () => JSON.stringify(component.flow.status),
+          20_000,
+        );
+        return bytes;
+      };
+      const partitions = [0, 1, 2];
+      const readAll = async (topic: string) =>
+        (await Promise.all(partitions.map((each) => client.read(topic, each)))).flat();
+      const log = (text: string, attributes: object[] = []) => ({
+        resourceLogs: [{ resource: { attributes }, scopeLogs: [{ logRecords: [{ body: { stringValue: text } }] }] }],
+      });
+
+      for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"]) {
+        const topic = `out-${compression}`;
+        await client.createTopic(topic, 3);
+        const acks = { gzip: -1, snappy: 0 }[compression] ?? 1;
+        const one = await start(
+          `${here}logs {\ntopic = "${topic}"\n}\nproducer {\ncompression = "${compression}"\nrequired_acks = ${acks}\n}`,
+        );
+        const bytes = await send(one, "logs", log("again ".repeat(100)));
+        for (let i = 0; (await readAll(topic)).length === 0; i++) {
+          assert.ok(i < 100, topic);
+          await sleep(50);
+        }
+        const [message] = await readAll(topic);
+        assert.deepEqual([message!.value, message!.encoding], [bytes, compression === "none" ? "" : compression]);
+        assert.equal(one.metric("otelcol_exporter_sent_log_records_total"), 1);
+      }
+
+      // Keys go where sarama, and the Collector with it, would have put them.
+      await client.createTopic("keyed", 3);
+      const spans = [
+        "000102030405060708090a0b0c0d0e0f",
+        "ffeeddccbbaa99887766554433221100",
+        "11111111111111111111111111111111",
+      ];
+      const keyed = await start(
+        `${here}partition_traces_by_id = true\ntraces {\ntopic = "keyed"\nencoding = "otlp_json"\n}`,
+      );
+      await send(keyed, "traces", {
+        resourceSpans: [
+          {
+            scopeSpans: [
+              { spans: [...spans, ...spans].map((id) => ({ traceId: Buffer.from(id, "hex").toString("base64") })) },
+            ],
+          },
+        ],
+      });
+      for (const partition of partitions) {
+        for (const { key, value } of await client.read("keyed", partition)) {
+          let hash = 0x811c9dc5;
+          for (const byte of key) hash = Math.imul(hash ^ byte, 0x01000193);
+          assert.equal(Math.abs(hash % 3), partition);
+          assert.equal(
+            value.toString().match(new RegExp(`"traceId":"${key}"`, "g"))?.length,
+            2,
+            "one message for a trace",
+          );
+        }
+      }
+      assert.deepEqual((await readAll("keyed")).map(({ key }) => key.toString()).sort(), spans.toSorted());
+
+      // Topics of attributes and metadata, made by the broker; headers; bodies as they are.
+      const named = await start(
+        `${here}topic_from_attribute = "kafka.topic"\ninclude_metadata_keys = ["X-Tenant"]\nlogs {\nencoding = "raw"\ntopic_from_metadata_key = "X-Topic"\nmessage_key_from_metadata_key = "X-Key"\n}`,
+      );
+      const topicOf = (name: string) => [{ key: "kafka.topic", value: { stringValue: name } }];
+      await send(named, "logs", {
+        resourceLogs: [
+          ...log("one", topicOf("made-a")).resourceLogs,
+          ...log("two", topicOf("made-b")).resourceLogs,
+          ...log("three").resourceLogs,
+        ],
+      });
+      await send(named, "logs", log("four", topicOf("made-a")), {
+        "x-topic": ["made-c"],
+        "x-key": ["k"],
+        "x-tenant": ["t1", "t2"],
+      });
+      for (const [topic, text] of [
+        ["made-a", "one"],
+        ["made-b", "two"],
+        ["otlp_logs", "three"],
+        ["made-c", "four"],
+      ] as const) {
+        const messages = await client.read(topic, 0);
+        assert.deepEqual(
+          messages.map(({ value }) => value.toString()),
+          [JSON.stringify(text)],
+          topic,
+        );
+        if (topic !== "made-c") continue;
+        assert.equal(messages[0]!.key.toString(), "k");
+        assert.deepEqual(messages[0]!.headers, [
+          ["X-Tenant", "t1"],
+          ["X-Tenant", "t2"],
+        ]);
+      }
+      const raw = await start(`${here}encoding = "raw"`);
+      await assert.rejects(send(raw, "traces", {}), /raw is for logs/);
+
+      // What is too large for one message goes in several, and what cannot be cut is refused.
+      await client.createTopic("large", 3);
+      const small = await start(`${here}logs {\ntopic = "large"\n}\nproducer {\nmax_message_bytes = 20000\n}`);
+      const records = Array.from({ length: 40 }, (_, i) => ({ body: { stringValue: `${i}`.padEnd(1_000) } }));
+      const bytes = await send(small, "logs", { resourceLogs: [{ scopeLogs: [{ logRecords: records }] }] });
+      const cut = await readAll("large");
+      assert.ok(cut.length > 1);
+      assert.deepEqual(cut.flatMap(({ value }) => itemsOf("logs", value)).sort(), itemsOf("logs", bytes).sort());
+      await send(small, "logs", log("x".repeat(30_000)));
+      assert.deepEqual(Object.fromEntries(small.flow.dropped.get("otlp")!), { kafka_10: 1 });
+      assert.match(small.flow.status.cause, /larger than allowed: make requests smaller, or raise max_message_bytes/);
+
+      // Logins over TLS, and what is said when they fail.
+      await client.createTopic("secured-out", 3);
+      const ca = `tls {\nca_pem = ${JSON.stringify(broker.authority.cert)}\n}`;
+      for (const [address, login, mechanism] of [
+        [broker.saslTlsAddress, ca, "PLAIN"],
+        [broker.saslAddress, "", "SCRAM-SHA-512"],
+      ] as const) {
+        const sasl = (password: string) =>
+          `brokers = ["${address}"]\nlogs {\ntopic = "secured-out"\n}\n${login}\nretry_on_failure {\ninitial_interval = "50ms"\n}\nauthentication {\nsasl {\nusername = "${KAFKA_USER}"\npassword = "${password}"\nmechanism = "${mechanism}"\n}\n}`;
+        const wrong = await start(sasl("wrong"));
+        const waiting = send(wrong, "logs", log(mechanism));
+        await until(
+          () => wrong.flow.status.rule === "unauthorized",
+          () => JSON.stringify(wrong.flow.status),
+          20_000,
+        );
+        assert.match(wrong.flow.status.cause, /check `user` and `password`/);
+        await wrong.update(`protocol_version = "3.0.0"\n${sasl(KAFKA_PASSWORD)}`);
+        await waiting;
+      }
+      assert.equal((await readAll("secured-out")).length, 2);
+      const lost = await start(
+        `${here}producer {\nallow_auto_topic_creation = false\n}\nlogs {\ntopic = "nowhere"\n}\nmetadata {\nretry {\nmax_retries = 0\n}\n}\nsending_queue {\nenabled = false\n}\nretry_on_failure {\nenabled = false\n}`,
+      );
+      await assert.rejects(send(lost, "logs", log("x")), /writing to topic nowhere: the topic does not exist/);
+    },
+  );
   // They mostly wait, and not for each other.
-  await Promise.all([sharing, formats, logins]);
+  await Promise.all([sharing, formats, logins, exporting]);
 });

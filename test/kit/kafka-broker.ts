@@ -195,7 +195,7 @@ export class KafkaBroker {
       "ssl.truststore.type=PEM",
       `ssl.truststore.certificates=${line(this.authority.cert)}`,
       "listener.name.tls.ssl.client.auth=required",
-      "auto.create.topics.enable=false",
+      "auto.create.topics.enable=true",
       // Messages of tests have times of long ago.
       "log.retention.ms=-1",
       "offsets.topic.num.partitions=1",

@@ -1,7 +1,8 @@
 import { KafkaConnection, type KafkaSecurity, tlsSourceOf } from "#kits/kafka-connection";
 import { crc32c } from "#kits/kafka-crc32c";
-import { type KafkaApi, readOffsetFetch } from "#kits/kafka-messages";
+import { FETCH, fetchRequest, type KafkaApi, readFetch, readOffsetFetch } from "#kits/kafka-messages";
 import { type KafkaReader, KafkaWriter } from "#kits/kafka-protocol";
+import { RecordCursor, readBatchHeader, unpackRecords } from "#kits/kafka-records";
 import { sleep } from "./process.ts";
 
 /** What tests ask of a broker: topics, messages, positions. */
@@ -21,6 +22,14 @@ export interface TestMessage {
   readonly value: string;
   /** Epoch milliseconds; now if left out. */
   readonly ms?: number;
+}
+
+export interface ReadMessage {
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** How the batch was packed; empty for not at all. */
+  readonly encoding: string;
 }
 
 export class KafkaTestClient {
@@ -123,6 +132,33 @@ export class KafkaTestClient {
       });
     });
     return code;
+  }
+
+  /** All messages of a partition. */
+  async read(topic: string, partition: number): Promise<ReadMessage[]> {
+    const options = { version: FETCH.lowest, maxWaitMs: 100, maxBytes: 1 << 24, partitionMaxBytes: 1 << 24 };
+    const messages: ReadMessage[] = [];
+    for (let offset = 0; ; ) {
+      const body = fetchRequest(new Map([[topic, new Map([[partition, offset]])]]), options);
+      const reader = await this.#connection.request(FETCH, options.version, body, AbortSignal.timeout(TIMEOUT_MS));
+      const [fetched] = readFetch(reader, options.version);
+      if (fetched === undefined || fetched.code !== 0)
+        throw new Error(`reading ${topic}/${partition}: ${fetched?.code}`);
+      for (let at = 0; at < fetched.records.length; ) {
+        const batch = readBatchHeader(fetched.records, at);
+        if (batch === undefined) break;
+        const cursor = new RecordCursor(await unpackRecords(fetched.records, batch, 1 << 26), batch);
+        while (cursor.next()) {
+          const { data, keyStart, keyEnd, valueStart, valueEnd } = cursor;
+          const headers = cursor.headers().map(([name, value]) => [name, value.toString()] as const);
+          const [key, value] = [data.subarray(keyStart, keyEnd), data.subarray(valueStart, valueEnd)];
+          messages.push({ key, value, headers, encoding: batch.encoding });
+        }
+        at = batch.end;
+        offset = batch.nextOffset;
+      }
+      if (offset >= fetched.highWatermark) return messages;
+    }
   }
 
   /** Deletes the messages before an offset, as the retention of a topic does. */

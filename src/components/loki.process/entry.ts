@@ -1,4 +1,5 @@
 import { Labels } from "#base/labels";
+import { formatPlainNumber } from "#formats/go-number";
 import { decodeEscaped, type FieldValue } from "#formats/json-fields";
 import type { Acknowledgement } from "#pipeline/acknowledgement";
 import { allocate, type SliceableBuffer, sliceable } from "#pipeline/log-batch";
@@ -326,19 +327,6 @@ export class Entry {
 }
 
 const PLAIN_INTEGER = /^-?(?:0|[1-9]\d*)$/;
-
-/** A number as Go's `strconv.FormatFloat(v, 'f', -1, 64)`: never with an exponent. */
-export function formatPlainNumber(value: number): string {
-  if (Object.is(value, -0)) return "-0";
-  const text = String(value);
-  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
-  if (match === null) return value === Infinity ? "+Inf" : value === -Infinity ? "-Inf" : text;
-  const [, sign, first, rest = "", exponentText] = match;
-  const digits = first! + rest;
-  const exponent = Number(exponentText);
-  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${digits}`;
-  return sign + digits.padEnd(exponent + 1, "0");
-}
 
 /** An entry that a stage keeps beyond its batch. */
 export interface HeldEntry {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { abortable } from "#base/abortable";
 import { errorText } from "#base/log";
 import { Backoff } from "#kits/backoff";
 import type { LogBatch } from "#pipeline/batch";
@@ -185,14 +186,4 @@ export class WalMode implements WriteMode {
     this.#diskProblem = problem;
     this.#ctx.flow.judge();
   }
-}
-
-/** The promise's outcome, or a rejection as soon as `signal` is aborted. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

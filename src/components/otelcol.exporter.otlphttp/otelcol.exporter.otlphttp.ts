@@ -101,7 +101,7 @@ export default defineComponent({
       return cause === undefined ? undefined : { state: "degraded", cause };
     });
     ctx.stack.defer(async () => {
-      sender.close();
+      await sender.close();
       await backend.close();
     });
     ctx.export({

@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIPv4, isIPv6 } from "node:net";
+import { abortable } from "#base/abortable";
 import { address as metrics } from "./metrics.ts";
 import type { IpPreference } from "./modules.ts";
 import { type Probe, ProbeFailure, secondsSince } from "./probe.ts";
@@ -108,14 +109,4 @@ export function sourceOf(text: string): string | undefined {
     throw new ProbeFailure(`source_ip_address ${JSON.stringify(text)} is no IP address: write one of this machine's`);
   }
   return text;
-}
-
-/** The promise's outcome, or a rejection as soon as `signal` is aborted. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

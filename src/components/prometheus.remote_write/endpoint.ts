@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { abortable } from "#base/abortable";
 import { errorText } from "#base/log";
 import type { WriteVersion } from "#formats/remote-write-2-parts";
 import { Backoff } from "#kits/backoff";
@@ -338,14 +339,4 @@ export class Endpoint {
 function shownUrl(text: string): string {
   const { host, pathname } = new URL(text);
   return host + pathname;
-}
-
-/** The promise's outcome, or a rejection as soon as `signal` is aborted. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

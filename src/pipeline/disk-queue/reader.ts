@@ -20,7 +20,7 @@ export interface ReaderHost {
   segmentFor(sequence: number): Segment | undefined;
   /** The first record in memory with this sequence or a higher one. */
   recentFor(sequence: number): Entry | undefined;
-  dropped(reader: string, reason: DropReason, items: number, bytes: number): void;
+  dropped(reader: string, reason: DropReason, items: number, bytes: number, records: number): void;
   /** The reader took records, or acknowledged some. */
   progressed(): void;
   /** The reader acknowledged a record that is not on disk. */
@@ -43,6 +43,7 @@ export class Reader implements QueueReader {
   position = 1;
   /** Everything up to this sequence is acknowledged or dropped. */
   committed = 0;
+  #records = 0;
   #items = 0;
   #bytes = 0;
   /** Handed out and not committed, in order. */
@@ -79,6 +80,7 @@ export class Reader implements QueueReader {
             ? { records: this.#done.records, items: this.#done.items, bytes: this.#done.bytes }
             : { records: 0, items: 0, bytes: 0 };
       this.#taken.set(number, taken);
+      this.#records += totals.records - taken.records;
       this.#items += totals.items - taken.items;
       this.#bytes += totals.bytes - taken.bytes;
     }
@@ -90,6 +92,10 @@ export class Reader implements QueueReader {
     const oldest = first?.entry.record.time ?? this.#peek()?.record.time;
     const behind = oldest ?? this.#host.segmentFor(this.position)?.totals.firstTime;
     return { items: this.#items, bytes: this.#bytes, oldest: behind };
+  }
+
+  get pendingRecords(): number {
+    return this.#records;
   }
 
   async next(maxBytes: number, signal: AbortSignal): Promise<QueueRecord[]> {
@@ -117,7 +123,7 @@ export class Reader implements QueueReader {
       const item = this.#inFlight.get(record.sequence);
       if (item === undefined || item.acked) continue;
       item.acked = true;
-      this.#forget(record.items, record.bytes.length);
+      this.#forget(1, record.items, record.bytes.length);
       if (item.entry.segment === undefined) this.#host.delivered(item.entry, this);
     }
     this.#commit();
@@ -125,6 +131,7 @@ export class Reader implements QueueReader {
 
   /** A record became available, on disk or (while the disk takes nothing) in memory. */
   admitted(record: QueueRecord): void {
+    this.#records += 1;
     this.#items += record.items;
     this.#bytes += record.bytes.length;
   }
@@ -184,8 +191,8 @@ export class Reader implements QueueReader {
         if (record.sequence === segment.totals.lastSequence) this.#lose(segment, "queue_damaged");
       }
       if (aged) {
-        this.#forget(record.items, record.bytes.length);
-        this.#host.dropped(this.name, "queue_age", record.items, record.bytes.length);
+        this.#forget(1, record.items, record.bytes.length);
+        this.#host.dropped(this.name, "queue_age", record.items, record.bytes.length, 1);
         if (segment === undefined) this.#host.delivered(entry, this);
         this.#commit();
       } else {
@@ -283,15 +290,16 @@ export class Reader implements QueueReader {
     if (left.records <= 0) return;
     this.#taken.set(number, { records: totals.records, items: totals.items, bytes: totals.bytes });
     if (this.#done.segment === number) this.#done = plus(this.#done, left);
-    this.#forget(left.items, left.bytes);
-    this.#host.dropped(this.name, reason, left.items, left.bytes);
+    this.#forget(left.records, left.items, left.bytes);
+    this.#host.dropped(this.name, reason, left.items, left.bytes, left.records);
   }
 
   #skipTo(sequence: number): void {
     this.position = Math.max(this.position, sequence);
   }
 
-  #forget(items: number, bytes: number): void {
+  #forget(records: number, items: number, bytes: number): void {
+    this.#records -= records;
     this.#items -= items;
     this.#bytes -= bytes;
   }

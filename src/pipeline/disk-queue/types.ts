@@ -54,7 +54,7 @@ export interface DiskQueueOptions {
   /** Pause between attempts while the disk takes nothing; default 1 s. */
   readonly retryMs?: number;
   readonly clock?: Clock;
-  readonly onDrop?: (reader: string, reason: DropReason, items: number, bytes: number) => void;
+  readonly onDrop?: (reader: string, reason: DropReason, items: number, bytes: number, records: number) => void;
   readonly onStatus?: (status: QueueStatus) => void;
   /** Notes for the log: repairs, damage, left-overs. */
   readonly onNotice?: (message: string) => void;
@@ -72,6 +72,8 @@ export interface Pending {
 export interface QueueReader {
   readonly name: string;
   readonly pending: Pending;
+  /** How many records `pending` is about. */
+  readonly pendingRecords: number;
   /**
    * The next records in order, at least one, together at most `maxBytes` unless the first alone is larger. Waits for
    * some; rejects with the signal's reason, or when the queue is closed. One call at a time.
