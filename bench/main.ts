@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { START_FLAGS } from "#app/v8-flags";
 import { type AgentCommand, type Result, type Scenario, withFolder } from "./kit/scenario.ts";
 import { measureYardstick, REFERENCE_YARDSTICK } from "./kit/yardstick.ts";
+import { bridgeScenarios } from "./scenarios/bridges.ts";
 import { fileScenarios } from "./scenarios/files.ts";
 import { hostScenarios } from "./scenarios/host.ts";
 import { idleScenarios } from "./scenarios/idle.ts";
@@ -9,6 +10,8 @@ import { logScenarios } from "./scenarios/logs.ts";
 import { metricScenarios, runPeer } from "./scenarios/metrics.ts";
 import { otlpScenarios } from "./scenarios/otlp.ts";
 import { queueScenarios } from "./scenarios/queue-restart.ts";
+import { spanConnectorScenarios } from "./scenarios/span-connectors.ts";
+import { tailSamplingScenarios } from "./scenarios/tail-sampling.ts";
 import { tapScenarios } from "./scenarios/tap.ts";
 import { workerScenarios } from "./scenarios/workers.ts";
 
@@ -21,6 +24,9 @@ const SCENARIOS: readonly Scenario[] = [
   ...metricScenarios,
   ...queueScenarios,
   ...otlpScenarios,
+  ...bridgeScenarios,
+  ...spanConnectorScenarios,
+  ...tailSamplingScenarios,
   ...tapScenarios,
 ];
 

@@ -141,13 +141,43 @@ const TRANSFORM: Step = {
   }`,
 };
 
+export /** Each of the five actions changes every span. */
+const ATTRIBUTES: Step = {
+  name: "otlp-attributes",
+  component: "otelcol.processor.attributes",
+  body: `action {
+    key    = "deployment.environment"
+    value  = "production"
+    action = "insert"
+  }
+  action {
+    key    = "thread.id"
+    action = "delete"
+  }
+  action {
+    key    = "db.system"
+    value  = "postgres"
+    action = "update"
+  }
+  action {
+    key            = "peer.address"
+    from_attribute = "client.address"
+    action         = "upsert"
+  }
+  action {
+    key            = "http.response.status_code"
+    converted_type = "int"
+    action         = "convert"
+  }`,
+};
+
 interface Client {
   /** Whether the agent accepted the request. */
   send(): Promise<boolean>;
   close(): Promise<void>;
 }
 
-function httpClient(port: number, body: Buffer): Client {
+export function httpClient(port: number, body: Buffer): Client {
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CLIENTS });
   return {
     async send() {
@@ -202,6 +232,11 @@ export const otlpScenarios: readonly Scenario[] = [
     name: "otlp-filter",
     summary: "the same over HTTP with a filter of three conditions that drops nothing",
     run: (load) => otlpScenario(load, "http", FILTER),
+  },
+  {
+    name: "otlp-attributes",
+    summary: "the same over HTTP with five attribute actions on every span",
+    run: (load) => otlpScenario(load, "http", ATTRIBUTES),
   },
   {
     name: "otlp-transform",

@@ -1,24 +1,31 @@
+import { compileRegex } from "#base/regex";
 import { OttlError } from "./ottl-value.ts";
 
-/** Patterns of replace_match: `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`. Matches github.com/gobwas/glob without separators. */
+/** Patterns of replace_match and others: `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`. Matches github.com/gobwas/glob. */
 
 const LITERAL = /[.*+?^${}()|[\]\\]/g;
 /** Deeper `{…}` are refused. */
 const DEEPEST = 32;
 
-/** Throws OttlError for a pattern with a syntax error. */
-export function compileGlob(pattern: string): (text: string) => boolean {
-  const parser = new GlobParser(Array.from(pattern));
+/**
+ * With a separator (one character), `*` and `?` stop at it and `**` does not. Throws OttlError for a pattern with a syntax
+ * error.
+ */
+export function compileGlob(pattern: string, separator = ""): (text: string) => boolean {
+  const parser = new GlobParser(Array.from(pattern), separator);
   const source = parser.sequence(0);
-  const regex = new RegExp(`^(?:${source})$`, "su");
+  const regex = compileRegex(source, { anchored: true });
   return (text) => regex.test(text);
 }
 
 class GlobParser {
   readonly #chars: readonly string[];
+  /** What `?` stands for. */
+  readonly #any: string;
   #at = 0;
-  constructor(chars: readonly string[]) {
+  constructor(chars: readonly string[], separator: string) {
     this.#chars = chars;
+    this.#any = separator === "" ? "." : `[^${separator.replace(LITERAL, "\\$&")}]`;
   }
 
   sequence(depth: number): string {
@@ -35,12 +42,14 @@ class GlobParser {
 
   #one(char: string, depth: number): string {
     switch (char) {
-      case "*":
-        // Without separators `**` means the same; a lazy star keeps the expression from trying all ways at once.
+      case "*": {
+        // Stars in a row are one, which keeps the expression from trying all ways at once.
+        const isSuper = this.#chars[this.#at] === "*";
         while (this.#chars[this.#at] === "*") this.#at += 1;
-        return ".*";
+        return isSuper ? ".*" : `${this.#any}*`;
+      }
       case "?":
-        return ".";
+        return this.#any;
       case "\\": {
         const next = this.#chars[this.#at];
         if (next === undefined) throw OttlError.of("the pattern ends with a backslash");
