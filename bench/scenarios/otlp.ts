@@ -1,16 +1,24 @@
 import { connect } from "node:http2";
 import { Pool } from "undici";
+import type { OtlpKind } from "#formats/otlp";
+import { logsRequest, metricsRequest } from "../../test/kit/otlp-load.ts";
 import { freePort, waitUntil } from "../../test/kit/process.ts";
 import { Sink, startGrpcSink } from "../../test/kit/sink.ts";
 import { traceRequest } from "../../test/kit/spans.ts";
 import { countSpans } from "../../test/kit/walk.ts";
 import { type Load, type Result, result, type Scenario, startAgent } from "../kit/scenario.ts";
 
-const SPANS_PER_REQUEST = 200;
+const ITEMS_PER_REQUEST = 200;
+/** A request of each signal; a metric has one point, so that counting entries counts items. */
+const REQUESTS: Readonly<Record<OtlpKind, (items: number) => Uint8Array>> = {
+  traces: traceRequest,
+  metrics: metricsRequest,
+  logs: logsRequest,
+};
 const CLIENTS = 8;
 
 interface OtlpSink {
-  readonly spans: () => number;
+  readonly items: () => number;
   readonly exporter: string;
   stop(): Promise<void>;
 }
@@ -25,7 +33,7 @@ async function httpSink(): Promise<OtlpSink> {
     compression = "none"
   }
 }`;
-  return { spans: () => sink.counts.items, exporter, stop: () => sink.stop() };
+  return { items: () => sink.counts.items, exporter, stop: () => sink.stop() };
 }
 
 async function grpcSink(): Promise<OtlpSink> {
@@ -42,7 +50,7 @@ async function grpcSink(): Promise<OtlpSink> {
     }
   }
 }`;
-  return { spans: () => spans, exporter, stop: () => sink.stop() };
+  return { items: () => spans, exporter, stop: () => sink.stop() };
 }
 
 /** A component between receiver and batch processor: its name, and what its block has beside `output`. */
@@ -52,7 +60,14 @@ interface Step {
   readonly body: string;
 }
 
-async function otlpScenario(load: Load, protocol: "http" | "grpc", step?: Step): Promise<Result> {
+interface Way {
+  readonly protocol: "http" | "grpc";
+  /** Traces without it. */
+  readonly kind?: OtlpKind;
+  readonly step?: Step;
+}
+
+async function otlpScenario(load: Load, { protocol, kind = "traces", step }: Way): Promise<Result> {
   const sink = protocol === "http" ? await httpSink() : await grpcSink();
   const port = await freePort();
   const exporter = protocol === "http" ? "otlphttp" : "otlp";
@@ -62,24 +77,24 @@ otelcol.receiver.otlp "bench" {
     endpoint = "127.0.0.1:${port}"
   }
   output {
-    traces = [${step?.component ?? "otelcol.processor.batch"}.bench.input]
+    ${kind} = [${step?.component ?? "otelcol.processor.batch"}.bench.input]
   }
 }
 ${step === undefined ? "" : stepBlock(step)}
 otelcol.processor.batch "bench" {
   output {
-    traces = [otelcol.exporter.${exporter}.bench.input]
+    ${kind} = [otelcol.exporter.${exporter}.bench.input]
   }
 }
 ${sink.exporter}
 `;
   const agent = await startAgent(load, config);
-  const body = Buffer.from(traceRequest(SPANS_PER_REQUEST));
+  const body = Buffer.from(REQUESTS[kind](ITEMS_PER_REQUEST));
   const requests = Math.ceil(40_000 * load.scale);
-  const client = protocol === "http" ? httpClient(port, body) : grpcClient(port, body);
+  const client = protocol === "http" ? httpClient(port, body, kind) : grpcClient(port, body);
   try {
     await waitUntil(() => client.send().catch(() => false), 10_000, "receiver", agent.process);
-    const before = sink.spans();
+    const before = sink.items();
     let sent = before === 0 ? 0 : -1; // the probe counts too
     let accepted = 1;
     const work = async () => {
@@ -89,16 +104,17 @@ ${sink.exporter}
       }
     };
     await Promise.all(Array.from({ length: CLIENTS }, work));
-    const wanted = accepted * SPANS_PER_REQUEST;
-    await waitUntil(() => sink.spans() >= wanted, 60_000, "delivery", agent.process).catch(() => {});
-    const delivered = sink.spans();
+    const wanted = accepted * ITEMS_PER_REQUEST;
+    await waitUntil(() => sink.items() >= wanted, 60_000, "delivery", agent.process).catch(() => {});
+    const delivered = sink.items();
     const counts = {
       items: delivered,
       bytes: accepted * body.length,
       lost: Math.max(0, wanted - delivered),
       duplicated: Math.max(0, delivered - wanted),
     };
-    return result(load, step?.name ?? `otlp-${protocol}`, agent, counts);
+    const name = kind === "traces" ? `otlp-${protocol}` : `otlp-${kind}`;
+    return result(load, step?.name ?? name, agent, counts);
   } finally {
     await client.close();
     await agent.process.stop();
@@ -141,7 +157,7 @@ const TRANSFORM: Step = {
   }`,
 };
 
-export /** Each of the five actions changes every span. */
+/** Each of the five actions changes every span. */
 const ATTRIBUTES: Step = {
   name: "otlp-attributes",
   component: "otelcol.processor.attributes",
@@ -177,12 +193,12 @@ interface Client {
   close(): Promise<void>;
 }
 
-export function httpClient(port: number, body: Buffer): Client {
+export function httpClient(port: number, body: Buffer, kind: OtlpKind = "traces"): Client {
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CLIENTS });
   return {
     async send() {
       const response = await pool.request({
-        path: "/v1/traces",
+        path: `/v1/${kind}`,
         method: "POST",
         headers: { "content-type": "application/x-protobuf" },
         body,
@@ -226,21 +242,39 @@ function grpcClient(port: number, body: Buffer): Client {
 }
 
 export const otlpScenarios: readonly Scenario[] = [
-  { name: "otlp-http", summary: "OTLP/HTTP in, batch, OTLP/HTTP out", run: (load) => otlpScenario(load, "http") },
-  { name: "otlp-grpc", summary: "OTLP/gRPC in, batch, OTLP/gRPC out", run: (load) => otlpScenario(load, "grpc") },
+  {
+    name: "otlp-http",
+    summary: "OTLP/HTTP in, batch, OTLP/HTTP out",
+    run: (load) => otlpScenario(load, { protocol: "http" }),
+  },
+  {
+    name: "otlp-grpc",
+    summary: "OTLP/gRPC in, batch, OTLP/gRPC out",
+    run: (load) => otlpScenario(load, { protocol: "grpc" }),
+  },
+  {
+    name: "otlp-logs",
+    summary: "log records over OTLP/HTTP in, batch, OTLP/HTTP out",
+    run: (load) => otlpScenario(load, { protocol: "http", kind: "logs" }),
+  },
+  {
+    name: "otlp-metrics",
+    summary: "data points over OTLP/HTTP in, batch, OTLP/HTTP out",
+    run: (load) => otlpScenario(load, { protocol: "http", kind: "metrics" }),
+  },
   {
     name: "otlp-filter",
     summary: "the same over HTTP with a filter of three conditions that drops nothing",
-    run: (load) => otlpScenario(load, "http", FILTER),
+    run: (load) => otlpScenario(load, { protocol: "http", step: FILTER }),
   },
   {
     name: "otlp-attributes",
     summary: "the same over HTTP with five attribute actions on every span",
-    run: (load) => otlpScenario(load, "http", ATTRIBUTES),
+    run: (load) => otlpScenario(load, { protocol: "http", step: ATTRIBUTES }),
   },
   {
     name: "otlp-transform",
     summary: "the same over HTTP with five statements on every span",
-    run: (load) => otlpScenario(load, "http", TRANSFORM),
+    run: (load) => otlpScenario(load, { protocol: "http", step: TRANSFORM }),
   },
 ];

@@ -34,6 +34,16 @@ export class AttributeKey {
   }
 }
 
+/** The place of an entry in the bytes that a map was read from; starts are −1 for what is not there. */
+export interface RawEntry {
+  bytes: Buffer;
+  keyStart: number;
+  keyEnd: number;
+  /** The content of the AnyValue. */
+  valueStart: number;
+  valueEnd: number;
+}
+
 /** A list of KeyValue messages: attributes, or a map inside of a value. Keys are found from the front, as pdata does. */
 export class KeyValues implements RecordPart {
   #bytes: Buffer = EMPTY;
@@ -150,6 +160,17 @@ export class KeyValues implements RecordPart {
     this.#values[i] = value;
     if (typeof value === "object") this.#nested = true;
     return value;
+  }
+  /** Where the key and the value of entry i lie; false for an entry that was given or edited, or may have been. */
+  rawAt(i: number, into: RawEntry): boolean {
+    if (this.#fresh[i] || typeof this.#values[i] === "object") return false;
+    const base = i * STRIDE;
+    into.bytes = this.#bytes;
+    into.keyStart = this.#ranges[base + 2]!;
+    into.keyEnd = this.#ranges[base + 3]!;
+    into.valueStart = this.#ranges[base + 4]!;
+    into.valueEnd = this.#ranges[base + 5]!;
+    return true;
   }
   /** Whether entry i is this text; does not decode it. */
   textIs(i: number, text: AttributeKey): boolean {

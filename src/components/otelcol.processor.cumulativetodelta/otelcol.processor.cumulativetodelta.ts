@@ -1,0 +1,162 @@
+import { counter, gauge } from "#base/metrics";
+import { compileRegex } from "#base/regex";
+import { DATA, EXPONENTIAL, HISTOGRAM, METRIC, SUM, TEMPORALITY } from "#formats/otlp-fields";
+import type { OtlpRecord } from "#formats/otlp-record";
+import { editingInput, outputsOf } from "#kits/otelcol-processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { SeriesLimit } from "#kits/otlp-metric-limit";
+import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { regexFault } from "#kits/regex-fault";
+import { type Infer, s } from "#lang/schema";
+import { defineComponent } from "#pipeline/component";
+import { type DropReason, Tracker } from "./tracker.ts";
+
+const matchSchema = s
+  .object({
+    metrics: s.list(s.string()).default([]).doc("Names of metrics, or expressions that names contain a match of."),
+    match_type: s.string().default("").doc("`strict` for names, `regexp` for expressions."),
+    metric_types: s.list(s.string()).default([]).doc("Types of metrics: `sum`, `histogram`."),
+  })
+  .rule("match_type", (a) => ["", "strict", "regexp"].includes(a.match_type), 'must be one of "strict" and "regexp"')
+  .rule("match_type", (a) => a.metrics.length === 0 || a.match_type !== "", "must be set if `metrics` are supplied")
+  .rule("metrics", (a) => a.match_type === "" || a.metrics.length > 0, "must be supplied if `match_type` is set")
+  .rule(
+    "metrics",
+    (a) => a.match_type !== "regexp" || regexFault(...a.metrics) === undefined,
+    (a) => `has an error: ${regexFault(...a.metrics)}`,
+  )
+  .rule(
+    "metric_types",
+    (a) => a.metric_types.every((type) => type === "sum" || type === "histogram"),
+    'must be one of "sum" and "histogram"',
+  );
+type Match = Infer<typeof matchSchema>;
+
+const args = s.object({
+  max_staleness: s.duration().min(0).default("0s").doc("Time after which a series is forgotten; 0 for never."),
+  initial_value: s
+    .oneOf(["auto", "keep", "drop"])
+    .default("auto")
+    .doc("What happens to the first point of a series: sent if it began after this component did, sent, or dropped."),
+  include: s.block(matchSchema).presentByDefault().doc("The metrics to convert; all by default."),
+  exclude: s.block(matchSchema).presentByDefault().doc("The metrics to leave as they are."),
+  output: s.block(outputSchema).required().doc("Where the data goes."),
+  debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
+});
+
+const TYPES = new Map([
+  [SUM, "sum"],
+  [HISTOGRAM, "histogram"],
+  [EXPONENTIAL, "exponential_histogram"],
+]);
+/** What the Collector calls its reasons; it does not count the others. */
+const REASONS: Readonly<Partial<Record<DropReason, string>>> = {
+  initial_value: "initial",
+  counter_reset: "reset",
+  bucket_mismatch: "bucket_mismatch",
+};
+/** Forgetting series takes a look at all of them. */
+const SHORTEST_SWEEP_MS = 1_000;
+
+export default defineComponent({
+  name: "otelcol.processor.cumulativetodelta",
+  stability: "public-preview",
+  summary: "Turns metrics that count since a start into metrics that count since the last point.",
+  example: `otelcol.processor.cumulativetodelta "default" {
+  output {
+    metrics = [otelcol.exporter.otlp.default.input]
+  }
+}
+
+otelcol.exporter.otlp "default" {
+  client {
+    endpoint = "localhost:4317"
+  }
+}`,
+  args,
+  exports: inputExports,
+  metrics: {
+    datapoints: counter(
+      "otelcol_cumulativetodelta_datapoints_total",
+      "Number of datapoints converted from cumulative to delta temporality.",
+      ["metric_type"],
+    ),
+    dropped: counter(
+      "otelcol_cumulativetodelta_datapoints_dropped_total",
+      "Number of datapoints dropped instead of being converted.",
+      ["metric_type", "reason"],
+    ),
+    streams: gauge(
+      "otelcol_cumulativetodelta_streams_tracked",
+      "Number of metric streams currently tracked in memory for cumulative-to-delta conversion.",
+    ),
+  },
+
+  start(ctx, first) {
+    const tracker = new Tracker(first.initial_value, ctx.clock.now(), STATE_LIMIT);
+    const limit = new SeriesLimit(
+      ctx,
+      "new series are dropped; set `max_staleness`, or drop attributes with ever new values",
+    );
+    ctx.metrics.streams.read = () => tracker.walk.table.series;
+    const isIncluded = matcher(first.include);
+    const isExcluded = matcher(first.exclude);
+
+    function isToConvert({ metric, field, data }: VisitedMetric): boolean {
+      if (field !== SUM && field !== HISTOGRAM && field !== EXPONENTIAL) return false;
+      if (data.int32(DATA.temporality) !== TEMPORALITY.cumulative) return false;
+      if (field === SUM && !data.bool(DATA.isMonotonic)) return false;
+      return isIncluded(metric, field, true) && !isExcluded(metric, field, false);
+    }
+    function convert(visited: VisitedMetric): boolean {
+      if (!isToConvert(visited)) return true;
+      const { field, kind, data, points } = visited;
+      if (points.length === 0) return field !== SUM; // as the Collector does
+      const type = TYPES.get(field)!;
+      let converted = 0;
+      const left = tracker.walk.keepPoints((point) => {
+        const reason = tracker.convert(point, kind);
+        if (reason === undefined) {
+          converted += 1;
+          return true;
+        }
+        ctx.flow.drop("otlp", reason, 1);
+        if (reason === "too_many_series") limit.refused(1, "the memory for series is used up");
+        const known = REASONS[reason];
+        if (known !== undefined) ctx.metrics.dropped.labels(type, known).inc();
+        return false;
+      });
+      if (converted > 0) ctx.metrics.datapoints.labels(type).inc(converted);
+      data.setVarint(DATA.temporality, TEMPORALITY.delta, 32);
+      return left > 0;
+    }
+
+    if (first.max_staleness > 0) {
+      ctx.every(Math.max(first.max_staleness, SHORTEST_SWEEP_MS), () => {
+        const before = BigInt(Math.floor(ctx.clock.now() - first.max_staleness)) * 1_000_000n;
+        tracker.walk.table.removeIf((_, { time }) => time < before);
+      });
+    }
+    ctx.export({
+      input: editingInput(ctx, outputsOf(ctx, first.output), {
+        metrics: (request) => tracker.walk.keepMetrics(request, convert),
+      }),
+    });
+  },
+});
+
+/** Whether a metric is what a block says; `otherwise` for what the block says nothing about. */
+function matcher({ metrics, match_type, metric_types }: Match) {
+  const names = new Set(match_type === "strict" ? metrics : []);
+  const expressions = match_type === "regexp" ? metrics.map((each) => compileRegex(each)) : [];
+  const types = new Set(metric_types);
+  return (metric: OtlpRecord, field: number, forInclude: boolean): boolean => {
+    const hasType = types.has(TYPES.get(field)!);
+    const hasName = () => {
+      const name = metric.text(METRIC.name);
+      return names.has(name) || expressions.some((each) => each.test(name));
+    };
+    if (forInclude) return (types.size === 0 || hasType) && (metrics.length === 0 || hasName());
+    return hasType || (metrics.length > 0 && hasName());
+  };
+}

@@ -1,0 +1,145 @@
+import { DATA, EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
+import { OtlpRecord } from "#formats/otlp-record";
+import { countItems, encodeRequest, resourceGroups } from "#formats/otlp-walk";
+import { attempt, outputsOf, withParts } from "#kits/otelcol-processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { s } from "#lang/schema";
+import { Acknowledgement } from "#pipeline/acknowledgement";
+import type { OtlpBatch } from "#pipeline/batch";
+import { defineComponent } from "#pipeline/component";
+import { PendingPoints } from "./pending.ts";
+
+const passthroughSchema = s.object({
+  gauge: s.bool().default(false).doc("Whether gauges are sent as they come."),
+  summary: s.bool().default(false).doc("Whether summaries are sent as they come."),
+});
+
+const args = s
+  .object({
+    interval: s.duration().default("1m").doc("Time between two exports."),
+    passthrough: s.block(passthroughSchema).presentByDefault().doc("What is sent as it comes."),
+    output: s.block(outputSchema).required().doc("Where the data goes."),
+    debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
+  })
+  .rule("interval", (a) => a.interval > 0, "must be greater than 0");
+
+export default defineComponent({
+  name: "otelcol.processor.interval",
+  stability: "experimental",
+  summary: "Sends the newest point of each series once an interval. Points that wait are lost in a crash.",
+  example: `otelcol.processor.interval "default" {
+  output {
+    metrics = [otelcol.exporter.otlp.default.input]
+  }
+}
+
+otelcol.exporter.otlp "default" {
+  client {
+    endpoint = "localhost:4317"
+  }
+}`,
+  args,
+  exports: inputExports,
+
+  start(ctx, first) {
+    const outputs = outputsOf(ctx, first.output);
+    const request = new OtlpRecord();
+    let pending = new PendingPoints(STATE_LIMIT);
+    /** Of the batches that something is pending of; released once all of it was handed on. */
+    let acknowledgements: Acknowledgement[] = [];
+    let oldest: number | undefined;
+    let exporting: Promise<void> | undefined;
+
+    ctx.queue(() => ({ bytes: pending.bytes, oldest, limitBytes: STATE_LIMIT, whenFull: "block" }));
+
+    function waits({ field, data }: VisitedMetric): boolean {
+      if (field === GAUGE) return !first.passthrough.gauge;
+      if (field === SUMMARY) return !first.passthrough.summary;
+      if (field !== SUM && field !== HISTOGRAM && field !== EXPONENTIAL) return false;
+      if (data.int32(DATA.temporality) !== TEMPORALITY.cumulative) return false;
+      return field !== SUM || data.bool(DATA.isMonotonic);
+    }
+    /** Takes out what waits; returns the rest, undefined if nothing is left. */
+    function hold(batch: OtlpBatch): OtlpBatch | undefined {
+      const parts: Uint8Array[] = [];
+      let items = 0;
+      for (const part of batch.parts) {
+        pending.walk.keepMetrics(request.reset(part), (metric) => {
+          if (!waits(metric)) return true;
+          pending.take(metric);
+          return false;
+        });
+        if (resourceGroups(request).length === 0) continue;
+        parts.push(encodeRequest(request, part));
+        items += countItems("metrics", request);
+      }
+      return parts.length === 0 ? undefined : withParts(batch, parts, items);
+    }
+
+    async function send(signal: AbortSignal): Promise<void> {
+      const { points } = pending;
+      if (points === 0) {
+        for (const each of acknowledgements) each.release();
+        acknowledgements = [];
+        return;
+      }
+      const bytes = pending.encode();
+      const acknowledgement = Acknowledgement.merge(acknowledgements);
+      pending = new PendingPoints(STATE_LIMIT);
+      acknowledgements = [];
+      oldest = undefined;
+      const base = { signal: "otlp", kind: "metrics", clientMetadata: undefined } as const;
+      const batch: OtlpBatch = { ...base, parts: [bytes], items: points, bytes: bytes.length, acknowledgement };
+      try {
+        await outputs.metrics.consume(batch, signal);
+      } catch {
+        lose(points);
+      }
+    }
+    function lose(points: number): void {
+      if (points === 0) return;
+      ctx.flow.drop("otlp", "shutdown", points);
+      ctx.log.error("points were still waiting for the next export at the stop and are lost", { points });
+    }
+    /** One export at a time: a slow one keeps the next waiting, and not the data. */
+    async function exportNow(signal: AbortSignal): Promise<void> {
+      while (exporting !== undefined) await exporting;
+      exporting = send(signal);
+      await exporting;
+      exporting = undefined;
+    }
+
+    async function afterExport(batch: OtlpBatch, signal: AbortSignal): Promise<void> {
+      while (pending.walk.isFull && !signal.aborted) await exportNow(ctx.signal);
+      await take(batch, signal);
+    }
+    function take(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
+      const { points } = pending;
+      const left = attempt(() => hold(batch));
+      if (left !== undefined && left.items === batch.items) return outputs.metrics.consume(left, signal);
+      if (points === 0) oldest = ctx.clock.now();
+      acknowledgements.push(batch.acknowledgement);
+      if (left === undefined) return;
+      batch.acknowledgement.retain();
+      return outputs.metrics.consume(left, signal);
+    }
+
+    ctx.stack.defer(() => {
+      lose(pending.points);
+      pending = new PendingPoints(STATE_LIMIT);
+    });
+    ctx.every(first.interval, () => exportNow(ctx.signal));
+    ctx.export({
+      input: ctx.receiver(
+        "otlp",
+        (batch, signal) => {
+          if (batch.kind !== "metrics") return outputs[batch.kind].consume(batch, signal);
+          return pending.walk.isFull ? afterExport(batch, signal) : take(batch, signal);
+        },
+        { mutates: false },
+      ),
+    });
+    return { drain: (deadline) => exportNow(deadline) };
+  },
+});

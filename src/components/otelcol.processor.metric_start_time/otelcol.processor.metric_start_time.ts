@@ -1,0 +1,98 @@
+import { compileRegex } from "#base/regex";
+import type { OtlpRecord } from "#formats/otlp-record";
+import { editingInput, outputsOf } from "#kits/otelcol-processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { SeriesLimit } from "#kits/otlp-metric-limit";
+import { STATE_LIMIT } from "#kits/otlp-metric-walk";
+import { regexFault } from "#kits/regex-fault";
+import { s } from "#lang/schema";
+import { defineComponent } from "#pipeline/component";
+import { Adjuster } from "./adjuster.ts";
+
+const args = s
+  .object({
+    strategy: s
+      .oneOf(["true_reset_point", "subtract_initial_point", "start_time_metric"])
+      .default("true_reset_point")
+      .doc("How start times are found: from the first point, by counting from the first point on, or from a metric."),
+    gc_interval: s.duration().default("10m").doc("Time without points after which a series is forgotten."),
+    start_time_metric_regex: s
+      .string()
+      .default("")
+      .doc("Names of the metric with the start time; `process_start_time_seconds` by default."),
+    output: s.block(outputSchema).required().doc("Where the data goes."),
+    debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
+  })
+  .rule("gc_interval", (a) => a.gc_interval > 0, "must be greater than 0")
+  .rule(
+    "start_time_metric_regex",
+    (a) => regexFault(a.start_time_metric_regex) === undefined,
+    (a) => `has an error: ${regexFault(a.start_time_metric_regex)}`,
+  )
+  .rule(
+    "start_time_metric_regex",
+    (a) => a.start_time_metric_regex === "" || a.strategy === "start_time_metric",
+    "can only be used with the strategy `start_time_metric`",
+  );
+
+const START_TIME_METRIC = "process_start_time_seconds";
+/** Forgetting series takes a look at all of them. */
+const SHORTEST_SWEEP_MS = 1_000;
+
+export default defineComponent({
+  name: "otelcol.processor.metric_start_time",
+  stability: "generally-available",
+  summary: "Gives start times to cumulative metrics that have none.",
+  example: `otelcol.processor.metric_start_time "default" {
+  output {
+    metrics = [otelcol.exporter.otlp.default.input]
+  }
+}
+
+otelcol.exporter.otlp "default" {
+  client {
+    endpoint = "localhost:4317"
+  }
+}`,
+  args,
+  exports: inputExports,
+
+  start(ctx, first) {
+    const adjuster = new Adjuster(first.strategy, STATE_LIMIT);
+    const { walk } = adjuster;
+    const limit = new SeriesLimit(
+      ctx,
+      "new series get no start time; lower `gc_interval`, or drop attributes with ever new values",
+    );
+    const expression = first.start_time_metric_regex === "" ? undefined : compileRegex(first.start_time_metric_regex);
+    const isStartTime = (name: string) => expression?.test(name) ?? name === START_TIME_METRIC;
+    // Where no metric says it: a process that is as old as the agent is the Collector's guess.
+    const agentStart = BigInt(Math.floor(performance.timeOrigin / 1000)) * 1_000_000_000n;
+
+    function adjust(request: OtlpRecord): void {
+      const usesMetric = first.strategy === "start_time_metric";
+      const processStart = (usesMetric && adjuster.processStart(request, isStartTime)) || agentStart;
+      const now = ctx.clock.now();
+      let initial = 0;
+      walk.keepMetrics(request, (metric) => {
+        if (!adjuster.isCumulative(metric)) return true;
+        const before = metric.points.length;
+        const left = walk.keepPoints((point) => {
+          const outcome = adjuster.adjust(point, metric, processStart, now);
+          if (outcome === "unknown") limit.refused(1, "the memory for series is used up");
+          return outcome !== "initial";
+        });
+        initial += before - left;
+        return left > 0 || before === 0;
+      });
+      if (initial > 0) ctx.flow.drop("otlp", "initial_value", initial);
+    }
+
+    let swept = ctx.clock.now();
+    ctx.every(Math.max(first.gc_interval, SHORTEST_SWEEP_MS), () => {
+      walk.table.sweep(swept);
+      swept = ctx.clock.now();
+    });
+    ctx.export({ input: editingInput(ctx, outputsOf(ctx, first.output), { metrics: adjust }) });
+  },
+});
