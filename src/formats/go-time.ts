@@ -43,12 +43,19 @@ export class GoLayout {
    * if the text does not fit.
    */
   parse(text: string, zone: TimeZone, into: Instant): number | undefined {
+    return this.#read(text)?.finish(zone, into);
+  }
+  /** The offset that a text names, in seconds east of UTC; undefined for a text that names none or does not fit. */
+  offsetIn(text: string): number | undefined {
+    return this.#read(text)?.offset;
+  }
+  #read(text: string): Parser | undefined {
     const parser = new Parser(text);
     const elements = this.#elements;
     for (let i = 0; i < elements.length; i++) {
       if (!parser.element(elements[i]!, elements[i + 1])) return undefined;
     }
-    return parser.at === text.length ? parser.finish(zone, into) : undefined;
+    return parser.at === text.length ? parser : undefined;
   }
 
   /** Formats an instant as `Time.Format` in a zone. */
@@ -156,6 +163,10 @@ class Parser {
       default:
         return this.#zone(element.kind, element.iso);
     }
+  }
+
+  get offset(): number | undefined {
+    return this.#utc ? 0 : this.#offset;
   }
 
   finish(zone: TimeZone, into: Instant): number | undefined {

@@ -33,10 +33,15 @@ export function parseCondition(text: string): Condition {
   return new Parser(text).wholeCondition();
 }
 
+/** What was read from a token on, and the token after it. */
+type Outcome<T> = { readonly value: T; readonly next: number } | { readonly error: OttlSyntaxError };
+
 class Parser {
   readonly #tokens: readonly Token[];
   #next = 0;
   #depth = 0;
+  readonly #calls = new Map<number, Outcome<Call>>();
+  readonly #lambdas = new Map<number, Outcome<Lambda>>();
   /** The failure that got furthest, since of several readings of a text that one is likely meant. */
   #furthest: OttlSyntaxError | undefined;
 
@@ -324,6 +329,9 @@ class Parser {
     return text(at) === ")" && kind(at + 1) === "arrow";
   }
   #lambda(): Lambda {
+    return this.#once(this.#lambdas, () => this.#readLambda());
+  }
+  #readLambda(): Lambda {
     const parameters: { name: string; at: number }[] = [];
     this.#take("(");
     while (!this.#is(")")) {
@@ -360,18 +368,37 @@ class Parser {
     return name;
   }
   #call(): Call {
-    return this.#deeper(() => {
-      const { at } = this.#token;
-      const name = this.#functionName();
-      const given: Argument[] = [];
-      this.#take("(");
-      while (!this.#is(")")) {
-        if (given.length > 0) this.#take(",");
-        given.push(this.#argument());
+    return this.#once(this.#calls, () => this.#deeper(() => this.#readCall()));
+  }
+  #readCall(): Call {
+    const { at } = this.#token;
+    const name = this.#functionName();
+    const given: Argument[] = [];
+    this.#take("(");
+    while (!this.#is(")")) {
+      if (given.length > 0) this.#take(",");
+      given.push(this.#argument());
+    }
+    this.#take(")");
+    return { name, arguments: given, keys: this.#keys(), at };
+  }
+  /** What begins at a token is read once, whatever is tried around it: else nested lambdas would take forever. */
+  #once<T>(known: Map<number, Outcome<T>>, read: () => T): T {
+    const start = this.#next;
+    let outcome = known.get(start);
+    if (outcome === undefined) {
+      try {
+        const value = read();
+        outcome = { value, next: this.#next };
+      } catch (error) {
+        if (!(error instanceof OttlSyntaxError)) throw error;
+        outcome = { error };
       }
-      this.#take(")");
-      return { name, arguments: given, keys: this.#keys(), at };
-    });
+      known.set(start, outcome);
+    }
+    if ("error" in outcome) throw outcome.error;
+    this.#next = outcome.next;
+    return outcome.value;
   }
   #argument(): Argument {
     const { at } = this.#token;

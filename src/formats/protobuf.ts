@@ -429,6 +429,7 @@ export class ProtoWriter {
   }
   string(field: number, text: string): void {
     this.tag(field, WIRE_BYTES);
+    if (text.length <= SHORT && this.#shortAscii(text)) return;
     // A UTF-16 unit takes at most three bytes. Written behind the longest length prefix, then moved if that was too long.
     const most = text.length * 3;
     const prefix = varintLength(most);
@@ -439,6 +440,22 @@ export class ProtoWriter {
     if (needed !== prefix) this.#bytes.copyWithin(at + needed, at + prefix, at + prefix + written);
     this.#putLength(at, written);
     this.#length = at + needed + written;
+  }
+
+  /** Most texts are short and plain, and calling into the engine costs more than their characters do. */
+  #shortAscii(text: string): boolean {
+    const { length } = text;
+    this.#reserve(length + 1);
+    const bytes = this.#bytes;
+    const at = this.#length;
+    bytes[at] = length;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) return false;
+      bytes[at + 1 + i] = code;
+    }
+    this.#length = at + 1 + length;
+    return true;
   }
 
   /** Begins a submessage; hand the result to `end` after its fields. */

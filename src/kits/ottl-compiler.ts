@@ -2,6 +2,7 @@ import { AttributeKey, KeyValues, ValueList } from "#formats/otlp-values";
 import {
   type Argument,
   type Call,
+  type Comparator,
   type Condition,
   type Expression,
   type Key,
@@ -19,8 +20,8 @@ import type { ContextDefinition } from "./ottl-contexts.ts";
 import type { Field } from "./ottl-fields.ts";
 import { type Accessor, type CompiledKey, type Get, indexResult } from "./ottl-keys.ts";
 import { negate, operate } from "./ottl-math.ts";
-import type { Evaluate, OttlFunction } from "./ottl-parameters.ts";
-import { attributeValue, compare, OttlError, type OttlValue, typeOf } from "./ottl-value.ts";
+import { type Evaluate, type OttlFunction, text as textParam } from "./ottl-parameters.ts";
+import { attributeValue, compare, isNil, OttlError, type OttlValue, typeOf } from "./ottl-value.ts";
 import { goCamel } from "./ottl-words.ts";
 
 /** Paths that the Collector has and this agent does not, since batches do not carry what they tell. */
@@ -43,6 +44,15 @@ export interface CompiledStatement {
 }
 /** Calls the body of a lambda with values for its parameters. */
 export type CompiledLambda = (c: OttlContext, ...values: OttlValue[]) => OttlValue;
+
+/** A condition; `constant` is there if it does not depend on the data. */
+interface Checked {
+  readonly check: Check;
+  readonly constant: boolean | undefined;
+}
+function constant(value: boolean): Checked {
+  return { check: value ? () => true : () => false, constant: value };
+}
 
 function literalGetter(value: OttlValue): Getter {
   return { get: () => value, literal: { value } };
@@ -79,25 +89,31 @@ export class Compiler {
   }
 
   condition(condition: Condition): Check {
+    return this.#checked(condition).check;
+  }
+
+  #checked(condition: Condition): Checked {
     switch (condition.kind) {
       case "constant":
-        return condition.value ? () => true : () => false;
+        return constant(condition.value);
       case "not": {
-        const of = this.condition(condition.of);
-        return (c) => !of(c);
+        const of = this.#checked(condition.of);
+        if (of.constant !== undefined) return constant(!of.constant);
+        return { check: (c) => !of.check(c), constant: undefined };
       }
       case "and":
       case "or":
         return this.#joined(condition.kind, condition.terms);
       case "call": {
         const { get } = this.#converter(condition.call);
-        return (c) => {
+        const check: Check = (c) => {
           const value = get(c);
           if (typeof value !== "boolean") {
             throw OttlError.of(`${condition.call.name} gave a ${typeOf(value)} where a condition needs a bool`);
           }
           return value;
         };
+        return { check, constant: undefined };
       }
       case "comparison":
         return this.#comparison(condition);
@@ -105,40 +121,28 @@ export class Compiler {
   }
 
   /** Constants are left out, so that they do not keep the other terms from being looked at, as upstream. */
-  #joined(kind: "and" | "or", terms: readonly Condition[]): Check {
+  #joined(kind: "and" | "or", terms: readonly Condition[]): Checked {
     const isOr = kind === "or";
-    const checks = terms.map((term) => this.condition(term));
-    const constants = terms.map((term) => (term.kind === "constant" ? term.value : undefined));
-    if (constants.includes(isOr)) return () => isOr;
-    const left = checks.filter((_, i) => constants[i] === undefined);
-    if (left.length === 0) return () => !isOr;
-    if (left.length === 1) return left[0]!;
+    const checks = terms.map((term) => this.#checked(term));
+    if (checks.some((each) => each.constant === isOr)) return constant(isOr);
+    const left = checks.filter((each) => each.constant === undefined).map((each) => each.check);
+    if (left.length === 0) return constant(!isOr);
+    if (left.length === 1) return { check: left[0]!, constant: undefined };
     const [first, second] = left as [Check, Check];
-    if (left.length === 2) return isOr ? (c) => first(c) || second(c) : (c) => first(c) && second(c);
-    return isOr ? (c) => left.some((check) => check(c)) : (c) => left.every((check) => check(c));
+    let check: Check;
+    if (left.length === 2) check = isOr ? (c) => first(c) || second(c) : (c) => first(c) && second(c);
+    else check = isOr ? (c) => left.some((each) => each(c)) : (c) => left.every((each) => each(c));
+    return { check, constant: undefined };
   }
 
-  #comparison(condition: Extract<Condition, { kind: "comparison" }>): Check {
+  #comparison(condition: Extract<Condition, { kind: "comparison" }>): Checked {
     const left = this.getter(condition.left);
     const right = this.getter(condition.right);
     const { operator } = condition;
     if (left.literal !== undefined && right.literal !== undefined) {
-      const outcome = compare(left.literal.value, right.literal.value, operator);
-      return () => outcome;
+      return constant(compare(left.literal.value, right.literal.value, operator));
     }
-    if (operator === "==" || operator === "!=") {
-      const [attribute, literal] = left.attribute === undefined ? [right, left] : [left, right];
-      if (attribute.attribute !== undefined && literal.literal !== undefined) {
-        const quick = attributeIs(attribute.attribute, literal.literal.value, operator === "==");
-        if (quick !== undefined) return quick;
-      }
-    }
-    if (right.literal !== undefined) {
-      const { get } = left;
-      const { value } = right.literal;
-      return (c) => compare(get(c), value, operator);
-    }
-    return (c) => compare(left.get(c), right.get(c), operator);
+    return { check: comparing(left, right, operator), constant: undefined };
   }
 
   getter(expression: Expression): Getter {
@@ -206,6 +210,7 @@ export class Compiler {
     const body: Get = value === undefined ? this.condition(condition!) : this.getter(value).get;
     this.#locals.pop();
     return (c, ...values) => {
+      c.countLambdaCall();
       for (let i = 0; i < slots.length; i++) if (slots[i]! >= 0) c.locals[slots[i]!] = values[i];
       return body(c);
     };
@@ -215,7 +220,7 @@ export class Compiler {
   textFunction(name: string, at: number): (input: string) => OttlValue {
     const known = this.#known(name, at);
     const [first, ...others] = Object.entries(known.params);
-    if (first === undefined || others.length > 0) {
+    if (first === undefined || others.length > 0 || first[1] !== textParam) {
       throw new OttlSyntaxError(`${name} does not take exactly one argument, a string`, at);
     }
     let input = "";
@@ -312,7 +317,9 @@ export class Compiler {
     return computed(make);
   }
   #map(entries: readonly (readonly [string, Expression])[]): Getter {
-    const getters = entries.map(([key, value]) => [new AttributeKey(key), this.getter(value)] as const);
+    // Of equal keys the last one counts; the others are not even looked at.
+    const last = new Map(entries);
+    const getters = [...last].map(([key, value]) => [new AttributeKey(key), this.getter(value)] as const);
     const make: Get = (c) => {
       const map = new KeyValues();
       for (const [key, { get }] of getters) map.set(key, attributeValue(get(c)));
@@ -399,6 +406,28 @@ export class Compiler {
   }
 }
 
+function comparing(left: Getter, right: Getter, operator: Comparator): Check {
+  if (operator === "==" || operator === "!=") {
+    const [attribute, literal] = left.attribute === undefined ? [right, left] : [left, right];
+    if (attribute.attribute !== undefined && literal.literal !== undefined) {
+      const quick = attributeIs(attribute.attribute, literal.literal.value, operator === "==");
+      if (quick !== undefined) return quick;
+    }
+  }
+  if (right.literal !== undefined) {
+    const { get } = left;
+    const { value } = right.literal;
+    if (operator === "==" && typeof value === "bigint") {
+      return (c) => {
+        const found = get(c);
+        return typeof found === "bigint" ? found === value : compare(found, value, "==");
+      };
+    }
+    return (c) => compare(get(c), value, operator);
+  }
+  return (c) => compare(left.get(c), right.get(c), operator);
+}
+
 /** Compares an attribute with a literal on its bytes; undefined where that needs the value. */
 function attributeIs(
   { map, key }: { readonly map: (c: OttlContext) => KeyValues; readonly key: AttributeKey },
@@ -409,7 +438,7 @@ function attributeIs(
     return (c) => {
       const attributes = map(c);
       const i = attributes.find(key);
-      return (i < 0 || attributes.valueAt(i) === undefined) === isEqual;
+      return (i < 0 || isNil(attributes.valueAt(i))) === isEqual;
     };
   }
   if (typeof literal !== "string") return undefined;

@@ -2,8 +2,9 @@ import type { PointKind } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
 import type { RecordList } from "#formats/otlp-record-list";
 import { KeyValues } from "#formats/otlp-values";
-import type { OttlValue } from "./ottl-value.ts";
+import { OttlError, type OttlValue } from "./ottl-value.ts";
 
+const MOST_LAMBDA_CALLS = 1_000_000;
 const NOTHING = new OtlpRecord();
 
 /** Where a statement is at: the item that it is evaluated on, and what the item is part of. One serves all items. */
@@ -26,6 +27,7 @@ export class OttlContext {
   clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
   /** Values of lambdas' parameters. */
   readonly locals: OttlValue[] = [];
+  #lambdaCalls = 0;
   /** Belongs to the item, for as long as one group of statements has it. */
   readonly cache = new KeyValues();
   #cacheUsed = false;
@@ -34,8 +36,16 @@ export class OttlContext {
     this.#cacheUsed = true;
     return this.cache;
   }
+  /** Lambdas within lambdas could go on for hours over large lists. */
+  countLambdaCall(): void {
+    this.#lambdaCalls += 1;
+    if (this.#lambdaCalls > MOST_LAMBDA_CALLS) {
+      throw OttlError.of(`lambdas are called more than ${MOST_LAMBDA_CALLS} times for one item`);
+    }
+  }
   /** To be called between items. */
   clearCache(): void {
+    this.#lambdaCalls = 0;
     if (this.#cacheUsed) this.cache.forget();
     this.#cacheUsed = false;
   }

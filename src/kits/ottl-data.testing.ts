@@ -59,6 +59,7 @@ const server = {
     csv: text("1,Ada,true"),
     number_text: text("42"),
     bytes: { bytesValue: "AQIDBA==" },
+    no_bytes: { bytesValue: "" },
     nothing: {},
   }),
   droppedAttributesCount: 2,

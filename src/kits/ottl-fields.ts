@@ -35,9 +35,15 @@ export function textField(of: Of, field: number): Field {
     set: (c, value) => of(c).setText(field, asString(value)),
   };
 }
+/** The values of enums, so that none has to be made for each item. */
+const SMALL = Array.from({ length: 32 }, (_, i) => BigInt(i));
+
 export function enumField(of: Of, field: number): Field {
   return {
-    get: (c) => BigInt(of(c).int32(field)),
+    get: (c) => {
+      const value = of(c).int32(field);
+      return SMALL[value] ?? BigInt(value);
+    },
     set: (c, value) => of(c).setVarint(field, asInt(value), 32),
   };
 }

@@ -6,7 +6,7 @@ import { OttlContext } from "./ottl-context.ts";
 import type { ContextName } from "./ottl-contexts.ts";
 import type { CompiledCondition, ErrorMode } from "./ottl-programs.ts";
 import { anyHolds, type OnFailure } from "./ottl-transform.ts";
-import { pointsOf } from "./ottl-walk.ts";
+import { lentPoints, pointsOf } from "./ottl-walk.ts";
 
 /** Conditions by context; what one of them holds for is dropped, with all that is in it. */
 export type FilterGroup = ReadonlyMap<ContextName, readonly CompiledCondition[]>;
@@ -29,7 +29,8 @@ export class Filter {
   readonly #context = new OttlContext();
   readonly #request = new OtlpRecord();
   readonly #entry = new OtlpRecord();
-  readonly #point = new OtlpRecord();
+  readonly #event = new OtlpRecord();
+  readonly #lent = lentPoints();
 
   constructor(kind: OtlpKind, groups: readonly FilterGroup[], errorMode: ErrorMode, onFailure: OnFailure) {
     this.#kind = kind;
@@ -105,7 +106,7 @@ export class Filter {
       const events = c.span.list(11);
       c.eventIndex = undefined;
       removeIf(events, (e) => {
-        c.event = events.borrow(e, this.#point);
+        c.event = events.borrow(e, this.#event);
         return this.#holds(group, "spanevent");
       });
       spans.giveBack(i, c.span);
@@ -120,7 +121,7 @@ export class Filter {
     const points = group.has("datapoint") ? pointsOf(c) : undefined;
     if (points === undefined) return false;
     removeIf(points, (p) => {
-      c.point = points.borrow(p, this.#point);
+      c.point = points.borrow(p, this.#lent[c.pointKind]);
       return this.#holds(group, "datapoint");
     });
     metrics.giveBack(i, c.metric);

@@ -3,7 +3,7 @@ import type { CompiledLambda, Getter } from "./ottl-compiler.ts";
 import type { OttlContext } from "./ottl-context.ts";
 import * as p from "./ottl-parameters.ts";
 import { define, lambda, listOf, type OttlFunction, optional } from "./ottl-parameters.ts";
-import { attributeValue, OttlError, type OttlValue, typeOf } from "./ottl-value.ts";
+import { attributeValue, OttlError, type OttlValue, typeOf, Weight } from "./ottl-value.ts";
 
 /** Converters of maps and lists, with and without lambdas. Matches pkg/ottl/ottlfuncs. */
 
@@ -84,18 +84,23 @@ function overAll(
 
 /** A map or list like the one given, of the entries that `next` gives something for. */
 function rebuilt(original: OttlValue, next: (entry: Entry) => { readonly value: AnyValue } | undefined): OttlValue {
+  const weight = new Weight();
   if (original instanceof KeyValues) {
     const result = new KeyValues();
     for (const entry of entriesOf(original)) {
       const made = next(entry);
-      if (made !== undefined) result.append(entry[0] as string, made.value);
+      if (made === undefined) continue;
+      weight.add(made.value);
+      result.append(entry[0] as string, made.value);
     }
     return result;
   }
   const items: AnyValue[] = [];
   for (const entry of entriesOf(original)) {
     const made = next(entry);
-    if (made !== undefined) items.push(made.value);
+    if (made === undefined) continue;
+    weight.add(made.value);
+    items.push(made.value);
   }
   return new ValueList(items);
 }
@@ -141,7 +146,11 @@ const reduce = define(
     (c: OttlContext) => {
       const entries = entriesOf(from.get(c));
       let result = seed.get(c);
-      for (const [key, value] of entries) result = accumulator(c, result, key, value);
+      for (const [key, value] of entries) {
+        result = accumulator(c, result, key, value);
+        // What doubles with each entry is soon more than there is room for.
+        new Weight().add(result);
+      }
       return result;
     },
 );

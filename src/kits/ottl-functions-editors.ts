@@ -1,11 +1,20 @@
 import type { Regex } from "#base/regex";
 import { type AnyValue, AttributeKey, copyValue, KeyValues, ValueList } from "#formats/otlp-values";
+import { sprintf } from "#lang/stdlib-format";
 import type { OttlContext } from "./ottl-context.ts";
 import { compileGlob } from "./ottl-glob.ts";
 import * as p from "./ottl-parameters.ts";
 import { define, listOf, type OttlFunction, optional, type Typed } from "./ottl-parameters.ts";
 import { keep, regexOf } from "./ottl-regex.ts";
-import { attributeText, attributeValue, OttlError, type OttlValue } from "./ottl-value.ts";
+import {
+  attributeText,
+  attributeValue,
+  bounded,
+  MOST_CHARACTERS,
+  OttlError,
+  type OttlValue,
+  tooLong,
+} from "./ottl-value.ts";
 
 /** Functions that change the data. Matches pkg/ottl/ottlfuncs. */
 
@@ -18,10 +27,10 @@ function applied(c: OttlContext, input: string, apply: NonNullable<TextFunction>
   if (typeof result !== "string") throw OttlError.of("the function of a replacement must give a string");
   if (format === undefined) return result;
   const text = format.get(c);
-  if (text.split("%s").length !== 2 || /%[^s]/.test(text)) {
-    throw OttlError.of("replacement_format must have %s once, and nothing else with a percent sign");
+  if (!/^.*%s.*$/.test(text) || /%[^s]/.test(text)) {
+    throw OttlError.of("replacement_format must be one line with %s, and nothing else with a percent sign");
   }
-  return text.replace("%s", () => result);
+  return bounded(sprintf(text, [result]));
 }
 
 /** Replaces what matches, after a function was applied to each replacement if there is one. */
@@ -33,8 +42,17 @@ function replaced(
   apply: TextFunction,
   format: Format,
 ): string {
-  if (apply === undefined) return regex.replaceAll(text, replacement);
-  return regex.replaceAllFunction(text, (match) => applied(c, regex.expand(replacement, match), apply, format));
+  // Each character of the replacement stands for at most two texts as long as the whole.
+  const isSmall = 2 * replacement.length * (text.length + 1) <= MOST_CHARACTERS;
+  if (apply === undefined && isSmall) return regex.replaceAll(text, replacement);
+  let made = text.length;
+  return regex.replaceAllFunction(text, (match) => {
+    const expanded = regex.expand(replacement, match);
+    const next = apply === undefined ? expanded : applied(c, expanded, apply, format);
+    made += next.length;
+    if (made > MOST_CHARACTERS) throw tooLong();
+    return next;
+  });
 }
 
 const set = define("set", { target: p.path, value: p.any }, ({ target, value }) => (c) => {

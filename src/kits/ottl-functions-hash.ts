@@ -4,6 +4,7 @@ import { fnv1a64, murmur3, murmur3x128, xxh3, xxh128 } from "#formats/hashes";
 import { communityId, parseAddress, parseNetwork } from "./ottl-network.ts";
 import * as p from "./ottl-parameters.ts";
 import { define, listOf, type OttlFunction, optional } from "./ottl-parameters.ts";
+import { keep } from "./ottl-regex.ts";
 import { OttlError, type OttlValue } from "./ottl-value.ts";
 
 /** Hashes, ids and addresses. Matches pkg/ottl/ottlfuncs. */
@@ -32,15 +33,12 @@ function uuidV7(): string {
 }
 
 const isInCidr = define("IsInCIDR", { target: p.text, networks: listOf(p.text) }, ({ target, networks }) => {
-  const literal = networks.every((each) => each.literal !== undefined)
-    ? networks.map((each) => parseNetwork(each.literal!.value))
-    : undefined;
+  const contains = networks.map((each) => keep(each, parseNetwork));
   return (c) => {
     const text = target.get(c);
     const address = isIP(text) === 0 ? undefined : parseAddress(text);
     if (address === undefined) return false;
-    if (literal !== undefined) return literal.some((contains) => contains(address));
-    return networks.some((each) => parseNetwork(each.get(c))(address));
+    return contains.some((each) => each(c)(address));
   };
 });
 

@@ -218,7 +218,10 @@ const aggregateOnAttributes = define(
     const kept = attributes === undefined ? undefined : new Set(attributes);
     return ({ metric }) => {
       const data = dataOf(metric);
-      if (data === undefined) return undefined;
+      if (data === undefined) {
+        metric.remove(12);
+        return undefined;
+      }
       if (data.field === SUMMARY) throw OttlError.of("summaries cannot be aggregated");
       if (kept !== undefined) {
         forPoints(data, (point) => {
@@ -245,7 +248,11 @@ const aggregateOnValue = define(
     const wanted = new Set(values);
     return ({ metric }) => {
       const data = dataOf(metric);
-      if (data === undefined) return undefined;
+      if (data === undefined) {
+        metric.remove(12);
+        return undefined;
+      }
+      if (data.field === SUMMARY) throw OttlError.of("summaries cannot be aggregated");
       forPoints(data, (point) => {
         const map = attributesOf(point, data.kind);
         const i = map.find(key);

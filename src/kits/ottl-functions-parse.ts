@@ -11,6 +11,7 @@ import {
 } from "#formats/go-url";
 import { Grok, GrokError } from "#formats/grok";
 import { type AnyValue, AttributeKey, KeyValues, ValueList } from "#formats/otlp-values";
+import { UserAgents } from "#formats/user-agent";
 import * as p from "./ottl-parameters.ts";
 import { define, listOf, type OttlFunction, optional } from "./ottl-parameters.ts";
 import { keep, regexOf } from "./ottl-regex.ts";
@@ -237,6 +238,22 @@ function queryParts(query: string): KeyValues {
   return mapOf([["query", mapOf([...values].map(([key, list]) => [key, new ValueList(list)] as const))]]);
 }
 
+const userAgent = define("UserAgent", { user_agent: p.text }, ({ user_agent: header }) => {
+  const userAgents = new UserAgents();
+  return (c) => {
+    const text = header.get(c);
+    const { browser, system } = userAgents.parse(text);
+    const parts: [string, AnyValue][] = [
+      ["user_agent.name", browser.family],
+      ["user_agent.original", text],
+      ["user_agent.version", browser.version],
+      ["os.name", system.family],
+    ];
+    if (system.version !== "") parts.push(["os.version", system.version]);
+    return mapOf(parts);
+  };
+});
+
 interface Criterion {
   readonly texts: ReadonlySet<string>;
   readonly range: { readonly min: bigint; readonly max: bigint } | undefined;
@@ -312,5 +329,6 @@ export const parsingConverters: readonly OttlFunction[] = [
   extractPatterns,
   extractGrok,
   url,
+  userAgent,
   parseSeverity,
 ];

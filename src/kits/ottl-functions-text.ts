@@ -5,7 +5,16 @@ import { sprintf } from "#lang/stdlib-format";
 import type { Value } from "#lang/value";
 import * as p from "./ottl-parameters.ts";
 import { define, listOf, type OttlFunction, optional } from "./ottl-parameters.ts";
-import { attributeText, compareUtf8, isBytes, OttlError, OttlId, type OttlValue, printed } from "./ottl-value.ts";
+import {
+  attributeText,
+  bounded,
+  compareUtf8,
+  isBytes,
+  OttlError,
+  OttlId,
+  type OttlValue,
+  printed,
+} from "./ottl-value.ts";
 import { goCamel, goSnake } from "./ottl-words.ts";
 
 /** Converters of text. Matches pkg/ottl/ottlfuncs. */
@@ -43,7 +52,7 @@ const concat = define(
       let out = "";
       for (let i = 0; i < values.length; i++) {
         if (i > 0) out += between;
-        out += values[i]!.get(c) ?? "<nil>";
+        out = bounded(out + (values[i]!.get(c) ?? "<nil>"));
       }
       return out;
     },
@@ -113,10 +122,8 @@ const format = define(
   { format: p.textLiteral, vals: listOf(p.any) },
   ({ format: text, vals: values }) =>
     (c) => {
-      return sprintf(
-        text,
-        values.map((each) => printable(each.get(c))),
-      );
+      const given = values.map((each) => printable(each.get(c)));
+      return bounded(sprintf(text, given));
     },
 );
 /** As the values of Alloy's own language, whose sprintf follows Go's. */
@@ -229,7 +236,7 @@ const toKeyValueString = define(
       const pairs: (readonly [string, string])[] = [];
       for (let i = 0; i < map.size; i++) pairs.push([map.keyAt(i), attributeText(map.valueAt(i))]);
       if (isSorted) pairs.sort((a, b) => compareUtf8(a[0], b[0]));
-      return pairs.map(([key, value]) => quote(key) + delimiter + quote(value)).join(pairDelimiter);
+      return bounded(pairs.map(([key, value]) => quote(key) + delimiter + quote(value)).join(pairDelimiter));
     };
   },
 );

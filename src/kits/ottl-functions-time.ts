@@ -11,7 +11,9 @@ const BEFORE_1970 = 62_135_596_800_000_000_000n;
 
 /** The clock of a time where it is: its offset is added. */
 function dateOf({ nanos, offset }: OttlTime): Date {
-  return new Date(Number(floor(nanos, 1_000_000n)) + offset * 1000);
+  const date = new Date(Number(floor(nanos, 1_000_000n)) + offset * 1000);
+  if (Number.isNaN(date.getTime())) throw OttlError.of("the time is beyond the years that can be told");
+  return date;
 }
 function floor(value: bigint, by: bigint): bigint {
   const quotient = value / by;

@@ -64,7 +64,6 @@ function isEmptyValue(value: OttlValue): boolean {
   }
   if (value instanceof KeyValues) return value.size === 0;
   if (value instanceof ValueList) return value.items.length === 0;
-  if (value instanceof OttlMessages) return value.list.length === 0;
   if (value instanceof OttlId) return value.bytes.every((byte) => byte === 0);
   if (value instanceof OttlDuration) return value.nanos === 0n;
   return isBytes(value) && value.length === 0;

@@ -9,6 +9,7 @@ import { spanFunctions } from "./ottl-functions-span.ts";
 import { textConverters } from "./ottl-functions-text.ts";
 import { timeConverters } from "./ottl-functions-time.ts";
 import { isRootSpan, typeConverters } from "./ottl-functions-types.ts";
+import { xmlConverters } from "./ottl-functions-xml.ts";
 import type { OttlFunction } from "./ottl-parameters.ts";
 
 /** Which functions there are where. Matches ottlfuncs.StandardFuncs, and what the transform and filter processors add. */
@@ -22,6 +23,7 @@ const converters: readonly OttlFunction[] = [
   ...collectionConverters,
   ...timeConverters,
   ...hashConverters,
+  ...xmlConverters,
 ];
 
 function named(functions: readonly OttlFunction[]): Functions {

@@ -197,7 +197,12 @@ function rfc3339({ nanos, offset }: OttlTime): string {
   const fraction = String(nanos - seconds * 1_000_000_000n)
     .padStart(9, "0")
     .replace(/0+$/, "");
-  const clock = new Date((Number(seconds) + offset) * 1000).toISOString().slice(0, 19);
+  const date = new Date((Number(seconds) + offset) * 1000);
+  // What Go's times refuse to be written as.
+  if (!(date.getUTCFullYear() >= 0 && date.getUTCFullYear() <= 9999)) {
+    throw OttlError.of("the time is outside of the years 0 to 9999");
+  }
+  const clock = date.toISOString().slice(0, 19);
   const minutes = Math.abs(offset) / 60;
   const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
   const zone = offset === 0 ? "Z" : `${offset < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`;

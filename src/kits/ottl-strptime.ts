@@ -91,8 +91,12 @@ export function timeFormatter(format: string): (time: OttlTime) => string {
   return (time) => layout.format(instantOf(time), zoneOf(time));
 }
 
+/** What JavaScript's dates hold. */
+const LAST_MS = 8_640_000_000_000_000n;
+
 function instantOf({ nanos }: OttlTime): Instant {
   const ms = nanos / 1_000_000n - (nanos % 1_000_000n < 0n ? 1n : 0n);
+  if (ms > LAST_MS || ms < -LAST_MS) throw OttlError.of("the time is beyond the years that can be written");
   return { ms: Number(ms), ns: Number(nanos - ms * 1_000_000n) };
 }
 
@@ -125,7 +129,7 @@ export function timeParser(
         const year = layout.parse(candidate, zone, into);
         if (year === undefined) continue;
         const nanos = BigInt(into.ms) * 1_000_000n + BigInt(into.ns);
-        return placed(withYear(nanos, year, now), candidate, zone);
+        return placed(withYear(nanos, year, now), layout.offsetIn(candidate), zone);
       }
     }
     throw OttlError.of(`${JSON.stringify(given)} does not fit the format ${JSON.stringify(format)}`);
@@ -157,12 +161,8 @@ function loadZone(name: string): TimeZone {
 }
 
 /** The offset of the text, if it has one, so that `Hour` and the like are those of the text. */
-function placed(nanos: bigint, text: string, zone: TimeZone): OttlTime {
-  const written = /(?:([+-])(\d\d):?(\d\d)?|Z)(?!.*\d)/.exec(text.slice(6));
-  if (written !== null && written[1] !== undefined) {
-    const offset = (Number(written[2]) * 3600 + Number(written[3] ?? "0") * 60) * (written[1] === "-" ? -1 : 1);
-    return new OttlTime(nanos, offset, "");
-  }
+function placed(nanos: bigint, written: number | undefined, zone: TimeZone): OttlTime {
+  if (written !== undefined) return new OttlTime(nanos, written, written === 0 ? "UTC" : "");
   const seconds = Number(nanos / 1_000_000_000n);
   const offset = zone.offsetAt(seconds);
   return new OttlTime(nanos, offset, offset === 0 ? "UTC" : zone.abbreviationAt(seconds));

@@ -6,7 +6,7 @@ import { OttlContext } from "./ottl-context.ts";
 import type { ContextName } from "./ottl-contexts.ts";
 import type { CompiledCondition, ErrorMode } from "./ottl-programs.ts";
 import { OttlError } from "./ottl-value.ts";
-import { exemplarsOf, pointsOf } from "./ottl-walk.ts";
+import { exemplarsOf, lentPoints, pointsOf } from "./ottl-walk.ts";
 
 /** Statements that run one after the other on each item of a context. */
 export interface StatementGroup {
@@ -31,7 +31,8 @@ export class Transformer {
   readonly #context = new OttlContext();
   readonly #request = new OtlpRecord();
   readonly #entry = new OtlpRecord();
-  readonly #point = new OtlpRecord();
+  readonly #event = new OtlpRecord();
+  readonly #lent = lentPoints();
 
   constructor(kind: OtlpKind, groups: readonly StatementGroup[], onFailure: OnFailure) {
     this.#kind = kind;
@@ -90,7 +91,7 @@ export class Transformer {
   #events(group: StatementGroup): void {
     const c = this.#context;
     if (!c.span.has(11)) return;
-    eachOf(c.span.list(11), this.#point, (event, i) => {
+    eachOf(c.span.list(11), this.#event, (event, i) => {
       c.event = event;
       c.eventIndex = BigInt(i);
       this.#execute(group);
@@ -116,7 +117,7 @@ export class Transformer {
     const points = pointsOf(c);
     if (points === undefined) return;
     const kind = c.pointKind;
-    eachOf(points, this.#point, (point) => {
+    eachOf(points, this.#lent[kind], (point) => {
       c.point = point;
       c.pointKind = kind;
       if (group.context === "datapoint") {

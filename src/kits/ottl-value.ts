@@ -24,10 +24,15 @@ export class OttlError extends Error {
   static of(message: string, isTypeError = false): OttlError {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
-    const error = new OttlError(message, isTypeError);
+    const error = new OttlError(clipped(message), isTypeError);
     Error.stackTraceLimit = limit;
     return error;
   }
+}
+
+/** Texts of the data may be long; of a long message the middle is left out. */
+function clipped(message: string): string {
+  return message.length <= 1000 ? message : `${message.slice(0, 700)} … ${message.slice(-250)}`;
 }
 
 /** An instant, with the zone in which its parts are read. */
@@ -79,6 +84,35 @@ export class OttlMessage {
   constructor(kind: string, record: OtlpRecord) {
     this.kind = kind;
     this.record = record;
+  }
+}
+
+/** Texts that functions make end here, and what lists and maps that they make hold: characters and values. */
+export const MOST_CHARACTERS = 16 * 1024 * 1024;
+const MOST_VALUES = 100_000;
+
+/** The text; throws OttlError for one that is too long. */
+export function bounded(text: string): string {
+  if (text.length > MOST_CHARACTERS) throw tooLong();
+  return text;
+}
+export function tooLong(): OttlError {
+  return OttlError.of(`the text would have more than ${MOST_CHARACTERS} characters`);
+}
+
+/** Weighs what a function puts together, and throws OttlError once that is too much. */
+export class Weight {
+  #values = 0;
+  #characters = 0;
+
+  add(value: OttlValue): void {
+    // A map takes as much as ten other values.
+    this.#values += value instanceof KeyValues ? 10 : 1;
+    if (typeof value === "string" || isBytes(value)) this.#characters += value.length;
+    if (this.#values > MOST_VALUES) throw OttlError.of(`the value would hold more than ${MOST_VALUES} others`);
+    if (this.#characters > MOST_CHARACTERS) throw tooLong();
+    if (value instanceof ValueList) for (const item of value.items) this.add(item);
+    else if (value instanceof KeyValues) for (let i = 0; i < value.size; i++) this.add(value.valueAt(i));
   }
 }
 
@@ -179,7 +213,16 @@ export function attributeText(value: AnyValue): string {
       return String(value);
   }
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  return json(value);
+  return isFiniteValue(value) ? json(value) : ""; // as Go does where there is no JSON
+}
+
+/** Whether JSON has a form for the value: no NaN and no infinite number is in it. */
+export function isFiniteValue(value: AnyValue): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  if (value instanceof ValueList) return value.items.every(isFiniteValue);
+  if (!(value instanceof KeyValues)) return true;
+  for (let i = 0; i < value.size; i++) if (!isFiniteValue(value.valueAt(i))) return false;
+  return true;
 }
 
 /** A value as Go's `fmt` prints it with `%v`. */
@@ -213,7 +256,8 @@ export function json(value: AnyValue): string {
     case "number":
       return Number.isFinite(value) ? floatText(value) : "null";
   }
-  if (value instanceof Uint8Array) return `"${Buffer.from(value).toString("base64")}"`;
+  // No bytes become a nil slice on their way (pdata's AsRaw).
+  if (value instanceof Uint8Array) return value.length === 0 ? "null" : `"${Buffer.from(value).toString("base64")}"`;
   if (value instanceof ValueList) return `[${value.items.map(json).join(",")}]`;
   const entries = new Map<string, AnyValue>();
   for (let i = 0; i < value.size; i++) entries.set(value.keyAt(i), value.valueAt(i));
@@ -267,10 +311,16 @@ function ordered(order: number, operator: Comparator): boolean {
   }
 }
 
+/** Whether a value compares as nil does: upstream, bytes of which there are none do. */
+export function isNil(value: OttlValue): boolean {
+  return value === undefined || (value instanceof Uint8Array && value.length === 0);
+}
+
 /** Compares as OTTL does: values of different types are unequal, and neither is less. Matches pkg/ottl/compare.go. */
 export function compare(a: OttlValue, b: OttlValue, operator: Comparator): boolean {
-  if (a === undefined || b === undefined) {
-    if (a === b) return operator === "==" || operator === "<=" || operator === ">=";
+  const isNilA = isNil(a);
+  if (isNilA || isNil(b)) {
+    if (isNilA && isNil(b)) return operator === "==" || operator === "<=" || operator === ">=";
     return operator === "!=";
   }
   switch (typeof a) {
@@ -280,7 +330,7 @@ export function compare(a: OttlValue, b: OttlValue, operator: Comparator): boole
       if (operator === "!=") return a !== b;
       return ordered(compareUtf8(a, b), operator);
     case "bigint":
-      if (typeof b === "bigint") return ordered(a < b ? -1 : a > b ? 1 : 0, operator);
+      if (typeof b === "bigint") return compareNumbers(a, b, operator);
       if (typeof b === "number") return compareNumbers(Number(a), b, operator);
       break;
     case "number":
@@ -290,13 +340,13 @@ export function compare(a: OttlValue, b: OttlValue, operator: Comparator): boole
     case "boolean":
       if (typeof b === "boolean") return ordered(Number(a) - Number(b), operator);
       break;
-    default:
+    case "object":
       return compareObjects(a, b, operator);
   }
   return operator === "!=";
 }
 
-function compareNumbers(a: number, b: number, operator: Comparator): boolean {
+function compareNumbers<N extends number | bigint>(a: N, b: N, operator: Comparator): boolean {
   switch (operator) {
     case "==":
       return a === b;
