@@ -86,6 +86,24 @@ export class RecordList implements RecordPart {
     this.#ranges[base + 2] = this.#patches.length;
     this.#edited = true;
   }
+  /**
+   * Has message i written anew, from its bytes and without a record. `write` returns false, and writes nothing, for one
+   * that stays as it is. Not for messages that somebody has as a record.
+   */
+  rewrite(i: number, write: (bytes: Buffer, start: number, end: number, out: ProtoWriter) => boolean): void {
+    const ranges = this.#ranges;
+    const base = i * LIST_STRIDE;
+    // Room for all of the list, since most often all of it is written anew.
+    this.#patches ??= new ProtoWriter(this.#bytes.length + 4096);
+    const out = this.#patches;
+    const from = out.length;
+    const bytes = ranges[base] === PATCHED ? asBuffer(out.view()) : this.#bytes;
+    if (!write(bytes, ranges[base + 1]!, ranges[base + 2]!, out)) return;
+    ranges[base] = PATCHED;
+    ranges[base + 1] = from;
+    ranges[base + 2] = out.length;
+    this.#edited = true;
+  }
   append(): OtlpRecord {
     const record = this.#spare.pop() ?? this.#make();
     record.replace(EMPTY);

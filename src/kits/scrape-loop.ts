@@ -2,7 +2,7 @@ import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
 import type { ExpositionColumns } from "#formats/exposition-columns";
 import type { ExpositionMetadata } from "#formats/exposition-metadata";
-import type { MetricBatch } from "#pipeline/batch";
+import type { MetricBatch, MetricOrigin } from "#pipeline/batch";
 import type { Deadline } from "#pipeline/component";
 import { selectSamples } from "#pipeline/metric-batch";
 import type { SeriesRegistry } from "#pipeline/series";
@@ -108,6 +108,7 @@ export class ScrapeLoop {
   invalidExemplars = 0;
   readonly #environment: ScrapeEnvironment;
   readonly #series: ScrapeSeries;
+  readonly #origin: MetricOrigin;
   #running: AbortController | undefined;
   #task: Promise<void> = Promise.resolve();
   #pageBytes = 0;
@@ -120,6 +121,8 @@ export class ScrapeLoop {
     const page = { ...settings.page, ...target.histograms };
     const { extraMetrics } = settings;
     this.#series = new ScrapeSeries(registry, columns, target.labels, page, extraMetrics, environment.newSeries);
+    const { metadata } = this.#series;
+    this.#origin = { discovered: target.discovered, metadata: (family) => metadata.get(family) };
   }
 
   get metadata(): ExpositionMetadata {
@@ -213,6 +216,7 @@ export class ScrapeLoop {
     const report = [error === undefined ? 1 : 0, durationMs / 1000, scraped, relabelled, added];
     if (settings.extraMetrics) report.push(timeoutMs / 1000, settings.sampleLimit, bodyBytes);
     this.#series.report(batch, now, report);
+    batch.origin = this.#origin;
     const pin = registry.pin();
     try {
       await this.#environment.consume(batch, signal);
@@ -235,6 +239,7 @@ export class ScrapeLoop {
       const emitted = other.#series.emitted();
       selectSamples(batch, (i) => !emitted.has(batch.ref[i]!));
     }
+    batch.origin = this.#origin;
     const pin = registry.pin();
     try {
       if (batch.count > 0) await this.#environment.consume(batch, signal);

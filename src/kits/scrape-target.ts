@@ -1,6 +1,7 @@
 import { formatPrometheusDuration, parsePrometheusDuration } from "#base/duration";
 import { Labels, quote } from "#base/labels";
 import { hashBytes } from "#pipeline/series-hash";
+import { resourceLabels } from "./otlp-scrape-resource.ts";
 
 /** What a scrape configuration says of each of its targets. */
 export interface TargetDefaults {
@@ -35,6 +36,8 @@ export class ScrapeTarget {
   readonly url: URL;
   /** The URL as messages and the API show it: without the password that it may have. */
   readonly shownUrl: string;
+  /** What of the discovered labels tells what the target is, with `job`, `instance` and `__scheme__`. */
+  readonly discovered: Labels;
   /** Equal for targets that are scraped in the same way. */
   readonly key: string;
   readonly intervalMs: number;
@@ -67,6 +70,7 @@ export class ScrapeTarget {
     }
     this.histograms = histogramLabels(values);
     setDefault("instance", address);
+    this.discovered = resourceLabels(Labels.from(values));
     for (const name of [...values.keys()]) if (name.startsWith("__meta_")) values.delete(name);
     const all = Labels.from(values);
     this.labels = all.filter((name) => !name.startsWith("__"));

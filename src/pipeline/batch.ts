@@ -129,6 +129,8 @@ export interface OtlpBatch {
   readonly bytes: number;
   /** What the client sent beside the data (lower-case header → values), kept when a receiver has `include_metadata`. */
   readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  /** The IP address of the client, for as long as the data is what one client sent. */
+  readonly clientAddress?: string | undefined;
   /** There if the source tells its sender. Lost where batches are merged or kept: what comes later comes too late. */
   readonly refusals?: Refusals | undefined;
   readonly acknowledgement: Acknowledgement;

@@ -5,12 +5,13 @@ import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { RelabelRules } from "#kits/relabel";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { LOSSES_MS, LOST_PACKETS, type UdpLosses } from "#kits/udp-losses";
+import type { UdpSocket } from "#kits/udp-socket";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { LogBatchBuilder } from "#pipeline/log-batch";
 import { ChunkError, Chunks, isChunk } from "./chunks.ts";
 import { MessageLabels, readMessage, timeOf } from "./messages.ts";
-import { type OpenSocket, openSocket } from "./socket.ts";
+import { openSocket } from "./socket.ts";
 
 /** Pause before a socket that could not be opened is tried again. */
 const RETRY_MS = 5_000;
@@ -113,7 +114,7 @@ export default defineComponent({
       reopen = new AbortController();
       const end = () => reopen.abort();
       signal.addEventListener("abort", end, { once: true });
-      let socket: OpenSocket | undefined;
+      let socket: UdpSocket | undefined;
       try {
         const failed = (error: Error) => ctx.log.warn("the socket failed", { address, error });
         socket = await openSocket(current.listen_address, take, failed);

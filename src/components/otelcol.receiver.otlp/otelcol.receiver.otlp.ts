@@ -1,10 +1,10 @@
-import type { IncomingHttpHeaders } from "node:http";
 import type { TlsOptions } from "node:tls";
 import { GRPC, GrpcError } from "#formats/grpc";
 import type { OtlpKind } from "#formats/otlp";
 import { encodeExportResponse } from "#formats/otlp-response";
-import { type GrpcHandler, GrpcServer } from "#kits/grpc-server";
-import { AuthenticationError, serverAuth } from "#kits/otelcol-auth";
+import type { GrpcHandler, GrpcServer } from "#kits/grpc-server";
+import { serverAuth } from "#kits/otelcol-auth";
+import { callMetadata, otelGrpcServer } from "#kits/otelcol-grpc-server";
 import { OtelHttpServer } from "#kits/otelcol-http-server";
 import { EXPORT_PATHS, type IntakeCounters, OtlpIntake } from "#kits/otelcol-intake";
 import { parseListenAddress } from "#kits/otelcol-listen";
@@ -149,59 +149,18 @@ function grpcServer(
     handlers.set(EXPORT_PATHS[kind], (bytes, call) => {
       if (!intake.takes(kind)) throw new GrpcError(GRPC.UNIMPLEMENTED, `no component takes ${kind} here`);
       const clientMetadata = block.include_metadata ? callMetadata(call.headers) : undefined;
+      const clientAddress = call.remoteAddress;
       const refusals = new Refusals();
       const signal = () => call.signal;
-      const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, refusals, signal });
+      const result = intake.accept({ kind, bytes, clientMetadata, clientAddress, counters: counts, refusals, signal });
       return result === undefined ? EMPTY : result.then(() => grpcAnswer(refusals));
     });
   }
-  const authenticate = serverAuth(block.auth);
-  const { server_parameters: parameters, enforcement_policy: policy } = block.keepalive;
-  return new GrpcServer({
-    address: parseListenAddress(block.endpoint, block.transport),
-    tls,
-    maxMessageBytes: block.max_recv_msg_size,
-    maxConcurrentStreams: block.max_concurrent_streams,
-    keepalive: {
-      maxConnectionIdleMs: parameters.max_connection_idle || undefined,
-      maxConnectionAgeMs: parameters.max_connection_age || undefined,
-      maxConnectionAgeGraceMs: parameters.max_connection_age_grace || undefined,
-      pingAfterMs: parameters.time,
-      pingTimeoutMs: parameters.timeout,
-      minPingIntervalMs: policy.min_time,
-      permitWithoutStream: policy.permit_without_stream,
-    },
-    handlers,
-    authenticate:
-      authenticate === undefined
-        ? undefined
-        : async (headers) => {
-            try {
-              await authenticate(
-                new Map([...callMetadata(headers)].map(([name, values]) => [name, values.join(", ")])),
-              );
-            } catch (error) {
-              if (!(error instanceof AuthenticationError)) throw error;
-              throw new GrpcError(GRPC.UNAUTHENTICATED, error.message, { cause: error });
-            }
-          },
-    onCall: (report) =>
-      recordCall(report.path, report.code, report.durationMs, report.requestBytes, report.responseBytes),
-  });
+  return otelGrpcServer({ args: block, tls, handlers, recordCall });
 }
 
 function grpcAnswer({ items: rejected, message }: Refusals): Uint8Array {
   return message === "" ? EMPTY : encodeExportResponse({ rejected, message });
-}
-
-function callMetadata(headers: IncomingHttpHeaders): ReadonlyMap<string, readonly string[]> {
-  const metadata = new Map<string, readonly string[]>();
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !name.startsWith(":")) metadata.set(name, Array.isArray(value) ? value : [value]);
-  }
-  const authority = (headers as Record<string, string>)[":authority"];
-  if (authority !== undefined) metadata.set(":authority", [authority]);
-  return metadata;
 }
 
 function httpServer(
@@ -229,9 +188,18 @@ function httpServer(
       try {
         const bytes = requestBytes(kind, request);
         const clientMetadata = block.include_metadata ? request.allHeaders() : undefined;
+        const clientAddress = request.remoteAddress;
         const refusals = new Refusals();
         const signal = () => request.signal;
-        const result = intake.accept({ kind, bytes, clientMetadata, counters: counts, refusals, signal });
+        const result = intake.accept({
+          kind,
+          bytes,
+          clientMetadata,
+          clientAddress,
+          counters: counts,
+          refusals,
+          signal,
+        });
         const accepted = () => acceptedResponse(kind, request.headers, refusals);
         if (result === undefined) return accepted();
         return result.then(accepted, (error) => failedResponse(error, request.headers));
