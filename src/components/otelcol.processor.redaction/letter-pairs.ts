@@ -1,6 +1,8 @@
 /**
  * How likely one letter follows another in English text, as natural logarithms: row for the first, column for the second, in
- * the order of `LETTERS`. Figures of github.com/grafana/clusterurl v0.2.1 (pkg/clusterurl/model.json), rounded.
+ * the order of `LETTERS`. NOTICE: the figures are those of github.com/grafana/clusterurl v0.2.1
+ * (pkg/clusterurl/model.json), rounded; copyright Grafana Labs, under the Apache License, Version 2.0
+ * (http://www.apache.org/licenses/LICENSE-2.0).
  */
 export const LETTERS = "abcdefghijklmnopqrstuvwxyz ";
 
