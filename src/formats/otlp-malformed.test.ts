@@ -110,6 +110,30 @@ function use(kind: OtlpKind, bytes: Buffer, items: number): void {
   assert.equal(encodeRequest(request, bytes), bytes);
 }
 
+/** What an input came to: it is read, and used if it was let in. Throws what is no ProtobufError. */
+function judge(kind: OtlpKind, bytes: Buffer): "taken" | "refused" {
+  try {
+    index.read(kind, bytes);
+  } catch (error) {
+    if (error instanceof ProtobufError) return "refused";
+    throw error;
+  }
+  use(kind, bytes, index.items);
+  return "taken";
+}
+
+/** Runs it again when it seems to stall, since a busy machine stops the clock for nobody. */
+function judgeInTime(kind: OtlpKind, bytes: Buffer): "taken" | "refused" {
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const began = performance.now();
+    const outcome = judge(kind, bytes);
+    least = Math.min(least, performance.now() - began);
+    if (least < STALL_MS) return outcome;
+  }
+  throw new Error(`it took ${least} ms`);
+}
+
 /** How many inputs were let in and how many refused. */
 function run(kind: OtlpKind, seed: number, inputs: number): { readonly taken: number; readonly refused: number } {
   const sound = fc.sample(requests(kind), { numRuns: 16, seed });
@@ -118,22 +142,12 @@ function run(kind: OtlpKind, seed: number, inputs: number): { readonly taken: nu
   let refused = 0;
   for (let n = 0; n < inputs; n++) {
     const bytes = damage(sound[pick(sound.length)]!, sound[pick(sound.length)]!, pick);
-    const began = performance.now();
     try {
-      index.read(kind, bytes);
-      taken += 1;
-    } catch (error) {
-      if (!(error instanceof ProtobufError)) throw new Error(`seed ${seed}, input ${n}`, { cause: error });
-      refused += 1;
-      continue;
-    }
-    try {
-      use(kind, bytes, index.items);
+      if (judgeInTime(kind, bytes) === "taken") taken += 1;
+      else refused += 1;
     } catch (error) {
       throw new Error(`seed ${seed}, input ${n}: ${bytes.toString("base64")}`, { cause: error });
     }
-    const took = performance.now() - began;
-    assert.ok(took < STALL_MS, `seed ${seed}, input ${n} took ${took} ms`);
   }
   return { taken, refused };
 }
