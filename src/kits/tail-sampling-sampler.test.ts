@@ -11,7 +11,7 @@ import { type SamplerEvents, type SamplerLimits, TailSampler } from "./tail-samp
 const LIMITS: SamplerLimits = {
   decisionTicks: 3,
   rootTicks: undefined,
-  traces: 1_000_000,
+  traces: 1000,
   bytes: 2 ** 40,
   traceBytes: 0,
   isBlocking: false,
