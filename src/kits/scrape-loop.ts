@@ -111,6 +111,7 @@ export class ScrapeLoop {
   readonly #origin: MetricOrigin;
   #running: AbortController | undefined;
   #task: Promise<void> = Promise.resolve();
+  #handingOn: Promise<void> | undefined;
   #pageBytes = 0;
 
   constructor(target: ScrapeTarget, settings: ScrapeSettings, environment: ScrapeEnvironment) {
@@ -145,6 +146,12 @@ export class ScrapeLoop {
   stop(): Promise<void> {
     this.#running?.abort();
     return this.#task;
+  }
+
+  /** Ends the turns, without waiting for a page that is asked for; gives what is being handed on, if something is. */
+  finish(): Promise<void> | undefined {
+    this.#running?.abort();
+    return this.#handingOn;
   }
 
   async #run(stopped: AbortSignal): Promise<void> {
@@ -219,10 +226,15 @@ export class ScrapeLoop {
     batch.origin = this.#origin;
     const pin = registry.pin();
     try {
-      await this.#environment.consume(batch, signal);
+      const handingOn = this.#environment.consume(batch, signal);
+      if (handingOn !== undefined) {
+        this.#handingOn = handingOn.catch(() => {});
+        await handingOn;
+      }
     } catch (cause) {
       if (!signal.aborted) log.error("samples were not handed on", { target: this.target.shownUrl, error: cause });
     } finally {
+      this.#handingOn = undefined;
       batches.give(batch);
       this.#series.settle();
       registry.unpin(pin);

@@ -102,6 +102,11 @@ export class ScrapePool {
     return this.#loops.values();
   }
 
+  /** Ends all turns; resolves once what was scraped is handed on. */
+  async drain(): Promise<void> {
+    await Promise.all([...this.#loops.values()].map((each) => each.finish()));
+  }
+
   /** Takes over targets and settings: loops of targets that stay keep running and keep their series. */
   sync(configuration: PoolConfiguration): void {
     const { settings, defaults, targetLimit } = configuration;

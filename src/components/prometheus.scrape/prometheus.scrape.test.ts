@@ -220,6 +220,22 @@ test("a slow consumer delays the next scrape and loses nothing", async (t) => {
   assert.equal(state.asked.length, 2);
 });
 
+test("a stop waits for what is being handed on", async (t) => {
+  const { clock, recorder, component, take } = await start(t);
+  let open = () => {};
+  recorder.gate = () => new Promise<void>((resolve) => (open = resolve));
+  await clock.advance(60_000);
+  let stopped = false;
+  const stopping = component.stop().then(() => {
+    stopped = true;
+  });
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(stopped, false);
+  open();
+  await stopping;
+  assert.deepEqual(take(), { '{__name__="up_to_you"}': 1 });
+});
+
 test("a password in an address is not shown", async (t) => {
   const targets = '[{ __address__ = "me:hunter2@memory:1", instance = "i" }]';
   const { clock, component, state } = await start(t, "", targets);

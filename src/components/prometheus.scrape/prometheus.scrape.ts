@@ -75,6 +75,8 @@ export default defineComponent({
           await old.close();
         });
       },
+      // What is scraped is gone otherwise: nobody can ask a target for the past.
+      drain: () => pool.drain(),
       debugInfo: () => ({ target: [...pool.loops].map((loop) => targetInfo(loop, job)) }),
     };
 
