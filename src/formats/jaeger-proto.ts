@@ -1,5 +1,5 @@
 import { JaegerSpan, REFERENCE, writeJaegerResource } from "./jaeger-span.ts";
-import { JaegerTags, KNOWN_KEYS, knownKey, TAG } from "./jaeger-tags.ts";
+import { JaegerTag, JaegerTags, KNOWN_KEYS, knownKey, TAG } from "./jaeger-tags.ts";
 import { RESOURCE, SCOPE } from "./otlp-fields.ts";
 import { asBuffer, ProtobufError, ProtoReader, ProtoWriter } from "./protobuf.ts";
 import { SpanGroups } from "./span-groups.ts";
@@ -31,6 +31,7 @@ export class JaegerProtoDecoder {
   #span = new JaegerSpan();
   #groups = new SpanGroups();
   #process = new JaegerTags();
+  readonly #tag = new JaegerTag();
   readonly #message = new ProtoWriter();
   #bytes: Buffer = Buffer.alloc(0);
   /** Where in the bytes the process of the whole batch is, in pieces that belong together, and that of a span. */
@@ -250,49 +251,36 @@ export class JaegerProtoDecoder {
   #readTag(reader: ProtoReader, tags: JaegerTags, scoped: boolean): void {
     const start = reader.position;
     const outer = reader.enter();
-    let keyFrom = 0;
-    let keyTo = 0;
-    let kind = 0;
-    let textFrom = 0;
-    let textTo = 0;
-    let flag = false;
-    let longLow = 0;
-    let longHigh = 0;
-    let doubleLow = 0;
-    let doubleHigh = 0;
-    let binaryFrom = 0;
-    let binaryTo = 0;
+    const read = this.#tag;
+    const { low, high } = read;
+    read.clear();
     while (!reader.done) {
       const tag = reader.tag();
       switch (tag) {
         case 10:
-          keyTo = reader.length() + reader.position;
-          keyFrom = reader.position;
-          reader.position = keyTo;
+          read.keyTo = reader.length() + reader.position;
+          read.keyFrom = reader.position;
+          reader.position = read.keyTo;
           break;
         case 16:
-          kind = reader.int32();
+          read.kind = reader.int32();
           break;
         case 26:
-          textTo = reader.length() + reader.position;
-          textFrom = reader.position;
-          reader.position = textTo;
+          readRange(reader, read, TAG.string);
           break;
         case 32:
-          flag = reader.bool();
+          low[TAG.bool] = reader.bool() ? 1 : 0;
           break;
         case 40:
-          longLow = reader.varint();
-          longHigh = reader.high;
+          low[TAG.int] = reader.varint();
+          high[TAG.int] = reader.high;
           break;
         case 49:
-          doubleLow = reader.fixed64Low();
-          doubleHigh = reader.high;
+          low[TAG.double] = reader.fixed64Low();
+          high[TAG.double] = reader.high;
           break;
         case 58:
-          binaryTo = reader.length() + reader.position;
-          binaryFrom = reader.position;
-          reader.position = binaryTo;
+          readRange(reader, read, TAG.binary);
           break;
         default:
           skipUnknown(reader, tag, 7);
@@ -300,29 +288,25 @@ export class JaegerProtoDecoder {
     }
     const end = reader.position;
     reader.leave(outer);
-    if (scoped && this.#takeScope(keyFrom, keyTo, textFrom, textTo, start, end)) return;
-    const type = TAG_TYPES[kind];
-    if (type === TAG.string) tags.put(keyFrom, keyTo, type, textFrom, textTo);
-    else if (type === TAG.bool) tags.put(keyFrom, keyTo, type, flag ? 1 : 0, 0);
-    else if (type === TAG.int) tags.put(keyFrom, keyTo, type, longLow, longHigh);
-    else if (type === TAG.double) tags.put(keyFrom, keyTo, type, doubleLow, doubleHigh);
-    else if (type === TAG.binary) tags.put(keyFrom, keyTo, type, binaryFrom, binaryTo);
-    else tags.put(keyFrom, keyTo, TAG.unknown, kind, 0);
+    if (scoped && this.#takeScope(start, end)) return;
+    tags.putRead(read, TAG_TYPES, 0);
   }
 
-  #takeScope(keyFrom: number, keyTo: number, textFrom: number, textTo: number, start: number, end: number): boolean {
+  /** Whether the tag that was read, `bytes[start, end)`, is of the scope. */
+  #takeScope(start: number, end: number): boolean {
+    const { keyFrom, keyTo, low, high } = this.#tag;
     const known = knownKey(this.#bytes, keyFrom, keyTo);
     if (known === SCOPE_NAME && !this.#hasScope) {
       this.#hasScope = true;
-      this.#scopeFrom = textFrom;
-      this.#scopeTo = textTo;
+      this.#scopeFrom = low[TAG.string]!;
+      this.#scopeTo = high[TAG.string]!;
       return true;
     }
     if (known === SCOPE_VERSION && this.#versionTag < 0) {
       this.#versionTag = start;
       this.#versionTagEnd = end;
-      this.#versionFrom = textFrom;
-      this.#versionTo = textTo;
+      this.#versionFrom = low[TAG.string]!;
+      this.#versionTo = high[TAG.string]!;
       return true;
     }
     return false;
@@ -382,6 +366,14 @@ export class JaegerProtoDecoder {
     this.#timeLow >>>= 0;
     this.#timeHigh = (Math.floor(upper / 0x10000) + Math.imul(secondsHigh, BILLION)) | 0;
   }
+}
+
+/** The range of a text or of bytes is the value of that type. */
+function readRange(reader: ProtoReader, tag: JaegerTag, type: number): void {
+  const to = reader.length() + reader.position;
+  tag.low[type] = reader.position;
+  tag.high[type] = to;
+  reader.position = to;
 }
 
 function readSecondsAndNanos(reader: ProtoReader): [number, number] {

@@ -58,6 +58,23 @@ export function knownKey(bytes: Buffer, from: number, to: number): number {
   return -1;
 }
 
+/** A tag as it is read: a value of each type may be there, and its kind says which one counts. */
+export class JaegerTag {
+  keyFrom = 0;
+  keyTo = 0;
+  /** The type by its number in the protocol. */
+  kind = 0;
+  /** What `JaegerTags.put` takes as a value, by type. */
+  readonly low = new Int32Array(TAG.unknown);
+  readonly high = new Int32Array(TAG.unknown);
+
+  clear(): void {
+    this.keyFrom = this.keyTo = this.kind = 0;
+    // A call of fill takes longer.
+    for (let i = 0; i < TAG.unknown; i++) this.low[i] = this.high[i] = 0;
+  }
+}
+
 /**
  * Tags of one Jaeger span, log or process on their way to attributes: ranges of the message's bytes, in columns that are
  * used again. A key that comes twice has its last value, as in pdata's Map.
@@ -99,6 +116,13 @@ export class JaegerTags {
       this.#byKey?.set(this.bytes.toString("latin1", keyFrom, keyTo), at);
     }
     this.#set(at, type, low, high);
+  }
+  /** Sets a tag that was read; `types` are those of the protocol, by their numbers, and `untold` is 1 to hide other numbers. */
+  putRead(tag: JaegerTag, types: readonly number[], untold: 0 | 1): void {
+    const { keyFrom, keyTo, kind } = tag;
+    const type = types[kind];
+    if (type === undefined) this.put(keyFrom, keyTo, TAG.unknown, kind, untold);
+    else this.put(keyFrom, keyTo, type, tag.low[type]!, tag.high[type]!);
   }
   putKnown(key: KnownKey, type: number, low: number, high: number): void {
     this.#putKnown(INDEX[key], type, low, high);

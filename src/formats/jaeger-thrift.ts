@@ -1,5 +1,5 @@
 import { JaegerSpan, nanosHigh, writeJaegerResource } from "./jaeger-span.ts";
-import { JaegerTags, TAG } from "./jaeger-tags.ts";
+import { JaegerTag, JaegerTags, TAG } from "./jaeger-tags.ts";
 import { RESOURCE } from "./otlp-fields.ts";
 import { ProtoWriter } from "./protobuf.ts";
 import { SpanGroups } from "./span-groups.ts";
@@ -254,73 +254,63 @@ function readTags(reader: ThriftReader, tags: JaegerTags): void {
   for (let i = 0; i < count; i++) readTag(reader, tags);
 }
 
+/** One serves all tags, one after the other. */
+const read = new JaegerTag();
+
 function readTag(reader: ThriftReader, tags: JaegerTags): void {
+  const { low, high } = read;
   let seen = 0;
-  let keyFrom = 0;
-  let keyTo = 0;
-  let kind = 0;
-  let textFrom = 0;
-  let textTo = 0;
-  let doubleLow = 0;
-  let doubleHigh = 0;
-  let flag = false;
-  let longLow = 0;
-  let longHigh = 0;
-  let binaryFrom = 0;
-  let binaryTo = 0;
+  read.clear();
   reader.structBegin();
   for (let type = reader.fieldBegin(); type !== THRIFT.stop; type = reader.fieldBegin()) {
     switch (reader.field) {
       case 1:
         if (type !== THRIFT.string) break;
         reader.string();
-        keyFrom = reader.from;
-        keyTo = reader.to;
+        read.keyFrom = reader.from;
+        read.keyTo = reader.to;
         seen |= 1 << 1;
         continue;
       case 2:
         if (type !== THRIFT.i32) break;
-        kind = reader.i32();
+        read.kind = reader.i32();
         seen |= 1 << 2;
         continue;
       case 3:
         if (type !== THRIFT.string) break;
-        reader.string();
-        textFrom = reader.from;
-        textTo = reader.to;
+        readRange(reader, TAG.string);
         continue;
       case 4:
         if (type !== THRIFT.double) break;
-        doubleLow = reader.double();
-        doubleHigh = reader.high;
+        low[TAG.double] = reader.double();
+        high[TAG.double] = reader.high;
         continue;
       case 5:
         if (type !== THRIFT.bool) break;
-        flag = reader.bool();
+        low[TAG.bool] = reader.bool() ? 1 : 0;
         continue;
       case 6:
         if (type !== THRIFT.i64) break;
-        longLow = reader.i64();
-        longHigh = reader.high;
+        low[TAG.int] = reader.i64();
+        high[TAG.int] = reader.high;
         continue;
       case 7:
         if (type !== THRIFT.string) break;
-        reader.string();
-        binaryFrom = reader.from;
-        binaryTo = reader.to;
+        readRange(reader, TAG.binary);
         continue;
     }
     reader.skip(type);
   }
   reader.structEnd();
   complete(reader, seen, REQUIRED.tag, "tag");
-  const type = TAG_TYPES[kind];
-  if (type === TAG.string) tags.put(keyFrom, keyTo, type, textFrom, textTo);
-  else if (type === TAG.bool) tags.put(keyFrom, keyTo, type, flag ? 1 : 0, 0);
-  else if (type === TAG.int) tags.put(keyFrom, keyTo, type, longLow, longHigh);
-  else if (type === TAG.double) tags.put(keyFrom, keyTo, type, doubleLow, doubleHigh);
-  else if (type === TAG.binary) tags.put(keyFrom, keyTo, type, binaryFrom, binaryTo);
-  else tags.put(keyFrom, keyTo, TAG.unknown, kind, 1);
+  tags.putRead(read, TAG_TYPES, 1);
+}
+
+/** The range of a text or of bytes is the value of that type. */
+function readRange(reader: ThriftReader, type: number): void {
+  reader.string();
+  read.low[type] = reader.from;
+  read.high[type] = reader.to;
 }
 
 /** What a client says about its losses: checked, as the Collector does, and not used. */

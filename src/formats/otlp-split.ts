@@ -1,7 +1,8 @@
 import { type Fragments, OtlpIndex } from "./otlp.ts";
+import { DATA } from "./otlp-fields.ts";
 import type { OtlpKind } from "./otlp-schema.ts";
 import { METRIC_DATA_FIELDS } from "./otlp-schema.ts";
-import { asBuffer, ProtoReader, ProtoWriter, varintLength } from "./protobuf.ts";
+import { asBuffer, ProtoReader, ProtoWriter, varintLength, WIRE_BYTES } from "./protobuf.ts";
 
 /** A request of its own, made of a run of items of another. */
 export interface OtlpChunk {
@@ -13,6 +14,8 @@ export interface OtlpChunk {
 export type OtlpSizer = "items" | "bytes";
 
 const FIELD_ITEMS = 2;
+/** The tag of the data points in every kind of metric data. */
+const POINTS = (DATA.points << 3) | WIRE_BYTES;
 const index = new OtlpIndex();
 
 /**
@@ -41,6 +44,35 @@ export function splitRequest(
     return chunks;
   } finally {
     index.clear();
+  }
+}
+
+/** Copies the fields of the Metric that `reader` is at, of its data points just those whose number (from 0) is wanted. */
+export function copyPoints(
+  reader: ProtoReader,
+  writer: ProtoWriter,
+  source: Uint8Array,
+  isWanted: (point: number) => boolean,
+): void {
+  let point = 0;
+  while (!reader.done) {
+    const start = reader.position;
+    const tag = reader.tag();
+    if ((tag & 7) !== 2 || !METRIC_DATA_FIELDS.includes(tag >>> 3)) {
+      reader.skip(tag);
+      writer.raw(source, start, reader.position);
+      continue;
+    }
+    const outer = reader.enter();
+    const mark = writer.begin(tag >>> 3);
+    while (!reader.done) {
+      const fieldStart = reader.position;
+      const inner = reader.tag();
+      reader.skip(inner);
+      if (inner !== POINTS || isWanted(point++)) writer.raw(source, fieldStart, reader.position);
+    }
+    writer.end(mark);
+    reader.leave(outer);
   }
 }
 
@@ -135,28 +167,7 @@ class Cutter {
     const { bytes, entryBody, entryEnd } = this.#index;
     const reader = new ProtoReader(bytes, entryBody[entry]!, entryEnd[entry]!);
     const writer = new ProtoWriter(1024);
-    let point = 0;
-    while (!reader.done) {
-      const start = reader.position;
-      const tag = reader.tag();
-      if ((tag & 7) !== 2 || !METRIC_DATA_FIELDS.includes(tag >>> 3)) {
-        reader.skip(tag);
-        writer.raw(bytes, start, reader.position);
-        continue;
-      }
-      const outer = reader.enter();
-      const mark = writer.begin(tag >>> 3);
-      while (!reader.done) {
-        const fieldStart = reader.position;
-        const inner = reader.tag();
-        reader.skip(inner);
-        const wanted = inner !== 10 || (point >= from && point < to);
-        if (inner === 10) point += 1;
-        if (wanted) writer.raw(bytes, fieldStart, reader.position);
-      }
-      writer.end(mark);
-      reader.leave(outer);
-    }
+    copyPoints(reader, writer, bytes, (point) => point >= from && point < to);
     return writer.finish();
   }
 

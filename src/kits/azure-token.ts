@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { errorText } from "#base/log";
 import type { Secret } from "#lang/value";
+import { KeptToken, type Token } from "./kept-token.ts";
 
 /** Tokens of Microsoft Entra ID, as azidentity gets them. */
 
@@ -29,19 +30,12 @@ export interface AzureTokenOptions {
   readonly environment?: NodeJS.ProcessEnv;
 }
 
-interface Token {
-  readonly text: string;
-  /** Epoch milliseconds. */
-  readonly expires: number;
-}
-
 export class AzureTokens {
   readonly #credential: AzureCredential;
   readonly #scopes: readonly string[];
   readonly #environment: NodeJS.ProcessEnv;
   readonly #authority: string;
-  #token: Token | undefined;
-  #asking: Promise<Token> | undefined;
+  readonly #token = new KeptToken(SPARE_MS, () => this.#ask());
 
   constructor(credential: AzureCredential, { scopes, authority, environment = process.env }: AzureTokenOptions) {
     this.#credential = credential;
@@ -51,14 +45,8 @@ export class AzureTokens {
   }
 
   /** A token that is still good for a while. Rejects with an Error that says what was tried, and what to do. */
-  async token(): Promise<string> {
-    if (this.#token === undefined || this.#token.expires - SPARE_MS < Date.now()) {
-      this.#asking ??= this.#ask().finally(() => {
-        this.#asking = undefined;
-      });
-      this.#token = await this.#asking;
-    }
-    return this.#token.text;
+  token(): Promise<string> {
+    return this.#token.text();
   }
 
   async #ask(): Promise<Token> {

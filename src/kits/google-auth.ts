@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { errorText } from "#base/log";
 import type { RequestSigner } from "./http-client.ts";
+import { KeptToken, type Token } from "./kept-token.ts";
 
 /**
  * Tokens of Google Cloud, as golang.org/x/oauth2/google gets them: with the key of a service account, with what
@@ -18,12 +19,6 @@ const ANSWER_MS = 10_000;
 const SPARE_MS = 3 * 60_000;
 const JWT_SECONDS = 3_600;
 const JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-
-interface Token {
-  readonly text: string;
-  /** Epoch milliseconds. */
-  readonly expires: number;
-}
 
 /** What tokens are asked for: to use APIs with these scopes, or to say to this audience who one is. */
 export type GoogleTokenKind = { readonly scopes: readonly string[] } | { readonly audience: string };
@@ -48,8 +43,7 @@ export class GoogleIdentity {
   readonly #kind: GoogleTokenKind;
   readonly #credentialsFile: string;
   readonly #environment: NodeJS.ProcessEnv;
-  #token: Token | undefined;
-  #asking: Promise<Token> | undefined;
+  readonly #token = new KeptToken(SPARE_MS, () => this.#ask());
 
   constructor(kind: GoogleTokenKind, credentialsFile: string, environment: NodeJS.ProcessEnv = process.env) {
     this.#kind = kind;
@@ -58,14 +52,8 @@ export class GoogleIdentity {
   }
 
   /** A token that is valid for a while. Rejects with an Error that says what to do. */
-  async token(): Promise<string> {
-    if (this.#token === undefined || this.#token.expires - SPARE_MS < Date.now()) {
-      this.#asking ??= this.#ask().finally(() => {
-        this.#asking = undefined;
-      });
-      this.#token = await this.#asking;
-    }
-    return this.#token.text;
+  token(): Promise<string> {
+    return this.#token.text();
   }
 
   /** What the credentials tell about projects. Rejects if they cannot be read. */

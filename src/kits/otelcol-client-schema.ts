@@ -1,12 +1,35 @@
 /** The `client` blocks of otelcol exporters. Matches config_http.go and config_grpc.go of Alloy. */
 import { type Infer, s } from "#lang/schema";
 import { GRPC_BALANCERS } from "./grpc-client.ts";
+import { grpcEndpointProblem } from "./grpc-target.ts";
 import { authArgument } from "./otelcol-auth.ts";
 import { COMPRESSIONS } from "./otelcol-compression.ts";
+import { bufferSize } from "./otelcol-schema.ts";
 import { tlsClientSchema } from "./otelcol-tls.ts";
 import type { ShownCredentials } from "./refused-credentials.ts";
 
 const headers = () => s.map(s.string()).default({}).doc("Headers that are sent with every request.");
+
+type WithHeaders = { readonly headers: ReadonlyMap<string, string> };
+/** Else each request would fail, and be repeated until it is dropped. The value may be a secret and is not shown. */
+const HEADERS_RULE = [
+  "headers",
+  (a: WithHeaders) => headerProblem(a.headers) === undefined,
+  (a: WithHeaders) => headerProblem(a.headers)!,
+] as const;
+
+function headerProblem(given: ReadonlyMap<string, string>): string | undefined {
+  for (const [name, value] of given) {
+    const shown = JSON.stringify(name);
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      return `has the name ${shown}, which no header can have: use letters, digits and -`;
+    }
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      return `has a value for ${shown} with a line break or another character that no header can have; string.trim_space(…) removes a line break at the end`;
+    }
+  }
+  return undefined;
+}
 
 const compressionParamsSchema = s.object({
   level: s.int().doc("Level of the compression, as zlib and zstd number them."),
@@ -18,16 +41,8 @@ export const httpClientSchema = s
     endpoint: s.string().doc("URL to send to."),
     proxy_url: s.string().default("").doc("HTTP proxy; without it, the environment's."),
     compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How bodies are packed."),
-    read_buffer_size: s
-      .byteSize()
-      .default("0B")
-      .doc("Size of the read buffer.")
-      .withoutEffect("Node sizes its buffers itself"),
-    write_buffer_size: s
-      .byteSize()
-      .default("512KiB")
-      .doc("Size of the write buffer.")
-      .withoutEffect("Node sizes its buffers itself"),
+    read_buffer_size: bufferSize("read", "0B"),
+    write_buffer_size: bufferSize("write", "512KiB"),
     timeout: s.duration().default("30s").doc("Time for a request to be answered; 0 for none."),
     headers: headers(),
     max_idle_conns: s
@@ -64,7 +79,8 @@ export const httpClientSchema = s
     "compression_params",
     (a) => a.compression_params === undefined || levelFits(a.compression, a.compression_params.level),
     "has a level that the compression does not know",
-  );
+  )
+  .rule(...HEADERS_RULE);
 export type HttpClientArguments = Infer<typeof httpClientSchema>;
 
 function levelFits(compression: (typeof COMPRESSIONS)[number], level: number): boolean {
@@ -82,16 +98,8 @@ function levelFits(compression: (typeof COMPRESSIONS)[number], level: number): b
 
 const grpcClientFields = {
   compression: s.oneOf(COMPRESSIONS).default("gzip").doc("How messages are packed: gzip, snappy, zstd or none."),
-  read_buffer_size: s
-    .byteSize()
-    .default("0B")
-    .doc("Size of the read buffer.")
-    .withoutEffect("Node sizes its buffers itself"),
-  write_buffer_size: s
-    .byteSize()
-    .default("512KiB")
-    .doc("Size of the write buffer.")
-    .withoutEffect("Node sizes its buffers itself"),
+  read_buffer_size: bufferSize("read", "0B"),
+  write_buffer_size: bufferSize("write", "512KiB"),
   wait_for_ready: s.bool().default(false).doc("Wait for a connection instead of failing at once."),
   headers: headers(),
   balancer_name: s
@@ -119,10 +127,31 @@ const GRPC_COMPRESSION_RULE = [
 
 /** The `client` block of exporters over gRPC. */
 export const grpcClientSchema = s
-  .object({ endpoint: s.string().doc("`host:port` to send to."), ...grpcClientFields })
-  .rule(...GRPC_COMPRESSION_RULE);
+  .object({ endpoint: s.string().doc("`host:port` to send to; the port is 443 without one."), ...grpcClientFields })
+  .rule(...GRPC_COMPRESSION_RULE)
+  .rule(...HEADERS_RULE)
+  .rule(
+    "endpoint",
+    (a) => grpcEndpointProblem(a.endpoint) === undefined,
+    (a) => grpcEndpointProblem(a.endpoint)!,
+  )
+  .suspect(({ endpoint, tls }) => {
+    const isPlain = tls.insecure && tls.ca_file === "" && tls.ca_pem === "";
+    if (endpoint.startsWith("http://") && !isPlain) {
+      const message = "begins with http://, and TLS is used in spite of that, as in Alloy";
+      return [{ field: "endpoint", message, hint: "write tls { insecure = true } for a server without TLS" }];
+    }
+    if (/:4318\/?$/.test(endpoint)) {
+      const message = "has the port 4318, on which servers take OTLP over HTTP";
+      return [{ field: "endpoint", message, hint: "use port 4317, or otelcol.exporter.otlphttp" }];
+    }
+    return [];
+  });
 /** The same for exporters whose endpoints come from elsewhere. */
-export const grpcBackendSchema = s.object(grpcClientFields).rule(...GRPC_COMPRESSION_RULE);
+export const grpcBackendSchema = s
+  .object(grpcClientFields)
+  .rule(...GRPC_COMPRESSION_RULE)
+  .rule(...HEADERS_RULE);
 export type GrpcClientArguments = Infer<typeof grpcClientSchema>;
 
 /** What a client shows to the server at `url`, for messages about a refusal. */

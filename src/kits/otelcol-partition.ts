@@ -1,14 +1,12 @@
 import { type Fragments, OtlpIndex, type OtlpKind } from "#formats/otlp";
 import { GROUP } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
-import { METRIC_DATA_FIELDS } from "#formats/otlp-schema";
-import type { OtlpChunk } from "#formats/otlp-split";
+import { copyPoints, type OtlpChunk } from "#formats/otlp-split";
 import { asBuffer, ProtoReader, ProtoWriter } from "#formats/protobuf";
 
 const EMPTY = Buffer.alloc(0);
 /** A buffer that grew beyond this is not kept. */
 const LARGEST_KEPT = 8 * 1024 * 1024;
-const POINTS = 1;
 
 /** In the place of an entry's group: its data points have groups of their own. */
 const BY_POINT = -2;
@@ -180,27 +178,7 @@ export class RequestPartition {
     const reader = this.#reader;
     reader.reset(source, entryBody[e]!, entryEnd[e]!);
     const metricMark = writer.begin(GROUP.members);
-    let point = 0;
-    while (!reader.done) {
-      const start = reader.position;
-      const tag = reader.tag();
-      if ((tag & 7) !== 2 || !METRIC_DATA_FIELDS.includes(tag >>> 3)) {
-        reader.skip(tag);
-        writer.raw(source, start, reader.position);
-        continue;
-      }
-      const outer = reader.enter();
-      const mark = writer.begin(tag >>> 3);
-      while (!reader.done) {
-        const fieldStart = reader.position;
-        const inner = reader.tag();
-        reader.skip(inner);
-        const isPoint = inner === ((POINTS << 3) | 2);
-        if (!isPoint || groups[point++] === group) writer.raw(source, fieldStart, reader.position);
-      }
-      writer.end(mark);
-      reader.leave(outer);
-    }
+    copyPoints(reader, writer, source, (point) => groups[point] === group);
     writer.end(metricMark);
   }
 

@@ -27,6 +27,10 @@ export const debugMetricsSchema = s.object({
 /** What every consumer of OTLP exports. */
 export const inputExports = s.object({ input: s.consumer("otlp") });
 
+/** `read_buffer_size` and `write_buffer_size` of clients and servers; `size` is Alloy's default. */
+export const bufferSize = (what: "read" | "write", size: string) =>
+  s.byteSize().default(size).doc(`Size of the ${what} buffer.`).withoutEffect("Node sizes its buffers itself");
+
 const SIZERS = ["requests", "items", "bytes"] as const;
 
 const queueBatchSchema = s

@@ -3,6 +3,7 @@ import { defaultsOf } from "#lang/decode";
 import { type Infer, s } from "#lang/schema";
 import { authArgument } from "./otelcol-auth.ts";
 import { DECODINGS } from "./otelcol-compression.ts";
+import { bufferSize } from "./otelcol-schema.ts";
 import { tlsServerSchema } from "./otelcol-tls.ts";
 
 const serverParametersSchema = s.object({
@@ -35,16 +36,8 @@ function grpcServerFields(endpoint: string) {
     transport: s.string().default("tcp").doc("`tcp`, `tcp4`, `tcp6` or `unix`."),
     max_recv_msg_size: s.byteSize().default("4MiB").doc("Largest message that is accepted."),
     max_concurrent_streams: s.int(0).default(0).doc("Most calls at once on a connection; 0 for no limit."),
-    read_buffer_size: s
-      .byteSize()
-      .default("512KiB")
-      .doc("Size of the read buffer.")
-      .withoutEffect("Node sizes its buffers itself"),
-    write_buffer_size: s
-      .byteSize()
-      .default("0B")
-      .doc("Size of the write buffer.")
-      .withoutEffect("Node sizes its buffers itself"),
+    read_buffer_size: bufferSize("read", "512KiB"),
+    write_buffer_size: bufferSize("write", "0B"),
     auth: authArgument().doc("An `otelcol.auth.*` handler that checks calls."),
     include_metadata: s.bool().default(false).doc("Keep what clients send beside the data for later components."),
     tls: s.block(tlsServerSchema).doc("Certificates; without it the server speaks plain text."),

@@ -6,7 +6,7 @@ import type { OtlpRecord } from "#formats/otlp-record";
 import type { RecordList } from "#formats/otlp-record-list";
 import { type AnyValue, AttributeKey, type KeyValues } from "#formats/otlp-values";
 import { members, resourceGroups } from "#formats/otlp-walk";
-import { type Infer, s } from "#lang/schema";
+import { type BodySchema, type Infer, type InferFields, s } from "#lang/schema";
 import { InvalidValueError, valueFromConfig } from "./otlp-config-value.ts";
 import { attributeText, same } from "./ottl-value.ts";
 
@@ -175,8 +175,31 @@ export class ItemSelection {
   }
 }
 
+/** The blocks of a component's arguments that select. */
+export const matchBlocks = {
+  include: s.block(matchSchema).doc("What is processed; everything without it."),
+  exclude: s.block(matchSchema).doc("What of that is not processed."),
+};
+type MatchBlocks = InferFields<typeof matchBlocks>;
+
+/** Adds the rules that both blocks fit the signals that the arguments have a use for. */
+export function withMatchRules<A extends MatchBlocks>(
+  schema: BodySchema<A>,
+  kindsOf: (given: A) => readonly OtlpKind[],
+): BodySchema<A> {
+  const blocks = ["include", "exclude"] as const;
+  return blocks.reduce((ruled, block) => {
+    const fault = (given: A) => matchFault(kindsOf(given), given[block], block);
+    return ruled.rule(
+      block,
+      (given) => fault(given) === undefined,
+      (given) => fault(given)!,
+    );
+  }, schema);
+}
+
 /** What is wrong with `include` or `exclude` for one of these signals; undefined if nothing is. */
-export function matchFault(
+function matchFault(
   kinds: readonly OtlpKind[],
   given: MatchArguments | undefined,
   block: "include" | "exclude",

@@ -1,6 +1,6 @@
-import { EXPONENTIAL, HISTOGRAM, POINT, type PointKind } from "#formats/otlp-fields";
+import { DATA, EXPONENTIAL, HISTOGRAM, POINT, type PointKind, TEMPORALITY } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
-import { attributesOf, DELTA, emptyData, type MetricData, MONOTONIC, TEMPORALITY } from "./ottl-metrics.ts";
+import { attributesOf, emptyData, type MetricData } from "./ottl-metrics.ts";
 import { json, OttlError, truncate } from "./ottl-value.ts";
 
 /** Merging data points whose attributes have become the same. Matches internal/coreinternal/aggregateutil. */
@@ -19,18 +19,18 @@ export function aggregationOf(name: string): Aggregation {
 /** Puts the points with equal attributes and times into one each. Metadata and unknown fields of the metric go. */
 export function mergePoints(metric: OtlpRecord, data: MetricData, aggregation: Aggregation): void {
   const { field, kind, points, record } = data;
-  const temporality = record.int32(TEMPORALITY);
+  const temporality = record.int32(DATA.temporality);
   const groups = new Map<string, OtlpRecord[]>();
   for (let i = 0; i < points.length; i++) {
     const point = points.at(i);
-    const key = keyOf(point, kind, temporality === DELTA && (kind !== "number" || field === 7));
+    const key = keyOf(point, kind, temporality === TEMPORALITY.delta && (kind !== "number" || field === 7));
     const known = groups.get(key);
     if (known === undefined) groups.set(key, [point]);
     else known.push(point);
   }
   const merged = new OtlpRecord();
-  if (field !== 5 && temporality !== 0) merged.setVarint(TEMPORALITY, temporality);
-  if (field === 7 && record.bool(MONOTONIC)) merged.setBool(MONOTONIC, true);
+  if (field !== 5 && temporality !== 0) merged.setVarint(DATA.temporality, temporality);
+  if (field === 7 && record.bool(DATA.isMonotonic)) merged.setBool(DATA.isMonotonic, true);
   const list = merged.list(1);
   for (const group of groups.values()) {
     const target = list.append();

@@ -1,4 +1,4 @@
-import { EXPONENTIAL, GAUGE, HISTOGRAM, POINT, SUM, SUMMARY } from "#formats/otlp-fields";
+import { DATA, EXPONENTIAL, GAUGE, HISTOGRAM, POINT, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
 import { AttributeKey } from "#formats/otlp-values";
 import { aggregationOf, mergePoints } from "./ottl-aggregate.ts";
@@ -10,13 +10,10 @@ import {
   addNumberPoint,
   addSum,
   attributesOf,
-  CUMULATIVE,
   dataOf,
   emptyData,
   forPoints,
   type MetricData,
-  MONOTONIC,
-  TEMPORALITY,
   temporalityOf,
 } from "./ottl-metrics.ts";
 import * as p from "./ottl-parameters.ts";
@@ -39,8 +36,8 @@ const convertGaugeToSum = define(
       const data = dataOf(metric);
       if (data?.field !== GAUGE) return undefined;
       const sum = movePoints(metric, data, SUM);
-      sum.setVarint(TEMPORALITY, temporality);
-      if (monotonic) sum.setBool(MONOTONIC, true);
+      sum.setVarint(DATA.temporality, temporality);
+      if (monotonic) sum.setBool(DATA.isMonotonic, true);
       return undefined;
     };
   },
@@ -96,8 +93,8 @@ const summaryQuantiles = define(
 
 /** The temporality of sums that are made of a metric's points; 0 for metrics without counts. */
 function sourceTemporality({ field, record }: MetricData): number {
-  if (field === SUMMARY) return CUMULATIVE;
-  return field === HISTOGRAM || field === EXPONENTIAL ? record.int32(TEMPORALITY) : 0;
+  if (field === SUMMARY) return TEMPORALITY.cumulative;
+  return field === HISTOGRAM || field === EXPONENTIAL ? record.int32(DATA.temporality) : 0;
 }
 function extraction(
   name: string,
@@ -277,8 +274,8 @@ const exponentialToExplicit = define(
       const data = dataOf(metric);
       if (data?.field !== EXPONENTIAL) return undefined;
       const made = new OtlpRecord();
-      const temporality = data.record.int32(TEMPORALITY);
-      if (temporality !== 0) made.setVarint(TEMPORALITY, temporality);
+      const temporality = data.record.int32(DATA.temporality);
+      if (temporality !== 0) made.setVarint(DATA.temporality, temporality);
       const points = made.list(1);
       forPoints(data, (from) => {
         const to = points.append();

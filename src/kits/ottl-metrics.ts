@@ -1,27 +1,12 @@
-import {
-  dataField,
-  EXPONENTIAL,
-  GAUGE,
-  HISTOGRAM,
-  POINT,
-  type PointKind,
-  pointKindOf,
-  SUM,
-  SUMMARY,
-} from "#formats/otlp-fields";
+import { DATA, dataField, GAUGE, POINT, type PointKind, pointKindOf, SUM, TEMPORALITY } from "#formats/otlp-fields";
 import type { OtlpRecord } from "#formats/otlp-record";
 import type { RecordList } from "#formats/otlp-record-list";
+import { METRIC_DATA_FIELDS } from "#formats/otlp-schema";
 import type { KeyValues } from "#formats/otlp-values";
 import type { OttlContext } from "./ottl-context.ts";
 import { OttlError } from "./ottl-value.ts";
 
 /** What functions of metrics have in common: data of metrics as a whole. */
-
-export const TEMPORALITY = 2;
-export const MONOTONIC = 3;
-export const DELTA = 1;
-export const CUMULATIVE = 2;
-const POINTS = 1;
 
 /** The data of a metric: which field it is, its record and its points. */
 export interface MetricData {
@@ -35,7 +20,7 @@ export function dataOf(metric: OtlpRecord): MetricData | undefined {
   const field = dataField(metric);
   if (field === 0) return undefined;
   const record = metric.record(field);
-  return { field, kind: pointKindOf(field), record, points: record.list(POINTS) };
+  return { field, kind: pointKindOf(field), record, points: record.list(DATA.points) };
 }
 
 /** Adds a metric with the name of another and a suffix, to be given data. */
@@ -51,7 +36,7 @@ export function addMetric(c: OttlContext, suffix: string, unit: string, descript
 
 /** Gives a metric empty data of another kind. */
 export function emptyData(metric: OtlpRecord, field: number): OtlpRecord {
-  for (const each of [GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY]) if (each !== field) metric.remove(each);
+  for (const each of METRIC_DATA_FIELDS) if (each !== field) metric.remove(each);
   const record = metric.record(field);
   record.replace(new Uint8Array(0));
   return record;
@@ -60,12 +45,12 @@ export function emptyData(metric: OtlpRecord, field: number): OtlpRecord {
 /** A sum with points to be added. */
 export function addSum(metric: OtlpRecord, temporality: number, monotonic: boolean): RecordList {
   const sum = emptyData(metric, SUM);
-  sum.setVarint(TEMPORALITY, temporality);
-  if (monotonic) sum.setBool(MONOTONIC, true);
-  return sum.list(POINTS);
+  sum.setVarint(DATA.temporality, temporality);
+  if (monotonic) sum.setBool(DATA.isMonotonic, true);
+  return sum.list(DATA.points);
 }
 export function addGauge(metric: OtlpRecord): RecordList {
-  return emptyData(metric, GAUGE).list(POINTS);
+  return emptyData(metric, GAUGE).list(DATA.points);
 }
 
 /** Adds a point with number's fields, with times and attributes of another. */
@@ -84,8 +69,8 @@ export function attributesOf(point: OtlpRecord, kind: PointKind): KeyValues {
 }
 
 export function temporalityOf(name: string): number {
-  if (name === "delta") return DELTA;
-  if (name === "cumulative") return CUMULATIVE;
+  if (name === "delta") return TEMPORALITY.delta;
+  if (name === "cumulative") return TEMPORALITY.cumulative;
   throw OttlError.of(`the temporality is "delta" or "cumulative", not ${JSON.stringify(name)}`);
 }
 

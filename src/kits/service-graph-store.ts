@@ -1,6 +1,6 @@
 import { hashBytes } from "#pipeline/series-hash";
 import type { Edge } from "./service-graph-edge.ts";
-import type { MemoryBudget } from "./span-metrics-series.ts";
+import { doubled, type MemoryBudget } from "./span-metrics-series.ts";
 
 /** Trace id and span id. */
 export const KEY_BYTES = 24;
@@ -188,31 +188,16 @@ export class EdgeStore {
     const inline = Buffer.alloc(this.#capacity * INLINE_BYTES);
     this.#inline.copy(inline);
     this.#inline = inline;
-    const ints = (column: Int32Array) => {
-      const larger = new Int32Array(column.length * 2);
-      larger.set(column);
-      return larger;
-    };
-    const doubles = (column: Float64Array) => {
-      const larger = new Float64Array(column.length * 2);
-      larger.set(column);
-      return larger;
-    };
-    const bytes = (column: Uint8Array) => {
-      const larger = new Uint8Array(column.length * 2);
-      larger.set(column);
-      return larger;
-    };
-    this.#hash = ints(this.#hash);
-    this.#older = ints(this.#older);
-    this.#newer = ints(this.#newer);
-    this.#peerRank = ints(this.#peerRank);
-    this.#ends = ints(this.#ends);
-    this.#expires = doubles(this.#expires);
-    this.#clientSeconds = doubles(this.#clientSeconds);
-    this.#serverSeconds = doubles(this.#serverSeconds);
-    this.#isFailed = bytes(this.#isFailed);
-    this.#connection = bytes(this.#connection);
+    this.#hash = doubled(this.#hash);
+    this.#older = doubled(this.#older);
+    this.#newer = doubled(this.#newer);
+    this.#peerRank = doubled(this.#peerRank);
+    this.#ends = doubled(this.#ends);
+    this.#expires = doubled(this.#expires);
+    this.#clientSeconds = doubled(this.#clientSeconds);
+    this.#serverSeconds = doubled(this.#serverSeconds);
+    this.#isFailed = doubled(this.#isFailed);
+    this.#connection = doubled(this.#connection);
     this.#places = new Int32Array(this.#capacity * 2);
     for (let id = this.#oldest; id >= 0; id = this.#newer[id]!) this.#place(id);
   }

@@ -240,7 +240,7 @@ export class SpanMetrics implements TraceVisitor {
       this.#count(resource.durations, this.#durationDimensions, bytes, undefined, duration, times);
     }
     if (resource.events !== undefined) {
-      for (let i = 0; i < span.eventCount; i++) this.#addEvent(bytes, resource.events, i, prefix, duration, times);
+      for (let i = 0; i < span.events.count; i++) this.#addEvent(bytes, resource.events, i, prefix, duration, times);
     }
     this.counted += 1;
     this.#sinceFlush += 1;
@@ -252,10 +252,11 @@ export class SpanMetrics implements TraceVisitor {
   }
 
   #addEvent(bytes: Buffer, events: MetricSeries, i: number, prefix: number, duration: number, times: number): void {
-    const { events: ranges, attributes } = this.#span;
+    const { attributes } = this.#span;
+    const { ends } = this.#span.events;
     const dimensions = this.#eventDimensions!;
     this.#event.clear();
-    this.#event.addField(bytes, ranges[i * 2]!, ranges[i * 2 + 1]!, 3);
+    this.#event.addField(bytes, ends[i * 2]!, ends[i * 2 + 1]!, 3);
     this.#key.length = prefix;
     this.#dimensions.addTo(this.#key, bytes, attributes, this.#event, this.#attributes);
     dimensions.addTo(this.#key, bytes, attributes, this.#event, this.#attributes);

@@ -148,6 +148,25 @@ export class AttributeRanges {
   }
 }
 
+/** Ranges of a request, one after the other. */
+class RangeList {
+  /** Range i is `bytes[ends[2i], ends[2i + 1])`. */
+  ends = new Int32Array(32);
+  count = 0;
+
+  add(from: number, to: number): void {
+    const at = this.count * 2;
+    if (at === this.ends.length) {
+      const larger = new Int32Array(at * 2);
+      larger.set(this.ends);
+      this.ends = larger;
+    }
+    this.ends[at] = from;
+    this.ends[at + 1] = to;
+    this.count += 1;
+  }
+}
+
 /** What a span has beside its attributes, as offsets into the request; times as two halves of 32 bits. */
 export class SpanScan {
   /** Where the 16 and 8 bytes of the ids begin; −1 for an id that is missing or all zeros. */
@@ -164,9 +183,7 @@ export class SpanScan {
   startHigh = 0;
   endLow = 0;
   endHigh = 0;
-  /** Event e is `bytes[events[2e], events[2e + 1])`. */
-  events = new Int32Array(16);
-  eventCount = 0;
+  readonly events = new RangeList();
   readonly attributes: AttributeRanges;
 
   constructor(attributes: AttributeRanges) {
@@ -185,7 +202,7 @@ export class SpanScan {
   read(bytes: Uint8Array, body: number, end: number): void {
     this.traceId = this.spanId = this.parentSpanId = -1;
     this.nameFrom = this.nameTo = this.traceStateFrom = this.traceStateTo = 0;
-    this.kind = this.statusCode = this.eventCount = 0;
+    this.kind = this.statusCode = this.events.count = 0;
     this.startLow = this.startHigh = this.endLow = this.endHigh = 0;
     this.attributes.clear();
     for (let at = body; at < end; ) {
@@ -253,24 +270,12 @@ export class SpanScan {
         this.attributes.add(bytes, from, to);
         return;
       case 90:
-        this.#event(from, to);
+        this.events.add(from, to);
         return;
       case 122:
         this.#status(bytes, from, to);
         return;
     }
-  }
-
-  #event(from: number, to: number): void {
-    const at = this.eventCount * 2;
-    if (at === this.events.length) {
-      const larger = new Int32Array(at * 2);
-      larger.set(this.events);
-      this.events = larger;
-    }
-    this.events[at] = from;
-    this.events[at + 1] = to;
-    this.eventCount += 1;
   }
 
   #status(bytes: Uint8Array, from: number, to: number): void {
@@ -303,8 +308,7 @@ export class TraceWalk {
   readonly #resource: AttributeRanges;
   readonly #reader = new ProtoReader(EMPTY);
   /** Ranges of the scope groups of a resource group, read once its resource is known. */
-  #scopes = new Int32Array(32);
-  #scopeCount = 0;
+  readonly #scopes = new RangeList();
   readonly #pieces: number[] = [];
 
   constructor(resource: AttributeRanges) {
@@ -326,8 +330,9 @@ export class TraceWalk {
       this.#readResource(own, bytes);
       const groupEnd = own.end;
       if (visitor.enterResource(bytes, this.#resource, this.#pieces)) {
-        for (let i = 0; i < this.#scopeCount; i++) {
-          this.#readScope(own, bytes, this.#scopes[i * 2]!, this.#scopes[i * 2 + 1]!, visitor);
+        const { ends, count } = this.#scopes;
+        for (let i = 0; i < count; i++) {
+          this.#readScope(own, bytes, ends[i * 2]!, ends[i * 2 + 1]!, visitor);
         }
       } else visitor.leftOut(this.#countSpans(own));
       own.end = groupEnd;
@@ -338,7 +343,7 @@ export class TraceWalk {
 
   #readResource(own: ProtoReader, bytes: Buffer): void {
     this.#resource.clear();
-    this.#scopeCount = 0;
+    this.#scopes.count = 0;
     this.#pieces.length = 0;
     while (!own.done) {
       const tag = own.tag();
@@ -352,28 +357,17 @@ export class TraceWalk {
       if (tag === 10) {
         this.#resource.addField(bytes, from, from + length, 1);
         this.#pieces.push(from, from + length);
-      } else this.#addScope(from, from + length);
+      } else this.#scopes.add(from, from + length);
       own.position = from + length;
     }
   }
 
-  #addScope(from: number, to: number): void {
-    const at = this.#scopeCount * 2;
-    if (at === this.#scopes.length) {
-      const larger = new Int32Array(at * 2);
-      larger.set(this.#scopes);
-      this.#scopes = larger;
-    }
-    this.#scopes[at] = from;
-    this.#scopes[at + 1] = to;
-    this.#scopeCount += 1;
-  }
-
   #countSpans(own: ProtoReader): number {
+    const { ends, count } = this.#scopes;
     let spans = 0;
-    for (let i = 0; i < this.#scopeCount; i++) {
-      own.position = this.#scopes[i * 2]!;
-      own.end = this.#scopes[i * 2 + 1]!;
+    for (let i = 0; i < count; i++) {
+      own.position = ends[i * 2]!;
+      own.end = ends[i * 2 + 1]!;
       while (!own.done) {
         const tag = own.tag();
         if (tag === 18) spans += 1;

@@ -173,10 +173,10 @@ export class SeriesTable {
 
   #grow(): void {
     this.#capacity *= 2;
-    this.#hash = grownInts(this.#hash);
-    this.#at = grownInts(this.#at);
-    this.#keyLength = grownInts(this.#keyLength);
-    this.#attributesLength = grownInts(this.#attributesLength);
+    this.#hash = doubled(this.#hash);
+    this.#at = doubled(this.#at);
+    this.#keyLength = doubled(this.#keyLength);
+    this.#attributesLength = doubled(this.#attributesLength);
     this.start = grownDoubles(this.start, this.#capacity);
     this.lastSeen = grownDoubles(this.lastSeen, this.#capacity);
     for (const each of this.#columns) each.reserve(this.#capacity);
@@ -228,8 +228,9 @@ export class SeriesTable {
   }
 }
 
-function grownInts(column: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(column.length * 2);
+/** A column of twice the length. */
+export function doubled<T extends Int32Array | Float64Array | Uint8Array>(column: T): T {
+  const larger = new (column.constructor as new (length: number) => T)(column.length * 2);
   larger.set(column);
   return larger;
 }

@@ -2,8 +2,8 @@ import { counter } from "#base/metrics";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol-schema";
 import { metricsOutputSchema } from "#kits/otlp-output";
 import { ServiceGraph, type ServiceGraphLoss, type ServiceGraphOptions } from "#kits/service-graph-aggregator";
-import { SpanConnector } from "#kits/span-metrics-flush";
-import { commonLosses, type LossKind, SpanLosses } from "#kits/span-metrics-status";
+import { LATENCY_BUCKETS, SPAN_CONNECTOR_MEMORY, startSpanConnector } from "#kits/span-connector";
+import { commonLosses, type LossKind } from "#kits/span-metrics-status";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -25,15 +25,11 @@ const LOSSES: Readonly<Record<ServiceGraphLoss | keyof typeof commonLosses, Loss
   },
 };
 
-/** What waiting edges and series of one component may take together. */
-const MEMORY_LIMIT = 128 * 1024 * 1024;
-const DEFAULT_BUCKETS = "2ms 4ms 6ms 8ms 10ms 50ms 100ms 200ms 400ms 800ms 1s 1.4s 2s 5s 10s 15s".split(" ");
-
 const args = s
   .object({
     latency_histogram_buckets: s
       .list(s.duration())
-      .default(DEFAULT_BUCKETS)
+      .default(LATENCY_BUCKETS)
       .doc("Upper bounds of the latency buckets."),
     dimensions: s
       .list(s.string())
@@ -95,7 +91,7 @@ function optionsOf(given: Arguments): ServiceGraphOptions {
     peerAttributes: given.virtual_node_peer_attributes,
     hasVirtualLabel: given.virtual_node_extra_label,
     databaseAttributes: given.database_name_attributes.length > 0 ? given.database_name_attributes : ["db.name"],
-    memoryLimit: MEMORY_LIMIT,
+    memoryLimit: SPAN_CONNECTOR_MEMORY,
   };
 }
 
@@ -132,28 +128,25 @@ otelcol.exporter.otlp "default" {
   },
 
   start(ctx, first) {
-    const out = ctx.fanout("otlp", first.output.metrics);
-    let settings = settingsOf(first);
-    const losses = new SpanLosses(ctx, LOSSES);
-    const make = (given: Arguments) => new ServiceGraph(optionsOf(given), ctx.clock.now());
-    const connector = new SpanConnector(ctx, out, losses, make(first), loopsOf(first));
-
-    /** Loops beside the flush. */
-    function loopsOf(given: Arguments) {
-      return {
+    const { connector, instance } = startSpanConnector(ctx, first, {
+      losses: LOSSES,
+      counterOf: (given: Arguments) => new ServiceGraph(optionsOf(given), ctx.clock.now()),
+      loopsOf: (given) => ({
         flushMs: given.metrics_flush_interval,
         others: [
           {
             everyMs: given.store_expiration_loop,
-            run(graph: ServiceGraph) {
+            run(graph) {
               graph.expire(ctx.clock.now());
               account(graph);
             },
           },
-          { everyMs: given.cache_loop, run: (graph: ServiceGraph) => graph.forgetStale(ctx.clock.now()) },
+          { everyMs: given.cache_loop, run: (graph) => graph.forgetStale(ctx.clock.now()) },
         ],
-      };
-    }
+      }),
+      figures: ({ waiting, series }) => ({ waiting_edges: waiting, series }),
+    });
+
     /** Moves the graph's counts to the self metrics. */
     function account(graph: ServiceGraph): void {
       const { dropped, expired, edges } = ctx.metrics;
@@ -174,32 +167,6 @@ otelcol.exporter.otlp "default" {
         { mutates: false },
       ),
     });
-    return {
-      async update(next) {
-        const fresh = make(next);
-        out.set(next.output.metrics);
-        // Edges and counters go on when only the exporters behind them changed.
-        if (settingsOf(next) === settings) return;
-        settings = settingsOf(next);
-        await connector.replace(fresh, loopsOf(next), ctx.signal);
-      },
-      drain: (deadline) => connector.end(deadline),
-      debugInfo: () => {
-        const { waiting, series, budget } = connector.counter;
-        const lost = Object.fromEntries(losses.totals);
-        return {
-          waiting_edges: waiting,
-          series,
-          memory_bytes: budget.used,
-          memory_limit_bytes: budget.limit,
-          not_as_usual: lost,
-        };
-      },
-    };
+    return instance;
   },
 });
-
-/** All that edges and counts depend on. */
-function settingsOf(given: Arguments): string {
-  return JSON.stringify({ ...given, output: undefined });
-}

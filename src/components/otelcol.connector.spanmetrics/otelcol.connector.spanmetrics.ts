@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol-schema";
 import { metricsOutputSchema } from "#kits/otlp-output";
+import { LATENCY_BUCKETS, SPAN_CONNECTOR_MEMORY, startSpanConnector } from "#kits/span-connector";
 import { SpanMetrics, type SpanMetricsLoss, type SpanMetricsOptions } from "#kits/span-metrics-aggregator";
 import { dimensionSchema, faultOfDimensions } from "#kits/span-metrics-dimensions";
-import { SpanConnector } from "#kits/span-metrics-flush";
-import { commonLosses, type LossKind, SpanLosses } from "#kits/span-metrics-status";
+import { commonLosses, type LossKind } from "#kits/span-metrics-status";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -33,10 +33,6 @@ const LOSSES: Readonly<Record<SpanMetricsLoss | keyof typeof commonLosses, LossK
   },
 };
 
-/** What all series of one component may take together. */
-const MEMORY_LIMIT = 128 * 1024 * 1024;
-const DEFAULT_BUCKETS = "2ms 4ms 6ms 8ms 10ms 50ms 100ms 200ms 400ms 800ms 1s 1.4s 2s 5s 10s 15s".split(" ");
-
 const histogramSchema = s
   .object({
     disable: s.bool().default(false).doc("Make no metric of durations."),
@@ -46,7 +42,7 @@ const histogramSchema = s
       .block(s.object({ max_size: s.int(1).default(160).doc("Most buckets of a data point.") }))
       .doc("Buckets that adapt to the values."),
     explicit: s
-      .block(s.object({ buckets: s.list(s.duration()).default(DEFAULT_BUCKETS).doc("Upper bounds of the buckets.") }))
+      .block(s.object({ buckets: s.list(s.duration()).default(LATENCY_BUCKETS).doc("Upper bounds of the buckets.") }))
       .doc("Buckets with given bounds."),
   })
   .rule("explicit", (a) => a.explicit === undefined || a.exponential === undefined, "excludes `exponential`")
@@ -192,7 +188,7 @@ function optionsOf(given: Arguments, instanceId: string): SpanMetricsOptions {
     seriesExpirationMs: given.series_expiration,
     maxDeltaStarts: given.metric_timestamp_cache_size,
     namespace: given.namespace,
-    memoryLimit: MEMORY_LIMIT,
+    memoryLimit: SPAN_CONNECTOR_MEMORY,
   };
 }
 
@@ -227,41 +223,15 @@ otelcol.exporter.otlp "default" {
 
   start(ctx, first) {
     const instanceId = randomUUID();
-    const out = ctx.fanout("otlp", first.output.metrics);
-    let settings = settingsOf(first);
-    const make = (given: Arguments) => new SpanMetrics(optionsOf(given, instanceId));
-    const losses = new SpanLosses(ctx, LOSSES);
-    const loopsOf = (given: Arguments) => ({ flushMs: given.metrics_flush_interval, others: [] });
-    const connector = new SpanConnector(ctx, out, losses, make(first), loopsOf(first));
+    const { connector, instance } = startSpanConnector(ctx, first, {
+      losses: LOSSES,
+      counterOf: (given: Arguments) => new SpanMetrics(optionsOf(given, instanceId)),
+      loopsOf: (given) => ({ flushMs: given.metrics_flush_interval, others: [] }),
+      figures: ({ counted, sizes }) => ({ spans: counted, ...sizes }),
+    });
     ctx.export({
       input: ctx.receiver("otlp", (batch, signal) => connector.take(batch, signal), { mutates: false }),
     });
-    return {
-      async update(next) {
-        const fresh = make(next);
-        out.set(next.output.metrics);
-        // Counters go on when only the exporters behind them changed.
-        if (settingsOf(next) === settings) return;
-        settings = settingsOf(next);
-        await connector.replace(fresh, loopsOf(next), ctx.signal);
-      },
-      drain: (deadline) => connector.end(deadline),
-      debugInfo: () => {
-        const { counted, budget, sizes } = connector.counter;
-        const lost = Object.fromEntries(losses.totals);
-        return {
-          spans: counted,
-          ...sizes,
-          memory_bytes: budget.used,
-          memory_limit_bytes: budget.limit,
-          not_as_usual: lost,
-        };
-      },
-    };
+    return instance;
   },
 });
-
-/** All that the counts depend on. */
-function settingsOf(given: Arguments): string {
-  return JSON.stringify({ ...given, output: undefined });
-}

@@ -5,14 +5,13 @@ import { editingInput, KINDS, outputsOf, type RequestEdit } from "#kits/otelcol-
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
 import { actionSchema, actionsFault, compileActions } from "#kits/otlp-attribute-actions";
 import { AttributeProgram } from "#kits/otlp-attribute-program";
-import { ItemSelection, matchFault, matchSchema } from "#kits/otlp-match";
+import { ItemSelection, matchBlocks, withMatchRules } from "#kits/otlp-match";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 
 const baseArgs = s.object({
-  include: s.block(matchSchema).doc("What is processed; everything without it."),
-  exclude: s.block(matchSchema).doc("What of that is not processed."),
+  ...matchBlocks,
   action: s.blocks(actionSchema).doc("Actions on the attributes of spans, log records and data points, run in order."),
   output: s.block(outputSchema).required().doc("Where the data goes."),
   debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
@@ -22,22 +21,11 @@ type Arguments = Infer<typeof baseArgs>;
 /** The signals that go on from here: only for these must `include` and `exclude` fit. */
 const signalsOf = (a: Arguments) => KINDS.filter((kind) => a.output[kind].length > 0);
 
-const args = baseArgs
-  .rule(
-    "include",
-    (a) => matchFault(signalsOf(a), a.include, "include") === undefined,
-    (a) => matchFault(signalsOf(a), a.include, "include")!,
-  )
-  .rule(
-    "exclude",
-    (a) => matchFault(signalsOf(a), a.exclude, "exclude") === undefined,
-    (a) => matchFault(signalsOf(a), a.exclude, "exclude")!,
-  )
-  .rule(
-    "action",
-    (a) => actionsFault(a.action) === undefined,
-    (a) => actionsFault(a.action)!,
-  );
+const args = withMatchRules(baseArgs, signalsOf).rule(
+  "action",
+  (a) => actionsFault(a.action) === undefined,
+  (a) => actionsFault(a.action)!,
+);
 
 export default defineComponent({
   name: "otelcol.processor.attributes",

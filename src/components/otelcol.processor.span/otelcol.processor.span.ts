@@ -4,7 +4,7 @@ import { OtlpRecord } from "#formats/otlp-record";
 import { AttributeKey } from "#formats/otlp-values";
 import { editingInput, outputsOf } from "#kits/otelcol-processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { ItemSelection, matchFault, matchSchema, scalarText } from "#kits/otlp-match";
+import { ItemSelection, matchBlocks, scalarText, withMatchRules } from "#kits/otlp-match";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -18,8 +18,7 @@ const toAttributesSchema = s.object({
   keep_original_name: s.bool().default(false).doc("Whether the span keeps its name."),
 });
 const baseArgs = s.object({
-  include: s.block(matchSchema).doc("What is processed; everything without it."),
-  exclude: s.block(matchSchema).doc("What of that is not processed."),
+  ...matchBlocks,
   name: s
     .block(
       s.object({
@@ -55,17 +54,7 @@ type Arguments = Infer<typeof baseArgs>;
 /** Spans that go nowhere are not worth a check, as in Alloy. */
 const signalsOf = (a: Arguments) => (a.output.traces.length > 0 ? (["traces"] as const) : []);
 
-const args = baseArgs
-  .rule(
-    "include",
-    (a) => matchFault(signalsOf(a), a.include, "include") === undefined,
-    (a) => matchFault(signalsOf(a), a.include, "include")!,
-  )
-  .rule(
-    "exclude",
-    (a) => matchFault(signalsOf(a), a.exclude, "exclude") === undefined,
-    (a) => matchFault(signalsOf(a), a.exclude, "exclude")!,
-  )
+const args = withMatchRules(baseArgs, signalsOf)
   .rule(
     "name",
     (a) => a.name.from_attributes.length > 0 || (a.name.to_attributes?.rules.length ?? 0) > 0 || a.status !== undefined,
