@@ -247,7 +247,7 @@ function recorder<S extends Signal, T>(signal: S, copy: (batch: Batch<S>) => rea
       const gated = self.gate(batch, abort);
       return gated === undefined ? take() : gated.then(take);
     },
-    waitFor(count, timeoutMs = 5_000) {
+    waitFor(count, timeoutMs = 15_000) {
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
           waiting.delete(check);
