@@ -32,12 +32,13 @@ const SCENARIOS: readonly Scenario[] = [
 
 const OWN: AgentCommand = {
   name: "invar",
-  command: `"${process.execPath}" ${START_FLAGS.join(" ")} src/app/main.ts run --server.http.listen-addr={listen} --storage.path={storage} {config}`,
+  command: `"${process.execPath}" ${START_FLAGS.join(" ")} src/app/main.ts run --stability.level=experimental --server.http.listen-addr={listen} --storage.path={storage} {config}`,
 };
 
 const RELEASE: AgentCommand = {
   name: "dist/invar",
-  command: "dist/invar run --server.http.listen-addr={listen} --storage.path={storage} {config}",
+  command:
+    "dist/invar run --stability.level=experimental --server.http.listen-addr={listen} --storage.path={storage} {config}",
 };
 
 const HELP = `Measures an agent from outside: items per CPU-second (user and system), memory, loss, repeats.
@@ -52,7 +53,7 @@ npm run bench -- [SCENARIO…] [--json] [--short] [--agent 'COMMAND'] [--peer]
   --json    one JSON object a line
 
 Scenarios:
-${SCENARIOS.map((each) => `  ${each.name.padEnd(14)}${each.summary}`).join("\n")}
+${SCENARIOS.map((each) => `  ${each.name.padEnd(24)}${each.summary}`).join("\n")}
 `;
 
 const { values, positionals } = parseArgs({
@@ -134,5 +135,5 @@ function line(result: Result): string {
   const bytes = `${(result.bytes_per_cpu_second / 1e6).toFixed(0)} MB/cpu-s`;
   const rss = `${(result.peak_rss_bytes / 1e6).toFixed(0)} MB peak`;
   const { scenario, agent, items, cpu_seconds, lost, duplicated, ready_ms, note } = result;
-  return `${scenario.padEnd(14)}${agent.padEnd(12)}${String(items).padStart(10)} items ${cpu_seconds.toFixed(2).padStart(7)} cpu-s ${rate.padStart(16)} ${bytes.padStart(14)} ${rss.padStart(12)}  lost ${lost}  repeated ${duplicated}  ready ${ready_ms} ms${note === undefined ? "" : `\n  ${note}`}\n`;
+  return `${scenario.padEnd(24)}${agent.padEnd(12)}${String(items).padStart(10)} items ${cpu_seconds.toFixed(2).padStart(7)} cpu-s ${rate.padStart(16)} ${bytes.padStart(14)} ${rss.padStart(12)}  lost ${lost}  repeated ${duplicated}  ready ${ready_ms} ms${note === undefined ? "" : `\n  ${note}`}\n`;
 }

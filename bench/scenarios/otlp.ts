@@ -1,6 +1,7 @@
 import { connect } from "node:http2";
 import { Pool } from "undici";
 import type { OtlpKind } from "#formats/otlp";
+import { POINT, TEMPORALITY } from "#formats/otlp-fields";
 import { logsRequest, metricsRequest } from "../../test/kit/otlp-load.ts";
 import { freePort, waitUntil } from "../../test/kit/process.ts";
 import { Sink, startGrpcSink } from "../../test/kit/sink.ts";
@@ -58,7 +59,11 @@ interface Step {
   readonly name: string;
   readonly component: string;
   readonly body: string;
+  /** What the clients send; the same request again and again without it. */
+  readonly load?: () => Sender;
 }
+/** The request that client `worker` is to send next: it waits for the answer to the one before. */
+type Sender = (worker: number) => Buffer;
 
 interface Way {
   readonly protocol: "http" | "grpc";
@@ -80,7 +85,7 @@ otelcol.receiver.otlp "bench" {
     ${kind} = [${step?.component ?? "otelcol.processor.batch"}.bench.input]
   }
 }
-${step === undefined ? "" : stepBlock(step)}
+${step === undefined ? "" : stepBlock(step, kind)}
 otelcol.processor.batch "bench" {
   output {
     ${kind} = [otelcol.exporter.${exporter}.bench.input]
@@ -90,20 +95,21 @@ ${sink.exporter}
 `;
   const agent = await startAgent(load, config);
   const body = Buffer.from(REQUESTS[kind](ITEMS_PER_REQUEST));
+  const next = step?.load?.() ?? (() => body);
   const requests = Math.ceil(40_000 * load.scale);
   const client = protocol === "http" ? httpClient(port, body, kind) : grpcClient(port, body);
   try {
-    await waitUntil(() => client.send().catch(() => false), 10_000, "receiver", agent.process);
+    await waitUntil(() => client.send(next(0)).catch(() => false), 10_000, "receiver", agent.process);
     const before = sink.items();
     let sent = before === 0 ? 0 : -1; // the probe counts too
     let accepted = 1;
-    const work = async () => {
+    const work = async (worker: number) => {
       while (sent < requests) {
         sent += 1;
-        if (await client.send()) accepted += 1;
+        if (await client.send(next(worker))) accepted += 1;
       }
     };
-    await Promise.all(Array.from({ length: CLIENTS }, work));
+    await Promise.all(Array.from({ length: CLIENTS }, (_, worker) => work(worker)));
     const wanted = accepted * ITEMS_PER_REQUEST;
     await waitUntil(() => sink.items() >= wanted, 60_000, "delivery", agent.process).catch(() => {});
     const delivered = sink.items();
@@ -122,11 +128,11 @@ ${sink.exporter}
   }
 }
 
-function stepBlock({ component, body }: Step): string {
+function stepBlock({ component, body }: Step, kind: OtlpKind): string {
   return `${component} "bench" {
   ${body}
   output {
-    traces = [otelcol.processor.batch.bench.input]
+    ${kind} = [otelcol.processor.batch.bench.input]
   }
 }`;
 }
@@ -187,21 +193,71 @@ const ATTRIBUTES: Step = {
   }`,
 };
 
+/** Clients have series of their own, since a point that overtakes another of its series is dropped: 19,200 in all. */
+const REQUESTS_PER_CLIENT = 12;
+/** So many nanoseconds lie between two points of a series. */
+const STEP = 1_000_000_000n;
+/** A time that is easily found in a request: the times of its points differ from it in the lowest byte. */
+const FIRST_TIME = 0x1911_2233_4455_6600n;
+
+/** Metrics whose times move on. */
+function movingMetrics(temporality: number): Sender {
+  const time = FIRST_TIME;
+  const requests = Array.from({ length: CLIENTS * REQUESTS_PER_CLIENT }, (_, k) => {
+    const bytes = Buffer.from(metricsRequest(ITEMS_PER_REQUEST, { first: k * ITEMS_PER_REQUEST, time, temporality }));
+    return { bytes, times: timesIn(bytes), sent: 0 };
+  });
+  const turns = new Array<number>(CLIENTS).fill(0);
+  return (worker) => {
+    const turn = turns[worker]!++ % REQUESTS_PER_CLIENT;
+    const request = requests[worker * REQUESTS_PER_CLIENT + turn]!;
+    request.sent += 1;
+    const now = time + BigInt(request.sent) * STEP;
+    for (const at of request.times) request.bytes.writeBigUInt64LE(now, at);
+    return request.bytes;
+  };
+}
+/** Where the times of the points are. */
+function timesIn(bytes: Buffer): number[] {
+  const tag = Buffer.from([(POINT.time << 3) | 1]);
+  const first = Buffer.alloc(8);
+  first.writeBigUInt64LE(FIRST_TIME);
+  const times: number[] = [];
+  for (let at = bytes.indexOf(tag); at >= 0; at = bytes.indexOf(tag, at + 1)) {
+    if (bytes.compare(first, 1, 8, at + 2, at + 9) === 0) times.push(at + 1);
+  }
+  if (times.length !== ITEMS_PER_REQUEST) throw new Error(`${times.length} times were found in a request`);
+  return times;
+}
+/** Every point is the difference to the one before; the first ones are sent as they are. */
+const TO_DELTA: Step = {
+  name: "otlp-cumulativetodelta",
+  component: "otelcol.processor.cumulativetodelta",
+  body: `initial_value = "keep"`,
+  load: () => movingMetrics(TEMPORALITY.cumulative),
+};
+const TO_CUMULATIVE: Step = {
+  name: "otlp-deltatocumulative",
+  component: "otelcol.processor.deltatocumulative",
+  body: "",
+  load: () => movingMetrics(TEMPORALITY.delta),
+};
+
 interface Client {
-  /** Whether the agent accepted the request. */
-  send(): Promise<boolean>;
+  /** Sends this request, or the client's own one. Whether the agent accepted it. */
+  send(request?: Buffer): Promise<boolean>;
   close(): Promise<void>;
 }
 
 export function httpClient(port: number, body: Buffer, kind: OtlpKind = "traces"): Client {
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CLIENTS });
   return {
-    async send() {
+    async send(request = body) {
       const response = await pool.request({
         path: `/v1/${kind}`,
         method: "POST",
         headers: { "content-type": "application/x-protobuf" },
-        body,
+        body: request,
       });
       await response.body.dump();
       return response.statusCode === 200;
@@ -213,11 +269,9 @@ export function httpClient(port: number, body: Buffer, kind: OtlpKind = "traces"
 function grpcClient(port: number, body: Buffer): Client {
   const session = connect(`http://127.0.0.1:${port}`);
   session.on("error", () => {});
-  const frame = Buffer.alloc(5 + body.length);
-  frame.writeUInt32BE(body.length, 1);
-  body.copy(frame, 5);
+  const frame = framed(body);
   return {
-    send: () =>
+    send: (request) =>
       new Promise((resolve, reject) => {
         const stream = session.request({
           ":method": "POST",
@@ -235,10 +289,17 @@ function grpcClient(port: number, body: Buffer): Client {
         stream.on("error", reject);
         stream.on("close", () => resolve(status === "0"));
         stream.resume();
-        stream.end(frame);
+        stream.end(request === undefined || request === body ? frame : framed(request));
       }),
     close: async () => session.destroy(),
   };
+}
+
+function framed(message: Buffer): Buffer {
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  message.copy(frame, 5);
+  return frame;
 }
 
 export const otlpScenarios: readonly Scenario[] = [
@@ -276,5 +337,15 @@ export const otlpScenarios: readonly Scenario[] = [
     name: "otlp-transform",
     summary: "the same over HTTP with five statements on every span",
     run: (load) => otlpScenario(load, { protocol: "http", step: TRANSFORM }),
+  },
+  {
+    name: "otlp-cumulativetodelta",
+    summary: "data points of 19,200 known series over HTTP, made deltas",
+    run: (load) => otlpScenario(load, { protocol: "http", kind: "metrics", step: TO_DELTA }),
+  },
+  {
+    name: "otlp-deltatocumulative",
+    summary: "data points of 19,200 known series over HTTP, added up",
+    run: (load) => otlpScenario(load, { protocol: "http", kind: "metrics", step: TO_CUMULATIVE }),
   },
 ];

@@ -136,7 +136,7 @@ function judgeInTime(kind: OtlpKind, bytes: Buffer): "taken" | "refused" {
 
 /** How many inputs were let in and how many refused. */
 function run(kind: OtlpKind, seed: number, inputs: number): { readonly taken: number; readonly refused: number } {
-  const sound = fc.sample(requests(kind), { numRuns: 16, seed });
+  const sound = fc.sample(requests(kind), { numRuns: 8, seed });
   const pick = numbers(seed);
   let taken = 0;
   let refused = 0;

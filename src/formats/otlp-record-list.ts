@@ -1,3 +1,4 @@
+import type { ByteRange } from "./otlp-number-scan.ts";
 import type { OtlpRecord } from "./otlp-record.ts";
 import type { RecordPart } from "./otlp-values.ts";
 import { asBuffer, ProtoWriter } from "./protobuf.ts";
@@ -94,7 +95,7 @@ export class RecordList implements RecordPart {
     const ranges = this.#ranges;
     const base = i * LIST_STRIDE;
     // Room for all of the list, since most often all of it is written anew.
-    this.#patches ??= new ProtoWriter(this.#bytes.length + 4096);
+    this.#patches ??= new ProtoWriter(Math.max(0, ranges[(this.#count - 1) * LIST_STRIDE + 2]! - ranges[0]!) + 4096);
     const out = this.#patches;
     const from = out.length;
     const bytes = ranges[base] === PATCHED ? asBuffer(out.view()) : this.#bytes;
@@ -103,6 +104,15 @@ export class RecordList implements RecordPart {
     ranges[base + 1] = from;
     ranges[base + 2] = out.length;
     this.#edited = true;
+  }
+  /** Where the content of message i lies; false for one that was edited, or that somebody has as a record. */
+  rawAt(i: number, into: ByteRange): boolean {
+    const base = i * LIST_STRIDE;
+    if (this.#records[i] !== undefined || this.#ranges[base]! < 0) return false;
+    into.bytes = this.#bytes;
+    into.start = this.#ranges[base + 1]!;
+    into.end = this.#ranges[base + 2]!;
+    return true;
   }
   append(): OtlpRecord {
     const record = this.#spare.pop() ?? this.#make();

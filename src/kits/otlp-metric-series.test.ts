@@ -4,7 +4,10 @@ import fc from "fast-check";
 import { SeriesTable } from "./otlp-metric-series.ts";
 import { SeriesKey } from "./otlp-series-identity.ts";
 
-const key = (text: string) => new SeriesKey().text(Buffer.from(text));
+function key(text: string): SeriesKey {
+  const bytes = Buffer.from(text);
+  return new SeriesKey().text({ bytes, start: 0, end: bytes.length });
+}
 
 test("finds what was added and nothing else, whatever was removed in between", () => {
   const step = fc.record({

@@ -1,4 +1,4 @@
-import { hashBytes } from "#pipeline/series-hash";
+import { hashView } from "#pipeline/series-hash";
 import { SeriesSlabs } from "#pipeline/series-slabs";
 import type { SeriesKey } from "./otlp-series-identity.ts";
 
@@ -59,7 +59,7 @@ export class SeriesTable<S extends object> {
       if (
         this.#hashes[entry] === hash &&
         this.#parents[entry] === parent &&
-        this.#slabs.equals(entry, key.bytes, 0, key.length)
+        this.#slabs.equalsView(entry, key.view, key.length)
       ) {
         return entry;
       }
@@ -176,7 +176,7 @@ export class SeriesTable<S extends object> {
 }
 
 function hashOf(parent: number, key: SeriesKey): number {
-  return hashBytes(key.bytes, 0, key.length) ^ Math.imul(parent, 0x9e3779b1);
+  return hashView(key.view, 0, key.length) ^ Math.imul(parent, 0x9e3779b1);
 }
 function larger(column: Int32Array<ArrayBuffer>, capacity: number): Int32Array<ArrayBuffer> {
   const copy = new Int32Array(capacity);

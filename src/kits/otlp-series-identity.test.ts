@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { POINT } from "#formats/otlp-fields";
+import { NumberPointScan } from "#formats/otlp-number-scan";
 import { oracleEncode } from "#formats/otlp-oracle.testing";
 import { OtlpRecord } from "#formats/otlp-record";
 import { AttributeKey } from "#formats/otlp-values";
@@ -116,4 +117,23 @@ test("edited attributes have the key that they would have had", () => {
     { key: "c", value: { boolValue: true } },
   ]);
   assert.equal(hex(new SeriesKey().attributes(map)), expected);
+});
+
+test("the attributes of a scanned point have the same key, in whatever order those before came", () => {
+  const key = new SeriesKey();
+  const scan = new NumberPointScan();
+  fc.assert(
+    fc.property(attributes, (given) => {
+      const dataPoints = [{ attributes: given, timeUnixNano: "1", asDouble: 1 }];
+      const bytes = oracleEncode("metrics", {
+        resourceMetrics: [{ scopeMetrics: [{ metrics: [{ sum: { dataPoints } }] }] }],
+      });
+      const metric = new OtlpRecord().reset(bytes).list(1).at(0).list(2).at(0).list(2).at(0);
+      const point = Buffer.from(metric.record(7).list(1).at(0).encode());
+      const view = new DataView(point.buffer, point.byteOffset, point.length);
+      if (!scan.read(point, view, 0, point.length)) return given.some((each) => each.key === "");
+      if (key.reset().attributesOf(scan)) return hex(key) === keyOf(given);
+      return given.some((each) => "arrayValue" in each.value);
+    }),
+  );
 });

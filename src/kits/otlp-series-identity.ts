@@ -1,3 +1,4 @@
+import { type ByteRange, type NumberPointScan, RANGE_STRIDE } from "#formats/otlp-number-scan";
 import { type AnyValue, KeyValues, type RawEntry, ValueList } from "#formats/otlp-values";
 import { asBuffer } from "#formats/protobuf";
 
@@ -28,15 +29,25 @@ const entry: RawEntry = { bytes: EMPTY, keyStart: -1, keyEnd: -1, valueStart: -1
 /** A key in the making. One is reused for many series: `reset`, then its parts in a fixed order. */
 export class SeriesKey {
   #bytes = Buffer.allocUnsafeSlow(1024);
+  #view = viewOf(this.#bytes);
   #length = 0;
-  /** Entries of a map in their order, and where their keys lie in `#keyBytes`. */
-  #order = new Int32Array(FEW);
-  #starts = new Int32Array(FEW);
-  #ends = new Int32Array(FEW);
-  #keyBytes: Buffer = EMPTY;
+  /** Where keys and values of a map's entries lie in `#source`, `RANGE_STRIDE` numbers each; those of a scan, or `#own`. */
+  #source: Buffer = EMPTY;
+  #ranges: Int32Array;
+  #own = new Int32Array(RANGE_STRIDE * FEW);
+  /** The order of the last map with so many entries: mostly that of the next one too, so that nothing is to be sorted. */
+  readonly #orders: Int32Array[] = [];
+
+  constructor() {
+    this.#ranges = this.#own;
+  }
 
   get bytes(): Buffer {
     return this.#bytes;
+  }
+  /** Of the same bytes. */
+  get view(): DataView {
+    return this.#view;
   }
   get length(): number {
     return this.#length;
@@ -52,72 +63,87 @@ export class SeriesKey {
     this.#bytes[this.#length++] = value;
     return this;
   }
-  /** 64 bits. */
-  fixed64(value: bigint): this {
+  /** 64 bits in two halves. */
+  fixed64(low: number, high: number): this {
     this.#reserve(8);
-    this.#length = this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, value), this.#length);
+    this.#view.setInt32(this.#length, low, true);
+    this.#view.setInt32(this.#length + 4, high, true);
+    this.#length += 8;
     return this;
   }
-  text(bytes: Uint8Array): this {
-    this.#text(asBuffer(bytes), 0, bytes.length);
+  text({ bytes, start, end }: ByteRange): this {
+    this.#text(bytes, start, end);
     return this;
   }
 
   attributes(map: KeyValues): this {
     const count = map.size;
-    if (!this.#locate(map, count)) {
-      this.#map(map);
-      return this;
-    }
-    this.#varint(count);
-    this.#sort(count);
-    for (let k = 0; k < count; k++) {
-      const i = this.#order[k]!;
-      const isRepeated = k > 0 && this.#compare(i, this.#order[k - 1]!) === 0;
-      if (isRepeated) this.#order[k] = this.#order[k - 1]!; // the first value counts
-      this.#text(this.#keyBytes, this.#starts[i]!, this.#ends[i]!);
-      this.#value(map, this.#order[k]!);
-    }
+    if (this.#locate(map, count)) this.#entries(count, map);
+    else this.#map(map);
     return this;
   }
-
-  /** Notes where all keys are; false if some entry has no place in the bytes. */
-  #locate(map: KeyValues, count: number): boolean {
-    if (count > this.#order.length) {
-      const capacity = count * 2;
-      this.#order = new Int32Array(capacity);
-      this.#starts = new Int32Array(capacity);
-      this.#ends = new Int32Array(capacity);
+  /** The same for the attributes of a point; false, with nothing added, if some value is not in the shortest form. */
+  attributesOf({ bytes, count, ranges }: NumberPointScan): boolean {
+    for (let at = 0; at < count * RANGE_STRIDE; at += RANGE_STRIDE) {
+      const from = ranges[at + 2]!;
+      const to = ranges[at + 3]!;
+      if (from !== to && !isPlain(bytes, from, to)) return false;
     }
-    for (let i = 0; i < count; i++) {
-      if (!map.rawAt(i, entry)) return false;
-      this.#keyBytes = entry.bytes;
-      this.#starts[i] = Math.max(0, entry.keyStart);
-      this.#ends[i] = Math.max(0, entry.keyEnd);
-      this.#order[i] = i;
-    }
+    this.#source = bytes;
+    this.#ranges = ranges;
+    this.#entries(count, undefined);
     return true;
   }
 
-  #sort(count: number): void {
-    const order = this.#order;
-    if (count > FEW) {
-      order.subarray(0, count).sort((a, b) => this.#compare(a, b) || a - b);
-      return;
+  /** Notes where keys and values are; false if some entry has no place in the bytes. */
+  #locate(map: KeyValues, count: number): boolean {
+    if (count * RANGE_STRIDE > this.#own.length) this.#own = new Int32Array(count * RANGE_STRIDE * 2);
+    const ranges = this.#own;
+    for (let i = 0, at = 0; i < count; i++, at += RANGE_STRIDE) {
+      if (!map.rawAt(i, entry)) return false;
+      this.#source = entry.bytes;
+      ranges[at] = Math.max(0, entry.keyStart);
+      ranges[at + 1] = Math.max(0, entry.keyEnd);
+      ranges[at + 2] = Math.max(0, entry.valueStart);
+      ranges[at + 3] = Math.max(0, entry.valueEnd);
     }
+    this.#ranges = ranges;
+    return true;
+  }
+  /** Without a map all values are in the shortest form. */
+  #entries(count: number, map: KeyValues | undefined): void {
+    this.#varint(count);
+    const order = this.#sorted(count);
+    const ranges = this.#ranges;
+    let first = 0;
+    for (let k = 0; k < count; k++) {
+      const i = order[k]!;
+      const isRepeated = k > 0 && this.#compare(i, order[k - 1]!) === 0;
+      if (!isRepeated) first = i; // the first value counts
+      this.#text(this.#source, ranges[i * RANGE_STRIDE]!, ranges[i * RANGE_STRIDE + 1]!);
+      this.#value(map, first);
+    }
+  }
+
+  #sorted(count: number): Int32Array {
+    if (count > FEW)
+      return Int32Array.from({ length: count }, (_, i) => i).sort((a, b) => this.#compare(a, b) || a - b);
+    const order = (this.#orders[count] ??= Int32Array.from({ length: count }, (_, i) => i));
     for (let k = 1; k < count; k++) {
       const i = order[k]!;
       let at = k;
-      for (; at > 0 && this.#compare(order[at - 1]!, i) > 0; at--) order[at] = order[at - 1]!;
+      for (; at > 0 && (this.#compare(order[at - 1]!, i) || order[at - 1]! - i) > 0; at--) order[at] = order[at - 1]!;
       order[at] = i;
     }
+    return order;
   }
   #compare(a: number, b: number): number {
-    const bytes = this.#keyBytes;
-    let i = this.#starts[a]!;
-    let k = this.#starts[b]!;
-    const endA = this.#ends[a]!;
-    const endB = this.#ends[b]!;
+    const bytes = this.#source;
+    const ranges = this.#ranges;
+    let i = ranges[a * RANGE_STRIDE]!;
+    let k = ranges[b * RANGE_STRIDE]!;
+    const endA = ranges[a * RANGE_STRIDE + 1]!;
+    const endB = ranges[b * RANGE_STRIDE + 1]!;
     for (; i < endA && k < endB; i++, k++) {
       const difference = bytes[i]! - bytes[k]!;
       if (difference !== 0) return difference;
@@ -126,14 +152,11 @@ export class SeriesKey {
   }
 
   /** A value is copied if its bytes are the shortest form, else written anew. */
-  #value(map: KeyValues, i: number): void {
-    if (!map.rawAt(i, entry)) {
-      this.#any(map.valueAt(i));
-      return;
-    }
-    const { bytes, valueStart: from, valueEnd: to } = entry;
-    if (from < 0 || from === to) this.number(NOTHING);
-    else if (isPlain(bytes, from, to)) this.#raw(bytes, from, to);
+  #value(map: KeyValues | undefined, i: number): void {
+    const from = this.#ranges[i * RANGE_STRIDE + 2]!;
+    const to = this.#ranges[i * RANGE_STRIDE + 3]!;
+    if (from === to) this.number(NOTHING);
+    else if (map === undefined || isPlain(this.#source, from, to)) this.#raw(this.#source, from, to);
     else this.#any(map.valueAt(i));
   }
   #any(value: AnyValue): void {
@@ -142,7 +165,7 @@ export class SeriesKey {
         this.number(NOTHING);
         return;
       case "string":
-        this.number(TEXT).text(Buffer.from(value));
+        this.number(TEXT).#whole(Buffer.from(value));
         return;
       case "boolean":
         this.number(BOOL).number(value ? 1 : 0);
@@ -160,7 +183,7 @@ export class SeriesKey {
     else if (value instanceof ValueList) {
       this.number(LIST).#varint(value.items.length);
       for (const item of value.items) this.#any(item);
-    } else this.number(BYTES).text(value);
+    } else this.number(BYTES).#whole(asBuffer(value));
   }
   /** Maps inside of values, and those that somebody edited. */
   #map(map: KeyValues): void {
@@ -170,10 +193,14 @@ export class SeriesKey {
     let first = 0;
     for (const [k, { i, key }] of keys.entries()) {
       if (k === 0 || Buffer.compare(key, keys[k - 1]!.key) !== 0) first = i;
-      this.text(key).#any(map.valueAt(first));
+      this.#whole(key).#any(map.valueAt(first));
     }
   }
 
+  #whole(bytes: Buffer): this {
+    this.#text(bytes, 0, bytes.length);
+    return this;
+  }
   #text(bytes: Buffer, start: number, end: number): void {
     this.#varint(end - start);
     this.#raw(bytes, start, end);
@@ -202,7 +229,12 @@ export class SeriesKey {
     const grown = Buffer.allocUnsafeSlow(needed * 2);
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
+    this.#view = viewOf(grown);
   }
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
 }
 
 /** Whether the AnyValue at `bytes[from, to)` is one scalar in the shortest form, which is the only one of its value. */

@@ -7,6 +7,8 @@ const SPARSE = 0.5;
 
 interface Chunk {
   readonly bytes: Buffer;
+  /** Of the same bytes. */
+  readonly view: DataView;
   used: number;
   live: number;
 }
@@ -72,6 +74,17 @@ export class SeriesSlabs {
     return this.#chunks[this.#chunkOf[owner]!]!.bytes.compare(bytes, start, end, offset, offset + length) === 0;
   }
 
+  /** Whether the record is the first `length` bytes of a view: for short ones faster than the call that `equals` takes. */
+  equalsView(owner: number, other: DataView, length: number): boolean {
+    if (length !== this.#lengthOf[owner]) return false;
+    const { view } = this.#chunks[this.#chunkOf[owner]!]!;
+    const offset = this.#offsetOf[owner]!;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) if (view.getInt32(offset + i, true) !== other.getInt32(i, true)) return false;
+    for (; i < length; i++) if (view.getUint8(offset + i) !== other.getUint8(i)) return false;
+    return true;
+  }
+
   /** Copies the record to `target` at `at`; returns the offset after it. */
   copy(owner: number, target: Uint8Array, at: number): number {
     const length = this.#lengthOf[owner]!;
@@ -111,7 +124,9 @@ export class SeriesSlabs {
   }
 
   #add(bytes: number): number {
-    const chunk: Chunk = { bytes: Buffer.allocUnsafeSlow(bytes), used: 0, live: 0 };
+    const buffer = Buffer.allocUnsafeSlow(bytes);
+    const view = new DataView(buffer.buffer, buffer.byteOffset, bytes);
+    const chunk: Chunk = { bytes: buffer, view, used: 0, live: 0 };
     this.#chunkBytes += bytes;
     const slot = this.#freeSlots.pop();
     if (slot === undefined) return this.#chunks.push(chunk) - 1;

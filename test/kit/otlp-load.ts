@@ -48,17 +48,27 @@ export function logsRequest(count: number): Uint8Array {
   });
 }
 
+/** What tells a request of metrics from others. */
+export interface MetricsRequest {
+  /** The number of its first series. */
+  readonly first: number;
+  /** Nanoseconds since 1970, of its first point. The next are each one later. */
+  readonly time: bigint;
+  readonly temporality: number;
+}
+const FIRST_METRICS: MetricsRequest = { first: 0, time: START, temporality: TEMPORALITY.cumulative };
+
 /** An export of `count` sums of one point with five attributes and an exemplar each, about 280 bytes a point. */
-export function metricsRequest(count: number): Uint8Array {
+export function metricsRequest(count: number, { first, time, temporality } = FIRST_METRICS): Uint8Array {
   return request(count * 350, (out) => {
-    for (let i = 0; i < count; i++) {
+    for (let i = first; i < first + count; i++) {
       const metric = out.begin(2);
       out.string(METRIC.name, `http.server.requests.${i % 50}`);
       out.string(METRIC.unit, "{request}");
       const sum = out.begin(SUM);
       const point = out.begin(DATA.points);
       out.fixed64Big(POINT.start, START);
-      out.fixed64Big(POINT.time, START + BigInt(i));
+      out.fixed64Big(POINT.time, time + BigInt(i - first));
       out.double(POINT.asDouble, i * 1.5);
       const exemplar = out.begin(POINT.exemplars.number);
       out.fixed64Big(EXEMPLAR.time, START + BigInt(i));
@@ -70,7 +80,7 @@ export function metricsRequest(count: number): Uint8Array {
       writeKeyValue(out, POINT.attributes.number, "k8s.pod.name", `checkout-${i % 30}-abcde`);
       writeKeyValue(out, POINT.attributes.number, "shard", String(i));
       out.end(point);
-      out.int32(DATA.temporality, TEMPORALITY.cumulative);
+      out.int32(DATA.temporality, temporality);
       out.bool(DATA.isMonotonic, true);
       out.end(sum);
       out.end(metric);

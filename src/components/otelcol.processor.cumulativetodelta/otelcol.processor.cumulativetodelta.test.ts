@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
 import { OtlpRecord } from "#formats/otlp-record";
+import { assertSameWays } from "#kits/otlp-metric-ways.testing";
 import {
   at,
   attribute,
@@ -223,7 +224,7 @@ test("series are forgotten max_staleness after their last point, and a batch of 
 });
 
 test("memory is bounded: new series are dropped, known ones go on", () => {
-  const tracker = new Tracker("keep", 0, 1_000_000);
+  const tracker = new Tracker("keep", 0, 1_000_000, () => true);
   const convert = (series: number, value: number) => {
     const batch = metricsBatch([sum([{ ...attribute(`series ${series}`), ...at(value), asInt: String(value) }])]);
     let reason: string | undefined;
@@ -256,4 +257,8 @@ test("says what is wrong with arguments", async () => {
   ] as const) {
     await assert.rejects(start(config), message, config);
   }
+});
+
+test("numbers of known series become the same the short way and the long way", async () => {
+  await assertSameWays(processor, 'initial_value = "keep"', CUMULATIVE);
 });

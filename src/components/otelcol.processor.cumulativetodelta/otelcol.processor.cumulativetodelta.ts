@@ -1,11 +1,10 @@
 import { counter, gauge } from "#base/metrics";
 import { compileRegex } from "#base/regex";
-import { DATA, EXPONENTIAL, HISTOGRAM, METRIC, SUM, TEMPORALITY } from "#formats/otlp-fields";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { editingInput, outputsOf } from "#kits/otelcol-processor";
+import { DATA, EXPONENTIAL, HISTOGRAM, SUM, TEMPORALITY } from "#formats/otlp-fields";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { metricEditingInput } from "#kits/otlp-metric-input";
 import { SeriesLimit } from "#kits/otlp-metric-limit";
-import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { type MetricHeader, STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
 import { regexFault } from "#kits/regex-fault";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
@@ -93,21 +92,23 @@ otelcol.exporter.otlp "default" {
   },
 
   start(ctx, first) {
-    const tracker = new Tracker(first.initial_value, ctx.clock.now(), STATE_LIMIT);
+    const isIncluded = matcher(first.include);
+    const isExcluded = matcher(first.exclude);
+
+    function isToConvert(metric: MetricHeader): boolean {
+      const { field } = metric;
+      if (field !== SUM && field !== HISTOGRAM && field !== EXPONENTIAL) return false;
+      if (metric.temporality !== TEMPORALITY.cumulative) return false;
+      if (field === SUM && !metric.isMonotonic) return false;
+      return isIncluded(metric, true) && !isExcluded(metric, false);
+    }
+    const tracker = new Tracker(first.initial_value, ctx.clock.now(), STATE_LIMIT, isToConvert);
     const limit = new SeriesLimit(
       ctx,
       "new series are dropped; set `max_staleness`, or drop attributes with ever new values",
     );
     ctx.metrics.streams.read = () => tracker.walk.table.series;
-    const isIncluded = matcher(first.include);
-    const isExcluded = matcher(first.exclude);
 
-    function isToConvert({ metric, field, data }: VisitedMetric): boolean {
-      if (field !== SUM && field !== HISTOGRAM && field !== EXPONENTIAL) return false;
-      if (data.int32(DATA.temporality) !== TEMPORALITY.cumulative) return false;
-      if (field === SUM && !data.bool(DATA.isMonotonic)) return false;
-      return isIncluded(metric, field, true) && !isExcluded(metric, field, false);
-    }
     function convert(visited: VisitedMetric): boolean {
       if (!isToConvert(visited)) return true;
       const { field, kind, data, points } = visited;
@@ -138,8 +139,14 @@ otelcol.exporter.otlp "default" {
       });
     }
     ctx.export({
-      input: editingInput(ctx, outputsOf(ctx, first.output), {
-        metrics: (request) => tracker.walk.keepMetrics(request, convert),
+      input: metricEditingInput(ctx, first.output, {
+        walk: tracker.walk,
+        step: tracker,
+        isKept: convert,
+        end() {
+          if (tracker.converted > 0) ctx.metrics.datapoints.labels("sum").inc(tracker.converted);
+          tracker.converted = 0;
+        },
       }),
     });
   },
@@ -150,10 +157,10 @@ function matcher({ metrics, match_type, metric_types }: Match) {
   const names = new Set(match_type === "strict" ? metrics : []);
   const expressions = match_type === "regexp" ? metrics.map((each) => compileRegex(each)) : [];
   const types = new Set(metric_types);
-  return (metric: OtlpRecord, field: number, forInclude: boolean): boolean => {
-    const hasType = types.has(TYPES.get(field)!);
+  return (metric: MetricHeader, forInclude: boolean): boolean => {
+    const hasType = types.has(TYPES.get(metric.field)!);
     const hasName = () => {
-      const name = metric.text(METRIC.name);
+      const { name } = metric;
       return names.has(name) || expressions.some((each) => each.test(name));
     };
     if (forInclude) return (types.size === 0 || hasType) && (metrics.length === 0 || hasName());

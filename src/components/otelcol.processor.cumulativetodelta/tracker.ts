@@ -1,5 +1,7 @@
-import { METRIC, NO_RECORDED_VALUE, POINT, type PointKind, SCOPE } from "#formats/otlp-fields";
+import { NO_RECORDED_VALUE, POINT, type PointKind, SCOPE, TEMPORALITY } from "#formats/otlp-fields";
+import type { NumberPointScan } from "#formats/otlp-number-scan";
 import type { OtlpRecord } from "#formats/otlp-record";
+import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp-halves";
 import {
   type ExponentialPoint,
   exponentialSince,
@@ -8,7 +10,13 @@ import {
   unsigned,
   writeExponential,
 } from "#kits/otlp-metric-exponential";
-import { type IdentityLevels, MetricWalk } from "#kits/otlp-metric-walk";
+import {
+  addScopeText,
+  type IdentityLevels,
+  type MetricHeader,
+  MetricWalk,
+  type NumberStep,
+} from "#kits/otlp-metric-walk";
 
 /** Why a point is dropped: `initial_value` on purpose, as the first of its series. */
 export type DropReason =
@@ -25,32 +33,45 @@ interface ExplicitPoint {
   readonly bounds: readonly number[];
   readonly counts: readonly bigint[];
 }
-/** The last point of a series. Which of the values it has, its kind says. */
+/** The last point of a series. Which of the values it has, its kind says; those of 64 bits are in halves. */
 export class LastPoint {
-  /** Nanoseconds since 1970. */
-  time: bigint;
-  int = 0n;
+  timeLow = 0;
+  timeHigh = 0;
+  intLow = 0;
+  intHigh = 0;
   double = 0;
   explicit: ExplicitPoint | undefined;
   exponential: ExponentialPoint | undefined;
-  constructor(time: bigint) {
-    this.time = time;
+
+  /** Nanoseconds since 1970. */
+  get time(): bigint {
+    return unsigned(wholeOf(this.timeLow, this.timeHigh));
+  }
+  set time(time: bigint) {
+    this.timeLow = lowHalf(time);
+    this.timeHigh = highHalf(time);
+  }
+  get int(): bigint {
+    return wholeOf(this.intLow, this.intHigh);
+  }
+  set int(value: bigint) {
+    this.intLow = lowHalf(value);
+    this.intHigh = highHalf(value);
   }
 }
 
-/** As internal/tracking/identity.go: the start time tells series apart, so that a restart that says so begins a new one. */
+/**
+ * As internal/tracking/identity.go: the start time tells series apart, so that a restart that says so begins a new one. A
+ * series of whole numbers is another than one of fractions.
+ */
 const IDENTITY: IdentityLevels = {
-  scope: (key, scope) => void key.text(scope.bytes(SCOPE.name)).text(scope.bytes(SCOPE.version)),
-  metric: (key, { metric, field }) =>
-    void key.number(field).text(metric.bytes(METRIC.name)).text(metric.bytes(METRIC.unit)),
-  point: (key, point, kind) => void key.number(valueType(point, kind)).fixed64(point.fixed64(POINT.start)),
+  scope: (key, scope) => {
+    addScopeText(key, scope, SCOPE.name);
+    addScopeText(key, scope, SCOPE.version);
+  },
+  metric: (key, metric) => void key.number(metric.field).text(metric.nameRange).text(metric.unitRange),
+  point: (key, type, startLow, startHigh) => void key.number(type).fixed64(startLow, startHigh),
 };
-
-/** A series of whole numbers is another than one of fractions; a point may also have no value. */
-function valueType(point: OtlpRecord, kind: PointKind): number {
-  if (kind !== "number" || point.has(POINT.asInt)) return 1;
-  return point.has(POINT.asDouble) ? 2 : 0;
-}
 
 /**
  * Turns cumulative points into the difference to the point before, series by series.
@@ -58,16 +79,55 @@ function valueType(point: OtlpRecord, kind: PointKind): number {
  * Matches processor/cumulativetodeltaprocessor, but that a histogram whose counts fall is remembered like a sum that falls:
  * there, every point of the series is dropped until the old counts are reached again.
  */
-export class Tracker {
+export class Tracker implements NumberStep {
+  readonly keepsPoints = true;
+  readonly temporality = TEMPORALITY.delta;
   readonly walk: MetricWalk<LastPoint>;
   readonly #initialValue: InitialValue;
   /** Nanoseconds since 1970. */
   readonly #startTime: bigint;
+  readonly #isToConvert: (metric: MetricHeader) => boolean;
+  /** Points converted the short way that nobody has counted yet. */
+  converted = 0;
 
-  constructor(initialValue: InitialValue, startMs: number, limit: number) {
+  constructor(
+    initialValue: InitialValue,
+    startMs: number,
+    limit: number,
+    isToConvert: (metric: MetricHeader) => boolean,
+  ) {
+    this.#isToConvert = isToConvert;
     this.walk = new MetricWalk(IDENTITY, limit);
     this.#initialValue = initialValue;
     this.#startTime = BigInt(Math.floor(startMs)) * 1_000_000n;
+  }
+
+  concerns(metric: MetricHeader): boolean {
+    return this.#isToConvert(metric);
+  }
+  /** The same as `convert`, for a point of a known series that rose. */
+  point(point: NumberPointScan): boolean {
+    if ((point.flags & NO_RECORDED_VALUE) !== 0) return false;
+    const before = this.walk.table.state(this.walk.entryOf(point));
+    if (before === undefined) return false;
+    if (point.isDouble) {
+      const value = point.double;
+      if (!(value >= before.double)) return false;
+      point.double = value - before.double;
+      before.double = value;
+    } else {
+      const { intLow: low, intHigh: high } = point;
+      const { intLow, intHigh } = before;
+      if (isLess(low, high, intLow, intHigh)) return false;
+      point.setInt((low - intLow) | 0, differenceHigh(low, high, intLow, intHigh));
+      before.intLow = low;
+      before.intHigh = high;
+    }
+    this.walk.setStart(point, before.timeLow, before.timeHigh);
+    before.timeLow = point.timeLow;
+    before.timeHigh = point.timeHigh;
+    this.converted += 1;
+    return true;
   }
 
   /** Makes a delta of a point of the walk's present metric; returns why it cannot be. */
@@ -93,7 +153,8 @@ export class Tracker {
   }
 
   #first(point: OtlpRecord, kind: PointKind, time: bigint): DropReason | undefined {
-    const state = new LastPoint(time);
+    const state = new LastPoint();
+    state.time = time;
     let weight = 64;
     if (kind === "histogram") weight += explicitWeight((state.explicit = readExplicit(point)));
     else if (kind === "exponential") weight += exponentialWeight((state.exponential = readExponential(point)));

@@ -1,5 +1,15 @@
-import { NO_RECORDED_VALUE, POINT, type PointKind } from "#formats/otlp-fields";
+import {
+  EXPONENTIAL,
+  HISTOGRAM,
+  NO_RECORDED_VALUE,
+  POINT,
+  type PointKind,
+  SUM,
+  TEMPORALITY,
+} from "#formats/otlp-fields";
+import type { NumberPointScan } from "#formats/otlp-number-scan";
 import type { OtlpRecord } from "#formats/otlp-record";
+import { highHalf, isBelow, lowHalf, sumHigh, wholeOf } from "#kits/otlp-halves";
 import {
   coarsen,
   type ExponentialPoint,
@@ -13,7 +23,7 @@ import {
   widenZero,
   writeExponential,
 } from "#kits/otlp-metric-exponential";
-import { MetricWalk, metricIdentity, scopeIdentity } from "#kits/otlp-metric-walk";
+import { type MetricHeader, MetricWalk, metricIdentity, type NumberStep, scopeIdentity } from "#kits/otlp-metric-walk";
 
 export type DropReason = "older_start" | "out_of_order" | "too_many_series";
 
@@ -28,31 +38,92 @@ interface ExplicitPoint {
   readonly bounds: readonly number[];
   readonly counts: bigint[];
 }
-/** The sum of a series so far. Which of the values it has, its kind says. */
+/** What the number of a series is: as the last point that had one. */
+const NOTHING = 0;
+const INT = 1;
+const DOUBLE = 2;
+type NumberType = typeof NOTHING | typeof INT | typeof DOUBLE;
+
+/** The sum of a series so far. Which of the values it has, its kind says; those of 64 bits are in halves. */
 export class Total {
-  /** Nanoseconds since 1970, of the first point … */
-  start = 0n;
-  /** … and of the last one. */
-  time = 0n;
-  /** A number is whole or not as the last point that had one; undefined before. */
-  number: number | bigint | undefined;
+  startLow = 0;
+  startHigh = 0;
+  timeLow = 0;
+  timeHigh = 0;
+  type: NumberType = NOTHING;
+  double = 0;
+  intLow = 0;
+  intHigh = 0;
   explicit: ExplicitPoint | undefined;
   exponential: ExponentialPoint | undefined;
+
+  /** Nanoseconds since 1970, of the first point … */
+  get start(): bigint {
+    return unsigned(wholeOf(this.startLow, this.startHigh));
+  }
+  set start(start: bigint) {
+    this.startLow = lowHalf(start);
+    this.startHigh = highHalf(start);
+  }
+  /** … and of the last one. */
+  get time(): bigint {
+    return unsigned(wholeOf(this.timeLow, this.timeHigh));
+  }
+  set time(time: bigint) {
+    this.timeLow = lowHalf(time);
+    this.timeHigh = highHalf(time);
+  }
+  /** Adds a whole number. Sums wrap at 64 bits. */
+  addInt(low: number, high: number): void {
+    this.intHigh = sumHigh(this.intLow, this.intHigh, low, high);
+    this.intLow = (this.intLow + low) | 0;
+  }
 }
 
 /** Adds up delta points, series by series. Matches processor/deltatocumulativeprocessor. */
-export class Aggregator {
+export class Aggregator implements NumberStep {
+  readonly keepsPoints = true;
+  readonly temporality = TEMPORALITY.cumulative;
   readonly walk: MetricWalk<Total>;
   readonly #maxSeries: number;
+  /** Milliseconds since 1970, of the present request. */
+  now = 0;
+  /** Points added the short way that nobody has counted yet. */
+  added = 0;
 
   constructor(maxSeries: number, limit: number) {
     this.walk = new MetricWalk({ scope: scopeIdentity, metric: metricIdentity }, limit);
     this.#maxSeries = maxSeries;
   }
 
-  /** Makes a point of the walk's present metric cumulative; returns why it cannot be. `now` is in milliseconds. */
-  add(point: OtlpRecord, kind: PointKind, now: number): DropReason | undefined {
+  concerns({ field, temporality }: MetricHeader): boolean {
+    return (field === SUM || field === HISTOGRAM || field === EXPONENTIAL) && temporality === TEMPORALITY.delta;
+  }
+  /** The same as `add`, for a later point of a known series whose number is of the same type. */
+  point(point: NumberPointScan): boolean {
+    const entry = this.walk.entryOf(point);
+    const total = this.walk.table.state(entry);
+    if (total === undefined || (point.flags & NO_RECORDED_VALUE) !== 0) return false;
+    if (total.type !== (point.isDouble ? DOUBLE : INT) || (total.timeLow | total.timeHigh) === 0) return false;
+    if (isBelow(point.startLow, point.startHigh, total.startLow, total.startHigh)) return false;
+    if (!isBelow(total.timeLow, total.timeHigh, point.timeLow, point.timeHigh)) return false;
+    total.timeLow = point.timeLow;
+    total.timeHigh = point.timeHigh;
+    if (point.isDouble) point.double = total.double += point.double;
+    else {
+      total.addInt(point.intLow, point.intHigh);
+      point.setInt(total.intLow, total.intHigh);
+    }
+    this.walk.setStart(point, total.startLow, total.startHigh);
+    this.walk.table.see(entry, this.now);
+    this.added += 1;
+    return true;
+  }
+
+  /** Makes a point of the walk's present metric cumulative; returns why it cannot be. */
+  add(point: OtlpRecord, kind: PointKind): DropReason | undefined {
     const { table } = this.walk;
+    const { now } = this;
     const isEmpty = (point.int32(POINT.flags[kind]) & NO_RECORDED_VALUE) !== 0;
     let entry = this.walk.find(point);
     let total = entry === 0 ? undefined : table.state(entry);
@@ -90,14 +161,17 @@ function weightOf({ explicit, exponential }: Total): number {
 
 /** A series whose points change from whole numbers to others, or back, begins to count anew: as there. */
 function addNumber(total: Total, point: OtlpRecord): void {
-  const { number } = total;
   if (point.has(POINT.asDouble)) {
-    total.number = (typeof number === "number" ? number : 0) + point.double(POINT.asDouble);
+    total.double = (total.type === DOUBLE ? total.double : 0) + point.double(POINT.asDouble);
+    total.type = DOUBLE;
   } else if (point.has(POINT.asInt)) {
-    total.number = BigInt.asIntN(64, (typeof number === "bigint" ? number : 0n) + point.fixed64(POINT.asInt));
-  } else if (number === undefined) return;
-  if (typeof total.number === "bigint") point.setFixed64(POINT.asInt, total.number);
-  else point.setDouble(POINT.asDouble, total.number!);
+    if (total.type !== INT) total.intLow = total.intHigh = 0;
+    const value = point.fixed64(POINT.asInt);
+    total.addInt(lowHalf(value), highHalf(value));
+    total.type = INT;
+  }
+  if (total.type === INT) point.setFixed64(POINT.asInt, wholeOf(total.intLow, total.intHigh));
+  else if (total.type === DOUBLE) point.setDouble(POINT.asDouble, total.double);
 }
 
 function sumOf(a: number | undefined, b: number | undefined): number | undefined {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
+import { assertSameWays } from "#kits/otlp-metric-ways.testing";
 import {
   at,
   attribute,
@@ -171,4 +172,8 @@ test("leaves what is no delta as it is, and acknowledges a batch of which nothin
 test("says what is wrong with arguments", async () => {
   await assert.rejects(start('max_stale = "0s"'), /must be a positive duration/);
   await assert.rejects(start("max_streams = -1"), /max_streams/);
+});
+
+test("numbers of known series become the same the short way and the long way", async () => {
+  await assertSameWays(processor, "", DELTA);
 });

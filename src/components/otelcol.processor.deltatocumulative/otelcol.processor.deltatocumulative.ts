@@ -1,7 +1,7 @@
 import { counter, gauge } from "#base/metrics";
-import { DATA, EXPONENTIAL, HISTOGRAM, SUM, TEMPORALITY } from "#formats/otlp-fields";
-import { editingInput, outputsOf } from "#kits/otelcol-processor";
+import { DATA, TEMPORALITY } from "#formats/otlp-fields";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { metricEditingInput } from "#kits/otlp-metric-input";
 import { SeriesLimit } from "#kits/otlp-metric-limit";
 import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
 import { s } from "#lang/schema";
@@ -71,13 +71,12 @@ otelcol.exporter.otlp "default" {
     ctx.metrics.maxStale.set(Math.floor(first.max_stale / 1000));
     ctx.metrics.tracked.read = () => walk.table.series;
 
-    function accumulate({ field, kind, data }: VisitedMetric): boolean {
-      const isSummable = field === SUM || field === HISTOGRAM || field === EXPONENTIAL;
-      if (!isSummable || data.int32(DATA.temporality) !== TEMPORALITY.delta) return true;
-      const now = ctx.clock.now();
+    function accumulate(metric: VisitedMetric): boolean {
+      if (!aggregator.concerns(metric)) return true;
+      const { kind, data } = metric;
       let added = 0;
       const left = walk.keepPoints((point) => {
-        const reason = aggregator.add(point, kind, now);
+        const reason = aggregator.add(point, kind);
         if (reason === undefined) {
           added += 1;
           return true;
@@ -94,8 +93,17 @@ otelcol.exporter.otlp "default" {
 
     ctx.every(SWEEP_MS, () => void walk.table.sweep(ctx.clock.now() - first.max_stale));
     ctx.export({
-      input: editingInput(ctx, outputsOf(ctx, first.output), {
-        metrics: (request) => walk.keepMetrics(request, accumulate),
+      input: metricEditingInput(ctx, first.output, {
+        walk,
+        step: aggregator,
+        isKept: accumulate,
+        begin() {
+          aggregator.now = ctx.clock.now();
+        },
+        end() {
+          accepted.inc(aggregator.added);
+          aggregator.added = 0;
+        },
       }),
     });
   },

@@ -3,10 +3,12 @@ import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
 import { countItems } from "#formats/otlp";
 import { oracleDecode } from "#formats/otlp-oracle.testing";
+import { assertSameWays } from "#kits/otlp-metric-ways.testing";
 import {
   at,
   attribute,
   batchOf,
+  CUMULATIVE,
   DELTA,
   exponential,
   histogram,
@@ -135,4 +137,8 @@ test("points go on coming while an export waits, and what the stop cannot send i
 
 test("says what is wrong with arguments", async () => {
   await assert.rejects(start('interval = "0s"'), /must be greater than 0/);
+});
+
+test("numbers of known series become the same the short way and the long way", async () => {
+  await assertSameWays(processor, 'interval = "30s"', CUMULATIVE);
 });

@@ -1,9 +1,10 @@
-import { DATA, EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
+import { EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
 import { OtlpRecord } from "#formats/otlp-record";
-import { countItems, encodeRequest, resourceGroups } from "#formats/otlp-walk";
+import { encodeRequest, resourceGroups } from "#formats/otlp-walk";
+import { asBuffer } from "#formats/protobuf";
 import { attempt, outputsOf, withParts } from "#kits/otelcol-processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { type MetricHeader, STATE_LIMIT } from "#kits/otlp-metric-walk";
 import { s } from "#lang/schema";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
@@ -45,7 +46,7 @@ otelcol.exporter.otlp "default" {
   start(ctx, first) {
     const outputs = outputsOf(ctx, first.output);
     const request = new OtlpRecord();
-    let pending = new PendingPoints(STATE_LIMIT);
+    let pending = new PendingPoints(STATE_LIMIT, waits);
     /** Of the batches that something is pending of; released once all of it was handed on. */
     let acknowledgements: Acknowledgement[] = [];
     let oldest: number | undefined;
@@ -53,26 +54,25 @@ otelcol.exporter.otlp "default" {
 
     ctx.queue(() => ({ bytes: pending.bytes, oldest, limitBytes: STATE_LIMIT, whenFull: "block" }));
 
-    function waits({ field, data }: VisitedMetric): boolean {
+    function waits({ field, temporality, isMonotonic }: MetricHeader): boolean {
       if (field === GAUGE) return !first.passthrough.gauge;
       if (field === SUMMARY) return !first.passthrough.summary;
       if (field !== SUM && field !== HISTOGRAM && field !== EXPONENTIAL) return false;
-      if (data.int32(DATA.temporality) !== TEMPORALITY.cumulative) return false;
-      return field !== SUM || data.bool(DATA.isMonotonic);
+      if (temporality !== TEMPORALITY.cumulative) return false;
+      return field !== SUM || isMonotonic;
     }
     /** Takes out what waits; returns the rest, undefined if nothing is left. */
     function hold(batch: OtlpBatch): OtlpBatch | undefined {
       const parts: Uint8Array[] = [];
-      let items = 0;
+      let { items } = batch;
       for (const part of batch.parts) {
-        pending.walk.keepMetrics(request.reset(part), (metric) => {
+        pending.walk.run(request, asBuffer(part), pending, (metric) => {
           if (!waits(metric)) return true;
           pending.take(metric);
           return false;
         });
-        if (resourceGroups(request).length === 0) continue;
-        parts.push(encodeRequest(request, part));
-        items += countItems("metrics", request);
+        items -= pending.walk.removed;
+        if (resourceGroups(request).length > 0) parts.push(encodeRequest(request, part));
       }
       return parts.length === 0 ? undefined : withParts(batch, parts, items);
     }
@@ -86,7 +86,7 @@ otelcol.exporter.otlp "default" {
       }
       const bytes = pending.encode();
       const acknowledgement = Acknowledgement.merge(acknowledgements);
-      pending = new PendingPoints(STATE_LIMIT);
+      pending = new PendingPoints(STATE_LIMIT, waits);
       acknowledgements = [];
       oldest = undefined;
       const base = { signal: "otlp", kind: "metrics", clientMetadata: undefined } as const;
@@ -127,7 +127,7 @@ otelcol.exporter.otlp "default" {
 
     ctx.stack.defer(() => {
       lose(pending.points);
-      pending = new PendingPoints(STATE_LIMIT);
+      pending = new PendingPoints(STATE_LIMIT, waits);
     });
     ctx.every(first.interval, () => exportNow(ctx.signal));
     ctx.export({

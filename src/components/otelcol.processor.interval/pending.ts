@@ -1,20 +1,30 @@
 import { DATA, GROUP, METRIC, POINT } from "#formats/otlp-fields";
+import type { NumberPointScan } from "#formats/otlp-number-scan";
 import type { OtlpRecord } from "#formats/otlp-record";
 import { asBuffer, ProtoWriter } from "#formats/protobuf";
-import { unsigned } from "#kits/otlp-metric-exponential";
-import { MetricWalk, metricIdentity, scopeIdentity, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { highHalf, isBelow, lowHalf } from "#kits/otlp-halves";
+import {
+  type MetricHeader,
+  MetricWalk,
+  metricIdentity,
+  type NumberStep,
+  scopeIdentity,
+  type VisitedMetric,
+} from "#kits/otlp-metric-walk";
 
 /** The newest point of a series. */
 export class PendingPoint {
-  /** Nanoseconds since 1970. */
-  time: bigint;
+  /** Nanoseconds since 1970, in halves. */
+  timeLow = 0;
+  timeHigh = 0;
   /** The encoded point. */
   bytes: Buffer;
-  constructor(time: bigint, bytes: Buffer) {
-    this.time = time;
+  constructor(bytes: Buffer) {
     this.bytes = bytes;
   }
 }
+/** What a point takes beside its bytes. */
+const POINT_BYTES = 96;
 /** A group, or a metric, without its members. `header` holds its other fields. */
 interface Pending<M> {
   readonly header: Uint8Array;
@@ -29,15 +39,20 @@ type PendingScope = Pending<PendingMetric>;
 type PendingResource = Pending<PendingScope>;
 
 /** The newest point of each series since the last export, with all that is needed to make a request of them. */
-export class PendingPoints {
+export class PendingPoints implements NumberStep {
   readonly walk: MetricWalk<PendingPoint>;
+  readonly keepsPoints = false;
+  readonly temporality = undefined;
+  readonly #waits: (metric: MetricHeader) => boolean;
   readonly #resources = new Map<number, PendingResource>();
   readonly #scopes = new Map<number, PendingScope>();
   readonly #metrics = new Map<number, PendingMetric>();
   /** Bytes of all points that wait. */
   bytes = 0;
 
-  constructor(limit: number) {
+  /** `waits` tells whether the points of a metric are taken over. */
+  constructor(limit: number, waits: (metric: MetricHeader) => boolean) {
+    this.#waits = waits;
     this.walk = new MetricWalk({ scope: scopeIdentity, metric: metricIdentity }, limit);
   }
 
@@ -45,31 +60,51 @@ export class PendingPoints {
     return this.walk.table.series;
   }
 
+  concerns(metric: MetricHeader): boolean {
+    return this.#waits(metric);
+  }
+  /** Takes over a point of a known series if it is newer than what is there. */
+  point(point: NumberPointScan): boolean {
+    const entry = this.walk.entryOf(point);
+    if (entry === 0 || this.walk.table.state(entry) === undefined) return false;
+    this.#renew(entry, point.timeLow, point.timeHigh, point.bytes, point.start, point.end);
+    return true;
+  }
+
   /** Takes over the points of the walk's present metric that are newer than what is there. */
   take(visited: VisitedMetric): void {
     const { walk } = this;
     walk.keepPoints((point) => {
-      const bytes = point.encode(); // before anything is looked up in it, since that makes it write itself anew
-      const time = unsigned(point.fixed64(POINT.time));
+      const bytes = asBuffer(point.encode()); // before anything is looked up in it, since that makes it write itself anew
+      const time = point.fixed64(POINT.time);
+      const [timeLow, timeHigh] = [lowHalf(time), highHalf(time)];
       const entry = walk.find(point);
-      const known = entry === 0 ? undefined : walk.table.state(entry);
-      if (known === undefined) {
-        const added = new PendingPoint(time, copyOf(bytes));
-        this.bytes += bytes.length;
-        this.#metric(visited).members.push(added);
-        walk.find(point); // the metric may have been looked for in between
-        walk.table.put(walk.add(), added, 0, 96 + bytes.length);
-      } else if (time > known.time) {
-        known.time = time;
-        this.bytes += bytes.length - known.bytes.length;
-        if (known.bytes.length === bytes.length) known.bytes.set(bytes);
-        else {
-          known.bytes = copyOf(bytes);
-          walk.table.weigh(entry, 96 + bytes.length);
-        }
+      if (entry !== 0 && walk.table.state(entry) !== undefined) {
+        this.#renew(entry, timeLow, timeHigh, bytes, 0, bytes.length);
+        return false;
       }
+      const added = new PendingPoint(copyOf(bytes));
+      added.timeLow = timeLow;
+      added.timeHigh = timeHigh;
+      this.bytes += bytes.length;
+      this.#metric(visited).members.push(added);
+      walk.find(point); // the metric may have been looked for in between
+      walk.table.put(walk.add(), added, 0, POINT_BYTES + bytes.length);
       return false;
     });
+  }
+  #renew(entry: number, timeLow: number, timeHigh: number, bytes: Buffer, start: number, end: number): void {
+    const known = this.walk.table.state(entry)!;
+    if (!isBelow(known.timeLow, known.timeHigh, timeLow, timeHigh)) return;
+    known.timeLow = timeLow;
+    known.timeHigh = timeHigh;
+    const length = end - start;
+    if (known.bytes.length !== length) {
+      this.bytes += length - known.bytes.length;
+      this.walk.table.weigh(entry, POINT_BYTES + length);
+      known.bytes = Buffer.allocUnsafeSlow(length);
+    }
+    bytes.copy(known.bytes, 0, start, end);
   }
 
   #metric(visited: VisitedMetric): PendingMetric {
@@ -130,9 +165,9 @@ export class PendingPoints {
 }
 
 /** A request that is over would live as long as a view of it does. */
-function copyOf(bytes: Uint8Array): Buffer {
+function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
-  asBuffer(bytes).copy(copy);
+  bytes.copy(copy);
   return copy;
 }
 

@@ -1,7 +1,15 @@
-import { DATA, GAUGE, METRIC, NO_RECORDED_VALUE, POINT, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
+import { GAUGE, METRIC, NO_RECORDED_VALUE, POINT, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
+import type { NumberPointScan } from "#formats/otlp-number-scan";
 import type { OtlpRecord } from "#formats/otlp-record";
+import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp-halves";
 import { unsigned } from "#kits/otlp-metric-exponential";
-import { MetricWalk, scopeIdentity, type VisitedMetric } from "#kits/otlp-metric-walk";
+import {
+  type MetricHeader,
+  MetricWalk,
+  type NumberStep,
+  scopeIdentity,
+  type VisitedMetric,
+} from "#kits/otlp-metric-walk";
 import { isReset, type Reading, readPoint, subtract, weightOf } from "./readings.ts";
 
 export type Strategy = "true_reset_point" | "subtract_initial_point" | "start_time_metric";
@@ -10,8 +18,8 @@ const MILLISECOND = 1_000_000n;
 
 /** What is known of a series. */
 export class Series {
-  /** Nanoseconds since 1970. */
-  start: bigint;
+  startLow = 0;
+  startHigh = 0;
   previous: Reading;
   /** What is subtracted from each point; undefined for nothing. */
   initial: Reading | undefined;
@@ -19,14 +27,29 @@ export class Series {
     this.start = start;
     this.previous = previous;
   }
+
+  /** Nanoseconds since 1970. */
+  get start(): bigint {
+    return unsigned(wholeOf(this.startLow, this.startHigh));
+  }
+  set start(start: bigint) {
+    this.startLow = lowHalf(start);
+    this.startHigh = highHalf(start);
+  }
 }
 
 /**
  * Gives start times to cumulative points that have none. Matches processor/metricstarttimeprocessor; it differs in that
  * delta metrics stay as they are with each strategy, scopes are told apart, and points without a value change nothing.
  */
-export class Adjuster {
+export class Adjuster implements NumberStep {
+  readonly keepsPoints = true;
+  readonly temporality = undefined;
   readonly walk: MetricWalk<Series>;
+  /** Milliseconds since 1970, of the present request … */
+  now = 0;
+  /** … and when the process began that it is about (ns), for the strategy `start_time_metric`. */
+  processStart = 0n;
   readonly #strategy: Strategy;
 
   constructor(strategy: Strategy, limit: number) {
@@ -34,36 +57,59 @@ export class Adjuster {
     this.walk = new MetricWalk(
       {
         scope: scopeIdentity,
-        metric: (key, { metric, field, data }) =>
+        metric: (key, { field, nameRange, temporality }) =>
           void key
             .number(field)
-            .text(metric.bytes(METRIC.name))
-            .number(data.int32(DATA.temporality) & 0xff),
+            .text(nameRange)
+            .number(temporality & 0xff),
       },
       limit,
     );
   }
 
-  isCumulative({ field, data }: VisitedMetric): boolean {
+  concerns({ field, temporality }: MetricHeader): boolean {
     if (field === 0 || field === GAUGE) return false;
     if (field === SUMMARY) return true;
-    const temporality = data.int32(DATA.temporality);
     if (temporality === TEMPORALITY.cumulative) return true;
     // Sources that do not say what they send mostly send this.
     if (temporality === TEMPORALITY.delta || this.#strategy === "subtract_initial_point") return false;
     return field === SUM || this.#strategy === "start_time_metric";
   }
 
+  /** The same as `adjust`, for a point that has a start, or whose series is known and did not begin anew. */
+  point(point: NumberPointScan): boolean {
+    const { startLow, startHigh } = point;
+    const isGiven = (startLow | startHigh) !== 0 && !(startLow === point.timeLow && startHigh === point.timeHigh);
+    if (isGiven) return true;
+    if ((point.flags & NO_RECORDED_VALUE) !== 0) return false;
+    const entry = this.walk.entryOf(point);
+    const series = this.walk.table.state(entry);
+    if (series === undefined) return false;
+    const { previous, initial } = series;
+    const double = point.isDouble ? point.double : 0;
+    const low = point.isDouble ? 0 : point.intLow;
+    const high = point.isDouble ? 0 : point.intHigh;
+    if (double < previous.double || isLess(low, high, previous.intLow, previous.intHigh)) return false;
+    if (initial !== undefined) {
+      if (point.isDouble) point.double = double - initial.double;
+      else {
+        const { intLow, intHigh } = initial;
+        point.setInt((low - intLow) | 0, differenceHigh(low, high, intLow, intHigh));
+      }
+    }
+    previous.double = double;
+    previous.intLow = low;
+    previous.intHigh = high;
+    this.walk.setStart(point, series.startLow, series.startHigh);
+    this.walk.table.see(entry, this.now);
+    return true;
+  }
+
   /**
-   * Adjusts a point of the walk's present metric. `processStart` is in nanoseconds, for the strategy `start_time_metric`.
-   * `initial` points are not to be sent; `unknown` ones belong to a series that there is no memory for.
+   * Adjusts a point of the walk's present metric. `initial` points are not to be sent; `unknown` ones belong to a series that
+   * there is no memory for.
    */
-  adjust(
-    point: OtlpRecord,
-    { kind }: VisitedMetric,
-    processStart: bigint,
-    nowMs: number,
-  ): "adjusted" | "initial" | "unknown" {
+  adjust(point: OtlpRecord, { kind }: VisitedMetric): "adjusted" | "initial" | "unknown" {
     const given = unsigned(point.fixed64(POINT.start));
     const time = unsigned(point.fixed64(POINT.time));
     if (given !== 0n && given !== time) return "adjusted";
@@ -73,14 +119,14 @@ export class Adjuster {
     const now = readPoint(point, kind);
     if (series === undefined) {
       if (this.walk.isFull) return "unknown";
-      const added = new Series(this.#strategy === "start_time_metric" ? processStart : time, now);
-      if (this.#strategy === "subtract_initial_point") added.initial = now;
-      table.put(this.walk.add(), added, nowMs, weightOf(now));
+      const added = new Series(this.#strategy === "start_time_metric" ? this.processStart : time, now);
+      if (this.#strategy === "subtract_initial_point") added.initial = { ...now };
+      table.put(this.walk.add(), added, this.now, weightOf(now));
       if (added.initial !== undefined) return "initial";
       point.setFixed64(POINT.start, added.start);
       return "adjusted";
     }
-    table.see(entry, nowMs);
+    table.see(entry, this.now);
     if ((point.int32(POINT.flags[kind]) & NO_RECORDED_VALUE) === 0) {
       if (isReset(now, series.previous)) {
         series.start = unsigned(time - MILLISECOND);
@@ -94,7 +140,7 @@ export class Adjuster {
   }
 
   /** When the process began that a request is about (ns), by a metric of it; undefined if it does not say. */
-  processStart(request: OtlpRecord, isStartTime: (name: string) => boolean): bigint | undefined {
+  processStartOf(request: OtlpRecord, isStartTime: (name: string) => boolean): bigint | undefined {
     let start: bigint | undefined;
     let isFound = false;
     this.walk.keepMetrics(request, ({ metric, field, points }) => {

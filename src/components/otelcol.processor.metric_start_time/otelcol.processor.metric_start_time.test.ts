@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
+import { assertSameWays } from "#kits/otlp-metric-ways.testing";
 import {
   at,
   attribute,
+  CUMULATIVE,
   DELTA,
   exponential,
   from,
@@ -157,4 +159,9 @@ test("says what is wrong with arguments", async () => {
   ] as const) {
     await assert.rejects(start(config), message, config);
   }
+});
+
+test("numbers of known series become the same the short way and the long way", async () => {
+  await assertSameWays(processor, "", CUMULATIVE);
+  await assertSameWays(processor, 'strategy = "subtract_initial_point"', CUMULATIVE);
 });

@@ -1,9 +1,8 @@
 import { compileRegex } from "#base/regex";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { editingInput, outputsOf } from "#kits/otelcol-processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { metricEditingInput } from "#kits/otlp-metric-input";
 import { SeriesLimit } from "#kits/otlp-metric-limit";
-import { STATE_LIMIT } from "#kits/otlp-metric-walk";
+import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
 import { regexFault } from "#kits/regex-fault";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
@@ -69,23 +68,18 @@ otelcol.exporter.otlp "default" {
     // Where no metric says it: a process that is as old as the agent is the Collector's guess.
     const agentStart = BigInt(Math.floor(performance.timeOrigin / 1000)) * 1_000_000_000n;
 
-    function adjust(request: OtlpRecord): void {
-      const usesMetric = first.strategy === "start_time_metric";
-      const processStart = (usesMetric && adjuster.processStart(request, isStartTime)) || agentStart;
-      const now = ctx.clock.now();
+    function adjust(metric: VisitedMetric): boolean {
+      if (!adjuster.concerns(metric)) return true;
+      const before = metric.points.length;
       let initial = 0;
-      walk.keepMetrics(request, (metric) => {
-        if (!adjuster.isCumulative(metric)) return true;
-        const before = metric.points.length;
-        const left = walk.keepPoints((point) => {
-          const outcome = adjuster.adjust(point, metric, processStart, now);
-          if (outcome === "unknown") limit.refused(1, "the memory for series is used up");
-          return outcome !== "initial";
-        });
-        initial += before - left;
-        return left > 0 || before === 0;
+      const left = walk.keepPoints((point) => {
+        const outcome = adjuster.adjust(point, metric);
+        if (outcome === "unknown") limit.refused(1, "the memory for series is used up");
+        if (outcome === "initial") initial += 1;
+        return outcome !== "initial";
       });
       if (initial > 0) ctx.flow.drop("otlp", "initial_value", initial);
+      return left > 0 || before === 0;
     }
 
     let swept = ctx.clock.now();
@@ -93,6 +87,17 @@ otelcol.exporter.otlp "default" {
       walk.table.sweep(swept);
       swept = ctx.clock.now();
     });
-    ctx.export({ input: editingInput(ctx, outputsOf(ctx, first.output), { metrics: adjust }) });
+    ctx.export({
+      input: metricEditingInput(ctx, first.output, {
+        walk,
+        step: adjuster,
+        isKept: adjust,
+        begin(request) {
+          adjuster.now = ctx.clock.now();
+          if (first.strategy !== "start_time_metric") return;
+          adjuster.processStart = adjuster.processStartOf(request, isStartTime) || agentStart;
+        },
+      }),
+    });
   },
 });

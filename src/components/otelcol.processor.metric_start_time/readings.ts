@@ -1,5 +1,6 @@
 import { POINT, type PointKind } from "#formats/otlp-fields";
 import type { OtlpRecord } from "#formats/otlp-record";
+import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp-halves";
 import {
   type ExponentialPoint,
   exponentialSince,
@@ -11,8 +12,10 @@ import {
 
 /** What a point says, as far as it takes to see whether its series began anew. What its kind does not have is zero. */
 export interface Reading {
-  readonly int: bigint;
-  readonly double: number;
+  /** A whole number, in halves. */
+  intLow: number;
+  intHigh: number;
+  double: number;
   readonly count: bigint;
   readonly sum: number;
   readonly bounds: readonly number[];
@@ -20,10 +23,22 @@ export interface Reading {
   readonly exponential: ExponentialPoint | undefined;
 }
 
-const NOTHING: Reading = { int: 0n, double: 0, count: 0n, sum: 0, bounds: [], counts: [], exponential: undefined };
+const NOTHING: Reading = {
+  intLow: 0,
+  intHigh: 0,
+  double: 0,
+  count: 0n,
+  sum: 0,
+  bounds: [],
+  counts: [],
+  exponential: undefined,
+};
 
 export function readPoint(point: OtlpRecord, kind: PointKind): Reading {
-  if (kind === "number") return { ...NOTHING, int: point.fixed64(POINT.asInt), double: point.double(POINT.asDouble) };
+  if (kind === "number") {
+    const int = point.fixed64(POINT.asInt);
+    return { ...NOTHING, intLow: lowHalf(int), intHigh: highHalf(int), double: point.double(POINT.asDouble) };
+  }
   if (kind === "exponential") {
     const exponential = readExponential(point);
     return { ...NOTHING, count: exponential.count, sum: exponential.sum ?? 0, exponential };
@@ -48,7 +63,7 @@ export function weightOf({ bounds, counts, exponential }: Reading): number {
  * there begins the series anew each time.
  */
 export function isReset(now: Reading, before: Reading): boolean {
-  if (now.double < before.double || now.int < before.int) return true;
+  if (now.double < before.double || isLess(now.intLow, now.intHigh, before.intLow, before.intHigh)) return true;
   if (now.count < before.count || now.sum < before.sum) return true;
   if (now.exponential !== undefined) {
     return before.exponential === undefined || exponentialSince(now.exponential, before.exponential) === undefined;
@@ -62,7 +77,10 @@ export function isReset(now: Reading, before: Reading): boolean {
 export function subtract(point: OtlpRecord, kind: PointKind, now: Reading, initial: Reading): void {
   if (kind === "number") {
     if (point.has(POINT.asDouble)) point.setDouble(POINT.asDouble, now.double - initial.double);
-    else point.setFixed64(POINT.asInt, now.int - initial.int);
+    else {
+      const high = differenceHigh(now.intLow, now.intHigh, initial.intLow, initial.intHigh);
+      point.setFixed64(POINT.asInt, wholeOf((now.intLow - initial.intLow) | 0, high));
+    }
     return;
   }
   if (now.exponential !== undefined) {
