@@ -217,7 +217,15 @@ test("endpoints are read as grpc-go reads them", () => {
   assert.deepEqual(host("passthrough:///a:1"), ["a", 1, false, false, "a:1"]);
   assert.deepEqual(host("[::1]:4317"), ["::1", 4317, true, false, "[::1]:4317"]);
   assert.equal(host("unix:///run/x.sock"), "/run/x.sock");
-  assert.throws(() => host("a"), /write it as host:port/);
+  assert.deepEqual(host("telemetry.googleapis.com"), [
+    "telemetry.googleapis.com",
+    443,
+    true,
+    false,
+    "telemetry.googleapis.com",
+  ]);
+  assert.throws(() => host("a:http"), /"a:http" is no address; write it as host:port/);
+  assert.throws(() => host("https://a:443/tempo"), /has a path, which gRPC does not know; write it as host:port/);
   assert.throws(() => host("xds:///a:1"), /scheme xds is not supported/);
   fc.assert(
     fc.property(fc.string(), (text) => {

@@ -5,6 +5,9 @@ export type GrpcTarget =
   | { readonly kind: "host"; readonly host: string; readonly port: number; readonly resolve: boolean }
   | { readonly kind: "unix"; readonly path: string };
 
+/** That of grpc-go for endpoints without one. */
+const DEFAULT_PORT = 443;
+
 export interface GrpcEndpoint {
   readonly target: GrpcTarget;
   /** The endpoint began with `https://`. */
@@ -14,7 +17,7 @@ export interface GrpcEndpoint {
 }
 
 /**
- * Reads an endpoint as grpc-go and configgrpc do: `host:port`, `http://` and `https://` before it, `dns:///host:port`,
+ * Reads an endpoint as grpc-go and configgrpc do: `host:port`, `host` for port 443, `http://` and `https://` before it, `dns:///host:port`,
  * `passthrough:///host:port`, `unix:path` and `unix:///path`. Throws an error that says what is wrong.
  */
 export function parseGrpcEndpoint(endpoint: string): GrpcEndpoint {
@@ -34,21 +37,34 @@ export function parseGrpcEndpoint(endpoint: string): GrpcEndpoint {
     rest = scheme[2]!;
   }
   rest = rest.replace(/\/$/, "");
-  const match = /^(?:\[([^\]]+)\]|([^:/]+)):(\d+)$/.exec(rest);
-  if (match === null || Number(match[3]) > 65_535) {
+  const match = /^(?:\[([^\]]+)\]|([^:/@\s]+))(?::(\d+))?$/.exec(rest);
+  const port = Number(match?.[3] ?? DEFAULT_PORT);
+  if (match === null || port > 65_535) {
     if (rest.includes("@")) {
       // Not shown: what comes before the @ may be a password.
       throw new Error(
         "endpoint has a user before the @, which gRPC does not know: write it as host:port and set `auth`",
       );
     }
-    throw new Error(`endpoint ${JSON.stringify(endpoint)} is no address; write it as host:port`);
+    const why = rest.includes("/") ? "has a path, which gRPC does not know" : "is no address";
+    throw new Error(`endpoint ${JSON.stringify(endpoint)} ${why}; write it as host:port`);
   }
   return {
-    target: { kind: "host", host: match[1] ?? match[2]!, port: Number(match[3]), resolve },
+    target: { kind: "host", host: match[1] ?? match[2]!, port, resolve },
     https,
     authority: rest,
   };
+}
+
+/** What is wrong with an endpoint, to complete "`endpoint` …"; undefined if nothing is. */
+export function grpcEndpointProblem(endpoint: string): string | undefined {
+  if (endpoint === "") return "must not be empty; write it as host:port";
+  try {
+    parseGrpcEndpoint(endpoint);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message.replace(/^endpoint /, "");
+  }
 }
 
 /** The addresses to connect to, in the resolver's order. Rejects when the name is unknown. */

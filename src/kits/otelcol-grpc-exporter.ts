@@ -11,6 +11,7 @@ import { type GrpcClientArguments, otlpCredentials } from "./otelcol-client-sche
 import { EXPORT_PATHS } from "./otelcol-intake.ts";
 import type { rpcRecorder } from "./otelcol-metrics.ts";
 import { SendError } from "./otelcol-retry.ts";
+import { shownAnswer } from "./otelcol-shown-answer.ts";
 import { loadClientTls } from "./otelcol-tls.ts";
 import { credentialsRemedy } from "./refused-credentials.ts";
 
@@ -90,7 +91,12 @@ export class OtlpGrpcBackend<A extends OtlpGrpcArguments> {
       throw new SendError("unauthorized", message, { retryable: true, isRefusal: true });
     }
     const client = await this.#connection.client();
-    return decodeExportResponse(await client.call(path, batch.parts, { timeoutMs, headers, signal }));
+    try {
+      return decodeExportResponse(await client.call(path, batch.parts, { timeoutMs, headers, signal }));
+    } catch (error) {
+      if (error instanceof GrpcError) error.message = shownAnswer(error.message, headers);
+      throw error;
+    }
   }
 }
 

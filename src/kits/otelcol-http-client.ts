@@ -32,6 +32,8 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Uint8Array;
+  /** Headers of the request, for `shownAnswer`. */
+  readonly sent: ReadonlyMap<string, string>;
 }
 
 export class OtelHttpClient {
@@ -117,7 +119,7 @@ export class OtelHttpClient {
       ]),
     );
     this.#cookies?.keep(url, answer.headers["set-cookie"]);
-    return { status: answer.statusCode, headers: seen, body: await readAnswer(answer.body) };
+    return { status: answer.statusCode, headers: seen, body: await readAnswer(answer.body), sent: headers };
   }
 
   /** Closes the connections; requests under way break off. */

@@ -2,6 +2,7 @@ import type { Signal } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import type { Judgement } from "#pipeline/flow";
 import { describeDrops, RecentDrops } from "./recent-drops.ts";
+import { RefusedRequests } from "./refused-requests.ts";
 
 export interface PushStatusOptions {
   /** What clients send; left out: logs. */
@@ -24,7 +25,7 @@ type StatusContext = Pick<ComponentContext, "clock" | "log" | "flow" | "rule">;
 export class PushStatus {
   readonly #ctx: StatusContext;
   readonly #options: PushStatusOptions;
-  readonly #refused = new RecentDrops();
+  readonly #refused: RefusedRequests;
   readonly #unlabelled = new RecentDrops();
   readonly #unreadable = new RecentDrops();
   readonly #ruledOut = new RecentDrops();
@@ -35,7 +36,7 @@ export class PushStatus {
     this.#options = options;
     const { unreadable, rulesCannotDrop, address, path } = options;
     if (options.labelHint !== undefined) ctx.rule("no_labels", () => this.#judgeLabels());
-    ctx.rule("requests_refused", () => this.#judgeRefused());
+    this.#refused = new RefusedRequests(ctx, () => this.#lastAccepted);
     if (unreadable !== undefined) ctx.rule(unreadable.rule, () => this.#judgeUnreadable(unreadable.noun));
     if (rulesCannotDrop === true) ctx.rule("rules_cannot_drop", () => this.#judgeRules());
     ctx.rule("no_requests", () => {
@@ -51,10 +52,8 @@ export class PushStatus {
 
   /** A request was sent away. */
   refused(path: string, code: number, error: string): void {
-    const { clock, flow, log } = this.#ctx;
-    const requests = this.#refused.add(String(code), 1, error, clock.now());
-    if (requests !== undefined) log.warn("refused a request", { path, status: code, error, requests });
-    flow.failed(error);
+    this.#refused.add(path, code, error);
+    this.#ctx.flow.failed(error);
   }
 
   /** Entries are dropped for what is in them. */
@@ -92,18 +91,11 @@ export class PushStatus {
     return { state: "degraded", cause };
   }
 
-  #judgeRefused(): Judgement {
-    const recent = this.#refused.recent(this.#ctx.clock.now());
-    if (recent.length === 0) return undefined;
-    const cause = `clients were refused ${describeDrops(recent, "requests")}: ${recent[0]!.text}`;
-    return { state: this.#stateSince(this.#refused.since), cause };
-  }
-
   #judgeUnreadable(noun: string): Judgement {
     const recent = this.#unreadable.recent(this.#ctx.clock.now());
     if (recent.length === 0) return undefined;
     const cause = `dropped ${describeDrops(recent, noun)}: ${recent[0]!.text}`;
-    return { state: this.#stateSince(this.#unreadable.since), cause };
+    return { state: this.#lastAccepted >= this.#unreadable.since ? "degraded" : "failing", cause };
   }
 
   #judgeRules(): Judgement {
@@ -114,7 +106,7 @@ export class PushStatus {
   }
 
   /** All of the work fails as long as nothing got through since the trouble began. */
-  #stateSince(since: number): "degraded" | "failing" {
-    return Math.max(this.#accepted, this.#ctx.flow.lastSuccess) >= since ? "degraded" : "failing";
+  get #lastAccepted(): number {
+    return Math.max(this.#accepted, this.#ctx.flow.lastSuccess);
   }
 }

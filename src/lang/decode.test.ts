@@ -250,6 +250,16 @@ test("a secret that is empty because a variable is not set names the variable", 
   assert.deepEqual(warnings('password = ""'), []);
 });
 
+test("a rule that refuses an empty value names the variable that is not set", () => {
+  const body = s
+    .object({ client: s.block(s.object({ endpoint: s.string() })).required() })
+    .rule("client.endpoint", (a) => a.client.endpoint !== "", "is needed");
+  const told = (value: string) =>
+    decode(body, `client {\nendpoint = ${value}\n}`).diagnostics.map(({ message, why }) => [message, why]);
+  assert.deepEqual(told('sys.env("A")'), [["`client.endpoint` is needed", "the environment variable A is not set"]]);
+  assert.deepEqual(told('""'), [["`client.endpoint` is needed", undefined]]);
+});
+
 test("stability and deprecation of standard names", () => {
   const body = s.object({ a: s.any().default(null), b: s.any().default(null) });
   const text = 'a = array.group_by([], "k", true)\nb = env("X")';

@@ -317,13 +317,25 @@ class BodyDecoder {
     for (const rule of schema.rules) {
       if (rule.check(value)) continue;
       const message = typeof rule.message === "function" ? rule.message(value) : rule.message;
-      this.#error("config.rule", `\`${rule.field}\` ${message}`, spanOfField(rule.field, body) ?? place.header);
+      const found = fieldAt(rule.field, body);
+      const more = found?.value === undefined ? {} : this.#unsetVariable(found.value);
+      this.#error("config.rule", `\`${rule.field}\` ${message}`, found?.span ?? place.header, more);
     }
+  }
+
+  /** Names the environment variable that a refused value is empty for: the value itself shows no mistake. */
+  #unsetVariable(value: Expression): Partial<Diagnostic> {
+    const variable = environmentVariables(value).find((each) => this.#isUnset(each));
+    if (variable === undefined) return {};
+    return {
+      why: `the environment variable ${variable.name} is not set`,
+      hint: `set ${variable.name} where the agent is started`,
+    };
   }
 
   #warn(schema: AnyBody, value: unknown, body: Body, place: Place): void {
     for (const { field, message, hint } of schema.suspicions.flatMap((find) => find(value))) {
-      const span = spanOfField(field, body) ?? place.header;
+      const span = fieldAt(field, body)?.span ?? place.header;
       const text = `\`${field}\` ${message}`;
       const more = { code: "config.suspicious", message: text, hint, ...(span === undefined ? {} : { span }) };
       this.#report({ severity: "warning", ...more });
@@ -404,21 +416,27 @@ function blockNames(schema: AnyBody): string[] {
   );
 }
 
+/** Where a field is written; `value` is there for attributes. */
+interface FieldPlace {
+  readonly span: Span;
+  readonly value?: Expression;
+}
+
 /**
  * The value of an attribute or the header of a block, by a dotted path such as `endpoint[1].tls_config.ca_file`; the
  * innermost of it that is written.
  */
-function spanOfField(path: string, body: Body): Span | undefined {
+function fieldAt(path: string, body: Body): FieldPlace | undefined {
   let statements = body;
-  let span: Span | undefined;
+  let place: FieldPlace | undefined;
   let rest = path;
   while (rest !== "") {
     const numbered = /^([^[]+)\[(\d+)\]\.?/.exec(rest);
     if (numbered !== null) {
       const blocks = statements.filter((each) => each.kind === "block" && blockName(each) === numbered[1]);
       const block = blocks[Number(numbered[2])] as BlockStatement | undefined;
-      if (block === undefined) return span;
-      span = headerOf(block);
+      if (block === undefined) return place;
+      place = { span: headerOf(block) };
       rest = rest.slice(numbered[0].length);
       statements = block.body;
       continue;
@@ -427,11 +445,11 @@ function spanOfField(path: string, body: Body): Span | undefined {
       const name = each.kind === "block" ? blockName(each) : each.name.name;
       return rest === name || rest.startsWith(`${name}.`) || (each.kind === "block" && name.startsWith(`${rest}.`));
     });
-    if (found === undefined) return span;
-    if (found.kind === "attribute") return found.value.span;
-    span = headerOf(found);
+    if (found === undefined) return place;
+    if (found.kind === "attribute") return { span: found.value.span, value: found.value };
+    place = { span: headerOf(found) };
     rest = rest.slice(blockName(found).length + 1);
     statements = found.body;
   }
-  return span;
+  return place;
 }

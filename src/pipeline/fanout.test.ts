@@ -290,3 +290,26 @@ test("a tap sees a batch before the consumer changes it", () => {
   fanout.consume(logs(), never);
   assert.deepEqual(seen, ["out m 2"]);
 });
+
+test("a signal of OTLP that nobody gets is dropped, and the status says so", () => {
+  const flow = new Flow(() => 0);
+  const fanout = new Fanout("otlp", [], flow, new Tap(), fakeClock().clock);
+  let released = 0;
+  fanout.consume(
+    {
+      signal: "otlp",
+      kind: "logs",
+      parts: [],
+      items: 3,
+      bytes: 0,
+      clientMetadata: undefined,
+      acknowledgement: new Acknowledgement(() => (released += 1)),
+    },
+    new AbortController().signal,
+  );
+  assert.deepEqual([flow.dropped.get("otlp")?.get("no_consumer"), released], [3, 1]);
+  assert.deepEqual(
+    [flow.status.state, flow.status.cause],
+    ["degraded", "logs are dropped: `output` names nobody for them"],
+  );
+});

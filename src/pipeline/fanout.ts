@@ -52,6 +52,8 @@ export class Fanout<S extends Signal> {
     if (consumers.length === 1) return this.#deliver(consumers[0]!, batch, signal);
     if (consumers.length === 0) {
       this.#flow.drop(this.#signal, "no_consumer", batchItems(batch));
+      // An empty forward_to is seen in the wiring; an `output` without one of its signals only here.
+      if (batch.signal === "otlp") this.#flow.degraded(`${batch.kind} are dropped: \`output\` names nobody for them`);
       batch.acknowledgement.release();
       return;
     }

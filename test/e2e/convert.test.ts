@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { appendFileSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
+import { decodeRequest } from "#formats/otlp-decode";
 import { FakeDocker } from "../../src/kits/docker-engine.testing.ts";
 import { JournalWriter } from "../../src/kits/journal-writer.testing.ts";
 import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
 import { SEQUENCE_MARKER } from "../kit/log-writer.ts";
+import { freePort } from "../kit/process.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";
 import { countSequences } from "../kit/walk.ts";
 
@@ -116,4 +122,63 @@ test("--convert-positions puts positions where the agent looks for them, contain
   assert.equal(statSync(file).mode & 0o777, 0o600);
   rmSync(positions);
   await goesOn(t, stdout, storage, counters.values(), writeMore);
+});
+
+test("a Collector's configuration runs once it is converted: a span passes pipelines, connectors and extensions", async (t) => {
+  const port = await freePort();
+  const requests: { path: string; authorization: string | undefined; text: string }[] = [];
+  const server = createServer(async (request, response) => {
+    const path = request.url!;
+    const content = decodeRequest(path.endsWith("/traces") ? "traces" : "metrics", [await buffer(request)]);
+    const text = JSON.stringify(content, (_, value) => (typeof value === "bigint" ? String(value) : value));
+    requests.push({ path, authorization: request.headers.authorization, text });
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanUp(t, () => server.close().closeAllConnections());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const source = `
+extensions: {basicauth: {client_auth: {username: me, password: "\${env:CONVERTED_PASSWORD:-s3cret}"}}}
+receivers: {otlp: {protocols: {http: {endpoint: 127.0.0.1:${port}}}}}
+processors:
+  memory_limiter: {check_interval: 1s, limit_percentage: 90}
+  batch: {timeout: 50ms}
+  resource: {attributes: [{key: cluster, value: eu, action: upsert}, {key: host, from_attribute: host.name, action: insert}]}
+  filter: {traces: {span: ['span.name == "probe"']}}
+connectors:
+  forward:
+  spanmetrics: {metrics_flush_interval: 200ms, namespace: calls_of}
+exporters: {otlphttp: {endpoint: "${url}", auth: {authenticator: basicauth}, compression: none}}
+service:
+  extensions: [basicauth]
+  pipelines:
+    traces/in: {receivers: [otlp], processors: [memory_limiter, filter, resource], exporters: [forward]}
+    traces: {receivers: [forward], processors: [batch], exporters: [otlphttp, spanmetrics]}
+    metrics: {receivers: [spanmetrics], processors: [batch], exporters: [otlphttp]}
+`;
+  const { code, stdout, stderr } = await runInvar(["convert", "-f", "otelcol"], { input: source });
+  assert.equal(code, 0, stderr);
+  const agent = await startAgent(t, stdout);
+  const span = (name: string) => ({ traceId: "5b8efff798038103d269b633813fc60c", spanId: "eee19b7ec3c1b174", name });
+  const attribute = (key: string, value: string) => ({ key, value: { stringValue: value } });
+  const resource = { attributes: [attribute("service.name", "shop"), attribute("host.name", "node-1")] };
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/traces`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ resourceSpans: [{ resource, scopeSpans: [{ spans: [span("pay"), span("probe")] }] }] }),
+  });
+  assert.equal(answer.status, 200);
+  const of = (path: string) => requests.filter((each) => each.path === path);
+  await agent.until(
+    () => of("/v1/traces").length > 0 && of("/v1/metrics").some(({ text }) => text.includes("calls_of")),
+    "the span and its metrics have come",
+  );
+  const [trace] = of("/v1/traces");
+  assert.match(trace!.text, /"pay"/);
+  assert.doesNotMatch(trace!.text, /"probe"/);
+  assert.match(trace!.text, /"cluster".*"eu"/);
+  assert.match(trace!.text, /"host","value":\{"stringValue":"node-1"/);
+  for (const { authorization } of requests) {
+    assert.equal(authorization, `Basic ${Buffer.from("me:s3cret").toString("base64")}`);
+  }
 });

@@ -9,7 +9,7 @@ import { lineOf, Report } from "../convert/report.ts";
 
 export const convert: Command = {
   usage: "invar convert --source-format=FORMAT [flags] [file]",
-  summary: "Convert a configuration of Promtail or Prometheus",
+  summary: "Convert a configuration of Promtail, Prometheus or the OpenTelemetry Collector",
   flags: [
     {
       name: "output",

@@ -1,10 +1,12 @@
 import { quoteString } from "#lang/literal";
 
-/** A reference to the environment in a source, such as `${HOST:-loki}`. */
-interface Reference {
-  readonly variable: string;
-  readonly fallback: string | undefined;
-}
+/** A reference to the environment in a source, such as `${HOST:-loki}`, or to something else that is an expression. */
+export type Reference =
+  | { readonly variable: string; readonly fallback: string | undefined }
+  | { readonly expression: string };
+
+/** Replaces the references of a source's text by what `mark` gives for each. */
+export type Expand = (source: string, mark: (reference: Reference) => string) => string;
 
 /** A text of the source: fixed, or with parts that come from the environment when the output is loaded. */
 export class Text {
@@ -37,7 +39,9 @@ function literal(text: string): string {
   return /["\\]/.test(text) && /^[ -_a-~]*[!-_a-~]$/.test(text) ? `\`${text}\`` : quoteString(text);
 }
 
-function lookUp({ variable, fallback }: Reference): string {
+function lookUp(reference: Reference): string {
+  if ("expression" in reference) return reference.expression;
+  const { variable, fallback } = reference;
   const value = `sys.env(${quoteString(variable)})`;
   return fallback === undefined || fallback === "" ? value : `coalesce(${value}, ${quoteString(fallback)})`;
 }
@@ -54,23 +58,20 @@ export class Environment {
   readonly #mark: string;
   readonly #references: Reference[] = [];
 
-  /** Expands as Promtail does with `-config.expand-env`: `$${` is a plain `${`, and two backslashes become one. */
-  constructor(source: string, expand: boolean) {
-    this.#mark = expand ? unusedCharacter(source) : "";
-    this.text = expand ? this.#expand(source) : source;
+  /** `expand` true is `expandPromtail`; false leaves the text as it is. */
+  constructor(source: string, expand: boolean | Expand) {
+    this.#mark = expand === false ? "" : unusedCharacter(source);
+    if (expand === false) this.text = source;
+    else this.text = (expand === true ? expandPromtail : expand)(source, (reference) => this.#add(reference));
   }
 
-  #expand(source: string): string {
-    const text = source.replaceAll("\\\\", "\\");
-    return text.replace(REFERENCE, (whole, dollar: string, variable: string, _, fallback?: string) => {
-      if (dollar !== "") return whole.slice(1);
-      this.#references.push({ variable, fallback });
-      return `${this.#mark}${this.#references.length - 1}${this.#mark}`;
-    });
+  #add(reference: Reference): string {
+    this.#references.push(reference);
+    return `${this.#mark}${this.#references.length - 1}${this.#mark}`;
   }
 
   get variables(): readonly string[] {
-    return [...new Set(this.#references.map((each) => each.variable))];
+    return [...new Set(this.#references.flatMap((each) => ("variable" in each ? [each.variable] : [])))];
   }
 
   /** The text of a scalar of the parsed document. */
@@ -79,6 +80,14 @@ export class Environment {
     const pieces = scalar.split(this.#mark);
     return new Text(pieces.map((piece, i) => (i % 2 === 0 ? piece : this.#references[Number(piece)]!)));
   }
+}
+
+/** As Promtail with `-config.expand-env`: `$${` is a plain `${`, and two backslashes become one. */
+function expandPromtail(source: string, mark: (reference: Reference) => string): string {
+  const text = source.replaceAll("\\\\", "\\");
+  return text.replace(REFERENCE, (whole, dollar: string, variable: string, _, fallback?: string) =>
+    dollar === "" ? mark({ variable, fallback }) : whole.slice(1),
+  );
 }
 
 /** Of the private use areas, of which YAML takes every character. */

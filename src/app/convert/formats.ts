@@ -4,11 +4,12 @@ import type { SourceFormat } from "./format.ts";
 const FORMATS: ReadonlyMap<string, () => Promise<SourceFormat>> = new Map([
   ["promtail", async () => (await import("./promtail/promtail.ts")).promtail],
   ["prometheus", async () => (await import("./prometheus/prometheus.ts")).prometheus],
+  ["otelcol", async () => (await import("./otelcol/otelcol.ts")).otelcol()],
 ]);
 
-/** Alloy's other formats, with what to do until they are there. */
+/** Alloy's other format, with what to do until they are there. */
 const MISSING: ReadonlyMap<string, string> = new Map(
-  ["otelcol", "static"].map((name) => [
+  ["static"].map((name) => [
     name,
     `${name} configurations are converted by a later release; alloy convert gives a file that Invar runs`,
   ]),

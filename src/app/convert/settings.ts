@@ -221,6 +221,12 @@ export class Section {
     return node.kind === "list" ? node.items : (this.#wrong(name, "a list") ?? []);
   }
 
+  /** What the setting says, whatever it is; undefined for nothing. */
+  node(name: string): YamlNode | undefined {
+    const node = this.#take(name);
+    return node === undefined || isNothing(node) ? undefined : node;
+  }
+
   /** Takes a setting that has no counterpart; tells what that means if it is given, and nobody took it before. */
   tell(name: string, severity: Severity, message: string): void {
     if (this.#taken.has(name)) return;

@@ -59,7 +59,10 @@ const saslSchema = s
     "mechanism",
     (a) => MECHANISMS.some((each) => each === a.mechanism),
     (a) => `is "${a.mechanism}": use ${MECHANISMS.join(", ")}`,
-  );
+  )
+  // As SASLConfig.Validate in pkg/kafka/configkafka of the Collector.
+  .rule("username", (a) => a.username !== "", "must not be empty")
+  .rule("password", (a) => a.password.reveal() !== "", "must not be empty");
 
 const authenticationSchema = s
   .object({

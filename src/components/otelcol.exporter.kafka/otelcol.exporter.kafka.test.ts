@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AddressInfo, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { until } from "#base/until.testing";
@@ -130,6 +131,24 @@ test("brokers that are not there are a failing flow, and data waits", async (t) 
   assert.equal(component.flow.dropped.size, 0);
 });
 
+test("data waits, and is not dropped, while something else than Kafka listens", async (t) => {
+  const server = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanUp(t, () => server.close());
+  const { port } = server.address() as AddressInfo;
+  const component = await start(t, `brokers = ["127.0.0.1:${port}"]`);
+  await component.exports.input.consume(
+    batch("logs", { resourceLogs: [{ scopeLogs: [{ logRecords: [{}] }] }] }),
+    new AbortController().signal,
+  );
+  await until(
+    () => component.flow.status.rule === "endpoint_down",
+    () => JSON.stringify(component.flow.status),
+  );
+  assert.match(component.flow.status.cause, /is it Kafka that listens there\?/);
+  assert.equal(component.flow.dropped.size, 0);
+});
+
 test("partitioners", () => {
   const of = (text: string) => partitionerOf(given(text).record_partitioner);
   assert.equal(of(""), "sarama_compat");
@@ -148,6 +167,14 @@ test("arguments that make no sense, or are not supported, are refused", () => {
     ['metrics {\nencoding = "raw"\n}', /which metrics cannot have/],
     ['encoding = "zipkin_json"', /not supported/],
     ["brokers = []", /at least one broker/],
+    [
+      'authentication {\nsasl {\nmechanism = "PLAIN"\nusername = ""\npassword = "p"\n}\n}',
+      /`username` must not be empty/,
+    ],
+    [
+      'authentication {\nsasl {\nmechanism = "SCRAM-SHA-512"\nusername = "u"\npassword = ""\n}\n}',
+      /`password` must not be empty/,
+    ],
     ['brokers = ["kafka"]', /has no port/],
     ["partition_logs_by_trace_id = true\npartition_logs_by_resource_attributes = true", /cannot be together/],
     ['partition_traces_by_id = true\ntraces {\nmessage_key_from_metadata_key = "k"\n}', /cannot be together/],

@@ -138,7 +138,7 @@ function refused(failed: readonly FailedRecord[]): SendResult {
   return { rejected: items, message: error.message, reason: `kafka_${error.code}` };
 }
 
-/** Refused credentials and rights wait for somebody to act; what Kafka will never take does not. */
-function isRetryable({ kind }: KafkaError): boolean {
-  return kind !== "configuration" && kind !== "protocol";
+/** Refused credentials and rights, and what is no Kafka at all, wait for somebody to act; what Kafka will never take does not. */
+function isRetryable({ kind, code }: KafkaError): boolean {
+  return kind !== "configuration" && (kind !== "protocol" || code === 0);
 }

@@ -1,3 +1,4 @@
+import { grpcEndpointProblem } from "#kits/grpc-target";
 import { grpcBackendSchema } from "#kits/otelcol-client-schema";
 import { debugMetricsSchema, queueSchema, retrySchema } from "#kits/otelcol-schema";
 import { type Infer, s } from "#lang/schema";
@@ -12,7 +13,16 @@ const staticSchema = s
     "hostnames",
     (a) => !a.hostnames.some((name) => name.includes("@")),
     "must not have a user before an @: set `auth` or `headers` in the `client` block",
+  )
+  .rule(
+    "hostnames",
+    (a) => a.hostnames.some((name) => name.includes("@")) || problemOf(a.hostnames) === undefined,
+    (a) => `has a backend that cannot be used: ${problemOf(a.hostnames)}`,
   );
+
+function problemOf(hostnames: readonly string[]): string | undefined {
+  return hostnames.map(grpcEndpointProblem).find((problem) => problem !== undefined);
+}
 
 const dnsSchema = s
   .object({

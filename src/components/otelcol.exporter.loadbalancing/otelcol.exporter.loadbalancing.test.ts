@@ -379,6 +379,10 @@ test("arguments that make no sense are refused", async (t) => {
   );
   await assert.rejects(start(t, `${protocol()}\nresolver {\nstatic {\nhostnames = []\n}\n}`), /at least one backend/);
   await assert.rejects(
+    start(t, `${protocol()}\nresolver {\nstatic {\nhostnames = ["a", "b:4317", "c:x"]\n}\n}`),
+    /has a backend that cannot be used: "c:x" is no address; write it as host:port/,
+  );
+  await assert.rejects(
     start(t, `${protocol()}\nresolver {\nkubernetes {\nservice = "a.b"\n}\n}`),
     /"kubernetes" is not supported/,
   );

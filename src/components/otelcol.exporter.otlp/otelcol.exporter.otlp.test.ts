@@ -126,7 +126,12 @@ test("a backend that is away is a failing flow with its address and cause", asyn
 });
 
 test("what the arguments make wrong is said at the start", async () => {
-  await assert.rejects(start("nowhere"), /write it as host:port/);
+  await assert.rejects(start("nowhere:x"), /`endpoint` "nowhere:x" is no address; write it as host:port/);
+  await assert.rejects(start(""), /`endpoint` must not be empty; write it as host:port/);
+  await assert.rejects(start("a:1", 'headers = { "X Key" = "secret" }'), (error: Error) => {
+    assert.match(error.message, /name "X Key", which no header can have/);
+    return !error.message.includes("secret");
+  });
   await assert.rejects(start("a:1", 'compression = "zlib"'), /cannot be zlib or deflate in gRPC/);
   await assert.rejects(start("a:1", 'balancer_name = "magic"'), /`balancer_name` cannot be "magic"/);
   await assert.rejects(start("a:1", "", "sending_queue {\nqueue_size = 0\n}"), /greater than zero/);

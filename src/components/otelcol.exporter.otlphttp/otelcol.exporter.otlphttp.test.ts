@@ -11,7 +11,7 @@ import { uncompress } from "#formats/snappy";
 import { Capsule } from "#lang/value";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
-import { startComponent } from "#pipeline/testing";
+import { decodeArguments, startComponent } from "#pipeline/testing";
 import exporter from "./otelcol.exporter.otlphttp.ts";
 
 const clean: (() => unknown)[] = [];
@@ -359,4 +359,29 @@ test("credentials that cannot be had hold the data like those that are refused",
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.equal(component.flow.dropped.size, 0);
+});
+
+test("credentials that a server repeats in its refusal are not shown", async () => {
+  const { url } = await backend(({ headers }) => ({
+    status: 400,
+    body: `${"x".repeat(295)}${JSON.stringify(headers)}`,
+    headers: {},
+  }));
+  const component = await start(
+    `endpoint = "${url}"\nheaders = { Authorization = "Bearer s3cr3ttoken", "X-Key" = "another-s3cr3t" }`,
+  );
+  await send(component);
+  const said = inspect([component.flow, component.logs], { depth: 9, maxStringLength: null });
+  assert.match(said, /HTTP status 400: x/);
+  assert.doesNotMatch(said, /s3cr3/);
+});
+
+test("headers that no request can have are refused without their value, and doubtful endpoints are told", async () => {
+  const client = (text: string) => decodeArguments(exporter, `client {\nendpoint = "http://x"\n${text}\n}`);
+  assert.throws(() => client('headers = { "X Key" = "a" }'), /name "X Key", which no header can have/);
+  assert.throws(
+    () => client('headers = { Authorization = "Bearer s3cr3t\\n" }'),
+    (error: Error) => /"Authorization" with a line break/.test(error.message) && !error.message.includes("s3cr3t"),
+  );
+  assert.doesNotThrow(() => client('headers = { "X-Key" = "a b\\tc" }'));
 });

@@ -14,6 +14,7 @@ import { exporterInstruments, exporterMetrics } from "#kits/otelcol-metrics";
 import { SendError } from "#kits/otelcol-retry";
 import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol-schema";
 import { OtlpSender, type SenderOptions } from "#kits/otelcol-sender";
+import { shownAnswer } from "#kits/otelcol-shown-answer";
 import { credentialsRemedy, type ShownCredentials } from "#kits/refused-credentials";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
@@ -67,7 +68,20 @@ const args = s
     "logs_endpoint",
     (a) => isUrl(a.logs_endpoint),
     (a) => httpUrlProblem(a.logs_endpoint)!,
-  );
+  )
+  .suspect((a) => {
+    const url = URL.parse(a.client.endpoint);
+    const end = /\/v1\/(traces|metrics|logs)\/?$/.exec(url?.pathname ?? "")?.[0];
+    if (end !== undefined) {
+      const message = `ends with ${end}, behind which the path of each signal is put once more`;
+      return [{ field: "client.endpoint", message, hint: `leave ${end} out, or use traces_endpoint and the like` }];
+    }
+    if (url?.port === "4317") {
+      const message = "has the port 4317, on which servers take OTLP over gRPC";
+      return [{ field: "client.endpoint", message, hint: "use port 4318, or otelcol.exporter.otlp" }];
+    }
+    return [];
+  });
 type Arguments = Infer<typeof args>;
 
 function isUrl(text: string): boolean {
@@ -208,11 +222,13 @@ function accepted({ headers, body }: HttpAnswer): PartialSuccess {
 }
 
 /** 429, 502, 503 and 504 may pass, and Retry-After (seconds or a date) says when; 401 and 403 wait for somebody to act. */
-function refused(url: string, { status, headers, body }: HttpAnswer, credentials: ShownCredentials): SendError {
+function refused(url: string, { status, headers, body, sent }: HttpAnswer, credentials: ShownCredentials): SendError {
   let detail = "";
   try {
     if (headers.get("content-type") === PROTOBUF) detail = decodeStatus(body).message;
-    else detail = Buffer.from(body.subarray(0, 300)).toString().trim();
+    else detail = Buffer.from(body).toString().trim();
+    // Before it is cut, lest a part of a secret remains.
+    detail = shownAnswer(detail, sent).slice(0, 300);
   } catch {
     // The body is no status: the code has to do.
   }

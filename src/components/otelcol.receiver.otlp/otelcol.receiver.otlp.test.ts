@@ -403,3 +403,21 @@ test("without a listener it says that nothing listens", async () => {
     { state: "idle", cause: "neither a `grpc` nor an `htt" },
   );
 });
+
+test("clients that are sent away are in the status, with the reason", async () => {
+  const { component, address } = await start(`${GRPC_BLOCK} ${HTTP_BLOCK} output { traces = [out] }`);
+  const [grpc, http] = [await address("grpc"), await address("http")];
+  const judged = () => (component.flow.judge(), component.flow.status.cause);
+  await request(`http://${http}/`).then(({ body }) => body.dump());
+  assert.doesNotMatch(judged(), /refused/);
+  await post(http, "/v1/logs", REQUESTS.logs, { "content-type": "application/x-protobuf" });
+  assert.match(judged(), /^clients were refused 1 requests as 404 .*no component takes logs here: see `output`$/);
+  assert.equal(component.flow.status.state, "failing");
+  for (let i = 0; i < 2; i++) await post(http, "/v1/traces", "{", { "content-type": "application/json" });
+  assert.match(judged(), /2 requests as 400.*1 .*404.*no valid OTLP/);
+  for (let i = 0; i < 3; i++) await exportGrpc(grpc, "metrics", REQUESTS.metrics);
+  assert.match(judged(), /UNIMPLEMENTED.*no component takes calls of .*MetricsService/);
+  await post(http, "/v1/traces", REQUESTS.traces, { "content-type": "application/x-protobuf" });
+  judged();
+  assert.equal(component.flow.status.state, "degraded");
+});

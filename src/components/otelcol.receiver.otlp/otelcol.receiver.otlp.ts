@@ -1,5 +1,6 @@
 import type { TlsOptions } from "node:tls";
-import { GRPC, GrpcError } from "#formats/grpc";
+import { errorText } from "#base/log";
+import { GRPC, GrpcError, grpcCodeName } from "#formats/grpc";
 import type { OtlpKind } from "#formats/otlp";
 import { encodeExportResponse } from "#formats/otlp-response";
 import type { GrpcHandler, GrpcServer } from "#kits/grpc-server";
@@ -12,6 +13,7 @@ import { Listener } from "#kits/otelcol-listener";
 import { receiverMetrics, rpcRecorder, rpcServerMetrics } from "#kits/otelcol-metrics";
 import { debugMetricsSchema, outputSchema } from "#kits/otelcol-schema";
 import { type GrpcServerArguments, grpcServerSchema, httpServerFields } from "#kits/otelcol-server-schema";
+import { RefusedRequests } from "#kits/refused-requests";
 import { sameArguments } from "#lang/decode";
 import { type Infer, s } from "#lang/schema";
 import { Refusals } from "#pipeline/batch";
@@ -78,7 +80,12 @@ otelcol.exporter.otlp "default" {
     const problems = new Map<string, string>();
     const grpc = new Listener(ctx, "grpc", problems);
     const http = new Listener(ctx, "http", problems);
-    const recordCall = rpcRecorder(ctx.metrics);
+    const refused = new RefusedRequests(ctx, () => ctx.flow.lastSuccess);
+    const record = rpcRecorder(ctx.metrics);
+    const recordCall: typeof record = (path, code, ...rest) => {
+      if (REFUSALS.has(code)) refused.add(path, grpcCodeName(code), refusedCall(path, code));
+      record(path, code, ...rest);
+    };
     let current = first;
     apply(first);
 
@@ -96,7 +103,7 @@ otelcol.exporter.otlp "default" {
         const { http: block } = next;
         parseListenAddress(block.endpoint);
         serverAuth(block.auth);
-        http.on(block.tls, (tls) => httpServer(block, tls, intake, counters(ctx, "http")));
+        http.on(block.tls, (tls) => httpServer(block, tls, intake, counters(ctx, "http"), refused));
       }
       if (next.grpc === undefined && next.http === undefined) {
         ctx.flow.idle(
@@ -168,6 +175,7 @@ function httpServer(
   tls: TlsOptions | undefined,
   intake: OtlpIntake,
   counts: IntakeCounters,
+  refused: RefusedRequests,
 ): OtelHttpServer {
   const withSlash = (path: string) => (path.startsWith("/") ? path : `/${path}`);
   const kinds = new Map<string, OtlpKind>([
@@ -180,9 +188,18 @@ function httpServer(
     tls,
     check: (method, path, headers) => {
       const kind = kinds.get(path);
-      return checkRequest(kind !== undefined && intake.takes(kind), method, headers);
+      const answer = checkRequest(kind !== undefined && intake.takes(kind), method, headers);
+      // Others than POST are health checks and the like, and bring no data.
+      if (answer === undefined || method !== "POST") return answer;
+      const why =
+        kind === undefined ? `OTLP is not taken at ${path}` : `no component takes ${kind} here: see \`output\``;
+      refused.add(path, answer.status, answer.status === 404 ? why : `${path}: ${String(answer.body)}`);
+      return answer;
     },
-    refuse: refusedResponse,
+    refuse: (status, message, headers) => {
+      refused.add("", status, message);
+      return refusedResponse(status, message, headers);
+    },
     handle(request) {
       const kind = kinds.get(request.path)!;
       try {
@@ -204,8 +221,31 @@ function httpServer(
         if (result === undefined) return accepted();
         return result.then(accepted, (error) => failedResponse(error, request.headers));
       } catch (error) {
-        return failedResponse(error, request.headers);
+        const answer = failedResponse(error, request.headers);
+        if (answer.status < 500) refused.add(request.path, answer.status, errorText(error));
+        return answer;
       }
     },
   });
+}
+
+/** Codes by which a call is sent away for what it is; those of a full pipeline are told by that. */
+const REFUSALS: ReadonlySet<number> = new Set([
+  GRPC.INVALID_ARGUMENT,
+  GRPC.UNAUTHENTICATED,
+  GRPC.UNIMPLEMENTED,
+  GRPC.RESOURCE_EXHAUSTED,
+]);
+
+function refusedCall(path: string, code: number): string {
+  switch (code) {
+    case GRPC.UNIMPLEMENTED:
+      return `no component takes calls of ${path} here: see \`output\``;
+    case GRPC.UNAUTHENTICATED:
+      return "clients show no credentials that `auth` knows";
+    case GRPC.RESOURCE_EXHAUSTED:
+      return "a message is larger than `max_recv_msg_size`, or unpacks to more";
+    default:
+      return "a message is no valid OTLP";
+  }
 }
