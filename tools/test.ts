@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync } from "node:fs";
+import { availableParallelism } from "node:os";
 
 /**
  * Runs the test suites: `npm test` all of them, `npm test -- unit e2e` some. A suite that needs a program that the machine
@@ -97,8 +98,9 @@ for (const suite of suites) {
   });
   if (runnable.length === 0) continue;
   process.stdout.write(`\n${suite.name}: ${runnable.length} files\n`);
-  // End-to-end tests start agents and peers, and mostly wait: three at a time leave each of them enough of a small machine.
-  const concurrency = suite.name === "e2e" ? ["--test-concurrency=3"] : [];
+  // Tests wait more than they work: Node's own choice, one file at a time on a small machine, takes twice as long. End-to-end
+  // tests start agents and peers, and three at a time leave each of them enough.
+  const concurrency = [`--test-concurrency=${suite.name === "e2e" ? 3 : Math.max(2, availableParallelism() - 1)}`];
   const reporter = ["--test-reporter=./tools/summary-reporter.mjs", "--test-reporter-destination=stdout"];
   const result = spawnSync(
     process.execPath,
