@@ -62,16 +62,20 @@ export function editingInput(
 
   function editBatch(batch: OtlpBatch, edit: RequestEdit): OtlpBatch | undefined {
     const parts: Uint8Array[] = [];
+    const same: Uint8Array[] = [];
     let items = 0;
     for (const part of batch.parts) {
       edit(request.reset(part), batch.clientMetadata, batch.clientAddress);
       if (resourceGroups(request).length === 0) continue;
-      parts.push(encodeRequest(request, part));
-      items += countItems(batch.kind, request);
+      const edited = encodeRequest(request, part);
+      parts.push(edited);
+      if (edited === part) same.push(part);
+      else items += countItems(batch.kind, request);
     }
     if (parts.length === 0) return undefined;
-    const isSame = parts.length === batch.parts.length && parts.every((part, i) => part === batch.parts[i]);
-    return isSame ? batch : withParts(batch, parts, items);
+    if (same.length === batch.parts.length) return batch;
+    for (const part of same) items += countItems(batch.kind, request.reset(part));
+    return withParts(batch, parts, items);
   }
 
   return ctx.receiver(
