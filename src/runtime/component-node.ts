@@ -243,6 +243,8 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
 
   #activate(host: ComponentHost<A, E, M>): void {
     if (this.#environment.inert) return;
+    // A reload may put a new host in the place of a failed one that waits for its next attempt.
+    this.#forgetRestart();
     this.#startedAt = this.#environment.clock.monotonic();
     this.#problem = undefined;
     this.#run = this.#health("healthy", "started component");
@@ -272,10 +274,14 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   /** Does not wait for the end of the pause, if the component failed. */
   #restartNow(failed: ComponentHost<A, E, M>): void {
     if (this.#restartTimer === undefined) return;
-    clearTimeout(this.#restartTimer);
-    this.#restartTimer = undefined;
+    this.#forgetRestart();
     this.#restarts = 0;
     void this.#environment.serialize(() => this.#restart(failed));
+  }
+
+  #forgetRestart(): void {
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = undefined;
   }
 
   /** `failed` is the host that was there when the pause began, if any: a reload may have put another in its place. */
@@ -296,8 +302,7 @@ export class ComponentNode<A = unknown, E = unknown, M extends MetricSpecs = Met
   async stop(deadline: AbortSignal): Promise<void> {
     this.#stopped = true;
     this.flowLog.stopping();
-    if (this.#restartTimer !== undefined) clearTimeout(this.#restartTimer);
-    this.#restartTimer = undefined;
+    this.#forgetRestart();
     await this.#host?.stop(deadline);
     this.#run = this.#health("exited", "component shut down");
   }

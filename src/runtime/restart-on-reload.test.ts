@@ -42,6 +42,30 @@ for (const updatable of [false, true]) {
   });
 }
 
+test("a changed component that failed before is no longer failed", async () => {
+  const failing = defineComponent({
+    name: "test.failing",
+    stability: "generally-available",
+    summary: "Fails with the port 1.",
+    example: 'test.failing "a" { }\n',
+    args: s.object({ port: s.int().default(1) }),
+    start(ctx, { port }) {
+      ctx.run(async (signal) => {
+        if (port === 1) throw new Error("no luck");
+        await systemClock.sleep(60_000, signal).catch(() => {});
+      });
+    },
+  });
+  const controller = testController([failing] as unknown as ComponentDefinition[]);
+  const load = (text: string) => controller.load([{ name: "a", text }], "/");
+  await load('test.failing "a" { }\n');
+  while (controller.component("test.failing.a")?.failure === undefined) await systemClock.sleep(10);
+  await load('test.failing "a" {\n  port = 2\n}\n');
+  assert.equal(controller.component("test.failing.a")?.failure, undefined);
+  assert.equal(controller.component("test.failing.a")?.health.state, "healthy");
+  await controller.stop(1_000);
+});
+
 test("nothing starts before what has to come first, and not at all if that fails", async () => {
   const order: string[] = [];
   const component = defineComponent({
