@@ -111,9 +111,15 @@ export class Refusals {
   items = 0;
   /** Of the last one. */
   message = "";
+  #isShared = false;
+
+  /** Several consumers have the batch: what one of them refuses is worth a word, but the others have it. */
+  share(): void {
+    this.#isShared = true;
+  }
 
   add(items: number, message: string): void {
-    this.items += items;
+    if (!this.#isShared) this.items += items;
     this.message = message;
   }
 }

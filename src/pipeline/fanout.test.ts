@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { Clock } from "#base/clock";
 import { Labels } from "#base/labels";
 import { Acknowledgement } from "./acknowledgement.ts";
-import type { LogBatch } from "./batch.ts";
+import { type LogBatch, Refusals } from "./batch.ts";
 import type { Consumer } from "./consumer.ts";
 import { PermanentError, RetryableError } from "./errors.ts";
 import { Fanout } from "./fanout.ts";
@@ -289,6 +289,48 @@ test("a tap sees a batch before the consumer changes it", () => {
   end();
   fanout.consume(logs(), never);
   assert.deepEqual(seen, ["out m 2"]);
+});
+
+test("what one of several consumers refuses for good is not lost, even behind a fan-out of its own", async () => {
+  const flow = new Flow(() => 0);
+  const refusing = (message: string): Consumer<"otlp"> => ({
+    signal: "otlp",
+    componentId: "refusing",
+    mutates: false,
+    consume() {
+      throw new PermanentError("too_old", message);
+    },
+  });
+  const taking: Consumer<"otlp"> = { signal: "otlp", componentId: "taking", mutates: false, consume() {} };
+  const fanout = (consumers: readonly Consumer<"otlp">[]) =>
+    new Fanout("otlp", consumers, flow, new Tap(), fakeClock().clock);
+  const behind = fanout([refusing("no use")]);
+  const branch: Consumer<"otlp"> = {
+    signal: "otlp",
+    componentId: "branch",
+    mutates: false,
+    consume: (batch, signal) => behind.consume(batch, signal),
+  };
+  const send = async (consumers: readonly Consumer<"otlp">[]) => {
+    const refusals = new Refusals();
+    const { signal } = new AbortController();
+    await fanout(consumers).consume(
+      {
+        signal: "otlp",
+        kind: "logs",
+        parts: [],
+        items: 3,
+        bytes: 0,
+        clientMetadata: undefined,
+        refusals,
+        acknowledgement: Acknowledgement.none,
+      },
+      signal,
+    );
+    return [refusals.items, refusals.message];
+  };
+  assert.deepEqual(await send([branch]), [3, "refusing refused 3 items: no use"]);
+  assert.deepEqual(await send([branch, taking]), [0, "refusing refused 3 items: no use"]);
 });
 
 test("a signal of OTLP that nobody gets is dropped, and the status says so", () => {

@@ -58,6 +58,7 @@ export class Fanout<S extends Signal> {
       return;
     }
     batch.acknowledgement.retain(consumers.length - 1);
+    if (batch.signal === "otlp") batch.refusals?.share();
     // Copies for those that mutate are made before anybody gets the batch; the last to get the original may be one of them.
     const mutators = consumers.filter((each) => each.mutates);
     const readers = consumers.filter((each) => !each.mutates);
@@ -137,8 +138,7 @@ export class Fanout<S extends Signal> {
     edge.dropped += items;
     this.#flow.drop(this.#signal, reason, items);
     this.#flow.degraded(message);
-    // With several consumers the others have it: that is worth a word, but it is not lost.
-    if (batch.signal === "otlp") batch.refusals?.add(this.#consumers.length === 1 ? items : 0, message);
+    if (batch.signal === "otlp") batch.refusals?.add(items, message);
     batch.acknowledgement.release();
   }
 }
