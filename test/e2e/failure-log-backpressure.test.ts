@@ -118,9 +118,10 @@ suite("back-pressure of logs", { concurrency: true }, () => {
       async () => (await agent.component(PROCESS)).flow.sent.some(({ to, waiting }) => to === STAGE && waiting > 0),
       "the queue is full",
     );
-    appendFileSync(path, text);
+    // Twice the text: a lag above one of it is not what was seen before the queue had filled.
+    appendFileSync(path, text + text);
     await agent.until(
-      async () => (await agent.metric("loki_source_file_lag_bytes"))! >= text.length,
+      async () => (await agent.metric("loki_source_file_lag_bytes"))! >= 2 * text.length,
       "lines are unread",
     );
     truncateSync(path); // as logrotate with copytruncate does it

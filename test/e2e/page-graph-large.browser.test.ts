@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Page } from "playwright-core";
 import { startAgent } from "../kit/agent.ts";
 import { openBrowserPage, useBrowser } from "../kit/browser.ts";
 
@@ -29,13 +30,11 @@ function fleet(): string {
   return blocks.join("\n");
 }
 
-/** These run in the page. Milliseconds from the press of the link until all boxes are there. */
+/** These run in the page. From the press of the link until all boxes are there. */
 const DRAW = `(async () => {
-  const began = performance.now();
   document.querySelector('a[href$="/graph"]').click();
   while (document.querySelectorAll(".graph-drawing .box").length < 1000)
     await new Promise((resolve) => requestAnimationFrame(resolve));
-  return performance.now() - began;
 })()`;
 
 const PLACES = `[...document.querySelectorAll(".graph-drawing .box")].map((box) => box.getAttribute("transform"))`;
@@ -51,26 +50,30 @@ const COUNT_CHANGES = `(async () => {
   return count;
 })()`;
 
-/** How long the frames of a second and a half take, the shortest first. */
-const FRAMES = `(async () => {
-  const times = [];
-  const end = performance.now() + 1500;
-  let last = performance.now();
-  while (performance.now() < end) {
-    const now = await new Promise((resolve) => requestAnimationFrame(resolve));
-    times.push(now - last);
-    last = now;
-  }
-  return times.sort((a, b) => a - b);
-})()`;
+/** Milliseconds of processor time that the page's main thread takes for some work: a busy machine does not change them. */
+async function pageWork(page: Page, work: () => Promise<void>): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const spent = async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration")!.value * 1000;
+  };
+  const before = await spent();
+  await work();
+  // Two frames: all that was asked for is drawn.
+  await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
+  const after = await spent();
+  await session.detach();
+  return after - before;
+}
 
 test("1,000 components: drawn soon, moved smoothly, and a poll draws only what changed", async (t) => {
   const agent = await startAgent(t, fleet());
   await using opened = await openBrowserPage(`${agent.url}/system`);
   const { page } = opened;
-  const drawn = await page.evaluate<number>(DRAW);
-  t.diagnostic(`first drawing after ${Math.round(drawn)} ms`);
-  assert.ok(drawn < 6000, `${drawn} ms`);
+  const drawn = await pageWork(page, () => page.evaluate(DRAW));
+  t.diagnostic(`first drawing after ${Math.round(drawn)} ms of processor time`);
+  assert.ok(drawn < 3000, `${drawn} ms`);
   await opened.picture("graph-1000");
   const places = (await page.evaluate<string[]>(PLACES)).map((text) => text.match(/-?[\d.]+/g)!.map(Number));
   const overlaps = places.filter(([x, y], i) =>
@@ -91,15 +94,13 @@ test("1,000 components: drawn soon, moved smoothly, and a poll draws only what c
   await page.waitForURL(/zoom=fit/);
   await opened.picture("graph-1000-fit");
   await page.mouse.move(640, 400);
-  const frames = page.evaluate<number[]>(FRAMES);
   await page.mouse.down();
-  for (let i = 0; i < 40; i++) await page.mouse.move(640 - i * 5, 400 - i * 3);
+  const dragged = await pageWork(page, async () => {
+    for (let i = 0; i < 40; i++) await page.mouse.move(640 - i * 5, 400 - i * 3);
+  });
   await page.mouse.up();
-  const times = await frames;
-  t.diagnostic(
-    `frames while dragging: median ${Math.round(times[times.length >> 1]!)} ms, longest ${Math.round(times.at(-1)!)} ms`,
-  );
-  assert.ok(times[times.length >> 1]! < 50, times.join(" "));
+  t.diagnostic(`${Math.round(dragged)} ms of processor time for 40 steps of a drag`);
+  assert.ok(dragged < 40 * 30, `${dragged} ms`);
 
   await page.getByRole("searchbox", { name: "Search the graph" }).fill("small_174");
   await page.getByText("4 of 1000").waitFor();

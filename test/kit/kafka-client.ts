@@ -138,10 +138,16 @@ export class KafkaTestClient {
   async read(topic: string, partition: number): Promise<ReadMessage[]> {
     const options = { version: FETCH.lowest, maxWaitMs: 100, maxBytes: 1 << 24, partitionMaxBytes: 1 << 24 };
     const messages: ReadMessage[] = [];
+    const end = performance.now() + TIMEOUT_MS;
     for (let offset = 0; ; ) {
       const body = fetchRequest(new Map([[topic, new Map([[partition, offset]])]]), options);
       const reader = await this.#connection.request(FETCH, options.version, body, AbortSignal.timeout(TIMEOUT_MS));
       const [fetched] = readFetch(reader, options.version);
+      // A topic that was just made has no leader for a moment.
+      if (NO_LEADER.has(fetched?.code ?? 0) && performance.now() < end) {
+        await sleep(20);
+        continue;
+      }
       if (fetched === undefined || fetched.code !== 0)
         throw new Error(`reading ${topic}/${partition}: ${fetched?.code}`);
       for (let at = 0; at < fetched.records.length; ) {
