@@ -12,11 +12,11 @@ const PLANTED: readonly (readonly [folder: string, code: string])[] = [
   ["src/lang", 'import type { LogBatch } from "#pipeline/batch";\nexport type Planted = LogBatch;\n'],
   ["src/lang", 'import { join } from "node:path";\nexport const planted = join;\n'],
   ["src/pipeline", 'import { compress } from "#formats/snappy";\nexport const planted = compress;\n'],
-  ["src/formats", 'import type { HttpClient } from "#kits/http-client";\nexport type Planted = HttpClient;\n'],
+  ["src/formats", 'import type { HttpClient } from "#kits/http/client";\nexport type Planted = HttpClient;\n'],
   ["src/kits", 'import { Controller } from "#runtime/controller";\nexport const planted = Controller;\n'],
   ["src/components/planted", 'import other from "#components/loki.echo/loki.echo";\nexport const planted = other;\n'],
   ["src/components/planted", 'import other from "../loki.echo/loki.echo.ts";\nexport const planted = other;\n'],
-  ["src/runtime", 'import { compress } from "#kits/http-client";\nexport const planted = compress;\n'],
+  ["src/runtime", 'import { compress } from "#kits/http/client";\nexport const planted = compress;\n'],
   ["src/runtime", 'import { Agent } from "#app/agent";\nexport const planted = Agent;\n'],
 ];
 

@@ -1,7 +1,7 @@
 import { connect } from "node:http2";
 import { Pool } from "undici";
-import type { OtlpKind } from "#formats/otlp";
-import { POINT, TEMPORALITY } from "#formats/otlp-fields";
+import { POINT, TEMPORALITY } from "#formats/otlp/fields";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { logsRequest, metricsRequest } from "../../test/kit/otlp-load.ts";
 import { freePort, waitUntil } from "../../test/kit/process.ts";
 import { Sink, startGrpcSink } from "../../test/kit/sink.ts";

@@ -1,5 +1,5 @@
-import { decodeRequest } from "#formats/otlp-decode";
-import { list, object, text } from "#formats/otlp-text";
+import { decodeRequest } from "#formats/otlp/decode";
+import { list, object, text } from "#formats/otlp/text";
 import { ProtoWriter } from "#formats/protobuf";
 import { freePort, waitUntil } from "../../test/kit/process.ts";
 import { Sink } from "../../test/kit/sink.ts";

@@ -1,6 +1,6 @@
 import type { SecureVersion } from "node:tls";
 import { errorText, type Logger } from "#base/log";
-import { basicAuthGuard, HttpServer, type RequestGuard } from "#kits/http-server";
+import { basicAuthGuard, HttpServer, type RequestGuard } from "#kits/http/server";
 import type { ServerTls } from "#kits/tls-server";
 import type { HttpHandler, HttpResponse } from "#pipeline/component";
 import type { HttpArguments } from "#runtime/blocks/http";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import protobuf from "protobufjs";
 import * as grpc from "./grpc.ts";
-import { decodeExportResponse, parseExportResponse } from "./otlp-response.ts";
+import { decodeExportResponse, parseExportResponse } from "./otlp/response.ts";
 
 const { root } = protobuf.parse(`
   syntax = "proto3";

@@ -1,11 +1,11 @@
-import { ExpositionError } from "./exposition-error.ts";
+import { ExpositionError } from "./exposition/error.ts";
 import {
   CUSTOM_BUCKETS_SCHEMA,
   checkHistogram,
   type Histogram,
   MAX_SCHEMA,
   reduceResolution,
-} from "./exposition-histogram.ts";
+} from "./exposition/histogram.ts";
 import { type ProtoReader, WIRE_BYTES } from "./protobuf.ts";
 
 export interface ReadHistogram {

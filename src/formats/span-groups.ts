@@ -1,4 +1,4 @@
-import { GROUP } from "./otlp-fields.ts";
+import { GROUP } from "./otlp/fields.ts";
 import { ProtoWriter } from "./protobuf.ts";
 
 const REQUEST_GROUPS = 1;

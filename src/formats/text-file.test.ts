@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { MetricFamily } from "#base/metrics";
-import { writeExposition } from "./exposition-writer.ts";
+import { writeExposition } from "./exposition/writer.ts";
 import { parseTextFile, parseTextPage } from "./text-file.ts";
 
 const name = fc.stringMatching(/^[a-zA-Z_:][a-zA-Z0-9_:]{0,10}$/).filter((text) => !/_(bucket|sum|count)$/.test(text));

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { JaegerProtoDecoder } from "./jaeger-proto.ts";
-import { JaegerThriftDecoder } from "./jaeger-thrift.ts";
-import { OtlpIndex } from "./otlp.ts";
-import { oracleDecode } from "./otlp-oracle.testing.ts";
+import { JaegerProtoDecoder } from "./jaeger/proto.ts";
+import { JaegerThriftDecoder } from "./jaeger/thrift.ts";
+import { oracleDecode } from "./otlp/oracle.testing.ts";
+import { OtlpIndex } from "./otlp/otlp.ts";
 import { ProtobufError } from "./protobuf.ts";
 import { ThriftError } from "./thrift-reader.ts";
-import { zipkinV1FromJson, zipkinV2FromJson } from "./zipkin-json.ts";
-import { zipkinFromProto } from "./zipkin-proto.ts";
-import { ZipkinError } from "./zipkin-span.ts";
-import { encodeZipkinThrift } from "./zipkin-thrift.ts";
-import { ZipkinV1Encoder } from "./zipkin-v1.ts";
-import { zipkinToOtlp } from "./zipkin-v2.ts";
+import { zipkinV1FromJson, zipkinV2FromJson } from "./zipkin/json.ts";
+import { zipkinFromProto } from "./zipkin/proto.ts";
+import { ZipkinError } from "./zipkin/span.ts";
+import { encodeZipkinThrift } from "./zipkin/thrift.ts";
+import { ZipkinV1Encoder } from "./zipkin/v1.ts";
+import { zipkinToOtlp } from "./zipkin/v2.ts";
 
 type Plain = Record<string, unknown>;
 

@@ -5,9 +5,9 @@ import { Labels } from "#base/labels";
 import { SAMPLE_STALE } from "#pipeline/batch";
 import { SeriesRegistry } from "#pipeline/series";
 import { ProtobufError, ProtoReader } from "./protobuf.ts";
-import { readWriteRequest1 } from "./remote-write-1-reader.ts";
-import { readWriteRequest2 } from "./remote-write-2-reader.ts";
-import { readLabel, within } from "./remote-write-reader.ts";
+import { readWriteRequest1 } from "./remote-write/1-reader.ts";
+import { readWriteRequest2 } from "./remote-write/2-reader.ts";
+import { readLabel, within } from "./remote-write/reader.ts";
 import { WriteColumns, type WriteIntake } from "./write-columns.ts";
 import { encodeWrite1, encodeWrite2, type TestSeries } from "./write-request.testing.ts";
 

@@ -9,7 +9,7 @@ import { cleanUp } from "#base/clean-up.testing";
 import { Secret } from "#lang/value";
 import { verifySignature } from "./aws.testing.ts";
 import { Aws, type AwsIdentity } from "./aws.ts";
-import { clientDefaults, HttpClient } from "./http-client.ts";
+import { clientDefaults, HttpClient } from "./http/client.ts";
 
 const KEYS = { accessKey: "AKIDEXAMPLE", secretKey: new Secret("top/secret+key") };
 const NOBODY: AwsIdentity = {

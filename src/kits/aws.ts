@@ -1,6 +1,6 @@
 import { errorText } from "#base/log";
 import type { Secret } from "#lang/value";
-import type { RequestSigner } from "./http-client.ts";
+import type { RequestSigner } from "./http/client.ts";
 
 /** Who asks AWS, as the configuration says; empty texts stand for what the environment says. */
 export interface AwsIdentity {

@@ -1,7 +1,7 @@
 import type { Clock } from "#base/clock";
 import { GRPC, GrpcError } from "#formats/grpc";
 import { ProtoReader, ProtoWriter, WIRE_BYTES, WIRE_VARINT } from "#formats/protobuf";
-import { GrpcClient } from "./grpc-client.ts";
+import { GrpcClient } from "./grpc/client.ts";
 
 /** A client of containerd's API, as far as figures of containers need it: containerd/api/services. */
 

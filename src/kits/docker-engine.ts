@@ -1,6 +1,6 @@
 import { errorText } from "#base/log";
-import { clientDefaults, HttpClient, HttpClientError } from "./http-client.ts";
-import type { HttpClientArguments } from "./http-client-schema.ts";
+import { clientDefaults, HttpClient, HttpClientError } from "./http/client.ts";
+import type { HttpClientArguments } from "./http/client-schema.ts";
 
 /** A client of the Docker Engine API, as far as discovery and logs need it: docs.docker.com/reference/api/engine. */
 

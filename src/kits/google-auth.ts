@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { errorText } from "#base/log";
-import type { RequestSigner } from "./http-client.ts";
+import type { RequestSigner } from "./http/client.ts";
 import { KeptToken, type Token } from "./kept-token.ts";
 
 /**

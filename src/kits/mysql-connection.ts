@@ -1,6 +1,6 @@
 import { connect, isIP, type Socket } from "node:net";
 import type { Connection, ConnectionOptions, QueryError, SslOptions } from "mysql2";
-import { trusted } from "./http-client-tls.ts";
+import { trusted } from "./http/client-tls.ts";
 import type { MysqlDsn } from "./mysql-dsn.ts";
 
 /** Longest that connecting and logging in may take where the data source name says nothing. */

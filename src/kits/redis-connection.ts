@@ -1,7 +1,7 @@
 import { connect as connectPlain, type NetConnectOpts, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
-import { watchCertificate } from "./http-client-connect.ts";
-import type { CertificateFacts } from "./http-client-errors.ts";
+import { watchCertificate } from "./http/client-connect.ts";
+import type { CertificateFacts } from "./http/client-errors.ts";
 import { encodeCommand, RedisError, type RedisReply, RedisReplyReader } from "./redis-protocol.ts";
 
 /** The largest answer that is read: many times what a well-run server says, and little enough to hold. */

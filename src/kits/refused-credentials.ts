@@ -1,4 +1,4 @@
-import type { HttpClientArguments } from "./http-client-schema.ts";
+import type { HttpClientArguments } from "./http/client-schema.ts";
 
 /** What a client has to show, for messages about a server that refuses it. */
 export interface ShownCredentials {

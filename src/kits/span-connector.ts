@@ -1,8 +1,8 @@
 import type { ComponentContext, ComponentInstance, DebugValue } from "#pipeline/component";
 import type { Consumer } from "#pipeline/consumer";
-import { SpanConnector, type SpanConnectorLoops, type SpanCounter } from "./span-metrics-flush.ts";
-import type { MemoryBudget } from "./span-metrics-series.ts";
-import { type LossKind, SpanLosses } from "./span-metrics-status.ts";
+import { SpanConnector, type SpanConnectorLoops, type SpanCounter } from "./span-metrics/flush.ts";
+import type { MemoryBudget } from "./span-metrics/series.ts";
+import { type LossKind, SpanLosses } from "./span-metrics/status.ts";
 
 /** What components that make metrics of spans have in common. */
 

@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { getCiphers, type SecureContextOptions, type SecureVersion, type TLSSocket, type TlsOptions } from "node:tls";
-import type { ClientAuthType, ServerTlsArguments } from "./http-server-schema.ts";
+import type { ClientAuthType, ServerTlsArguments } from "./http/server-schema.ts";
 import { inspectTls, type TlsFacts } from "./tls-facts.ts";
 
 /** What a server needs for TLS, from whatever block it was configured in. Files and texts exclude each other. */

@@ -1,7 +1,7 @@
 /** UDP sockets that receivers listen on, and how to say that they cannot. */
 import { createSocket } from "node:dgram";
 import { isIPv4 } from "node:net";
-import { type ListenAddress, listenProblem } from "./otelcol-listen.ts";
+import { type ListenAddress, listenProblem } from "./otelcol/listen.ts";
 import { UdpLosses } from "./udp-losses.ts";
 
 export interface UdpSocketOptions {

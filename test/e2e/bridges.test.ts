@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { decodePush } from "#formats/loki-push";
+import { decodePush } from "#formats/loki-push/loki-push";
 import { logEntries } from "#pipeline/log-batch";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { waitUntil } from "../kit/process.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { decodeRequest } from "#formats/otlp-decode";
+import { decodeRequest } from "#formats/otlp/decode";
 import { FakeDocker } from "../../src/kits/docker-engine.testing.ts";
 import { JournalWriter } from "../../src/kits/journal-writer.testing.ts";
 import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";

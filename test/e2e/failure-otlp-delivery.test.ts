@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { cleanUp } from "#base/clean-up.testing";
-import { OtlpIndex } from "#formats/otlp";
+import { OtlpIndex } from "#formats/otlp/otlp";
 import { startAgent } from "../kit/agent.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink, type SinkAnswer } from "../kit/sink.ts";

@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { oracleDecode } from "#formats/otlp-oracle.testing";
+import { oracleDecode } from "#formats/otlp/oracle.testing";
 import { startAgent } from "../kit/agent.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { decodeRequest, type OtlpObject } from "#formats/otlp-decode";
+import { decodeRequest, type OtlpObject } from "#formats/otlp/decode";
 import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";

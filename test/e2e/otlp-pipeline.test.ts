@@ -11,8 +11,8 @@ import grpcExporter from "#components/otelcol.exporter.otlp/otelcol.exporter.otl
 import httpExporter from "#components/otelcol.exporter.otlphttp/otelcol.exporter.otlphttp";
 import batchProcessor from "#components/otelcol.processor.batch/otelcol.processor.batch";
 import receiver from "#components/otelcol.receiver.otlp/otelcol.receiver.otlp";
-import type { OtlpKind } from "#formats/otlp";
-import { itemsOf, kinds, requests } from "#formats/otlp-oracle.testing";
+import { itemsOf, kinds, requests } from "#formats/otlp/oracle.testing";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import type { Value } from "#lang/value";
 import { consumerValue, recordOtlp, startComponent } from "#pipeline/testing";
 

@@ -20,8 +20,8 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import { BatchSpanProcessor, type SpanExporter, TracerProvider } from "@opentelemetry/sdk-trace";
 import { cleanUp } from "#base/clean-up.testing";
-import type { OtlpKind } from "#formats/otlp";
-import { oracleDecode } from "#formats/otlp-oracle.testing";
+import { oracleDecode } from "#formats/otlp/oracle.testing";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { startAgent } from "../kit/agent.ts";
 import { freePort, waitUntil } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { decodeRequest, type OtlpObject } from "#formats/otlp-decode";
+import { decodeRequest, type OtlpObject } from "#formats/otlp/decode";
 import { startAgent } from "../kit/agent.ts";
 import { freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";

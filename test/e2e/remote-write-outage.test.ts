@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { ProtoReader } from "#formats/protobuf";
-import { RequestParts } from "#formats/remote-write-2-parts";
+import { RequestParts } from "#formats/remote-write/2-parts";
 import { SeriesRegistry } from "#pipeline/series";
 import { runInvar, startAgent, temporaryFolder } from "../kit/agent.ts";
 import { sleep } from "../kit/process.ts";

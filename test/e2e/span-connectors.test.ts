@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
-import { batchOf, pointsOf, traces } from "#kits/span-metrics.testing";
+import { batchOf, pointsOf, traces } from "#kits/span-metrics/span-metrics.testing";
 import type { OtlpBatch } from "#pipeline/batch";
 import { startAgent } from "../kit/agent.ts";
 import { freePort } from "../kit/process.ts";

@@ -1,8 +1,8 @@
-import { KafkaConnection, type KafkaSecurity, tlsSourceOf } from "#kits/kafka-connection";
-import { crc32c } from "#kits/kafka-crc32c";
-import { FETCH, fetchRequest, type KafkaApi, readFetch, readOffsetFetch } from "#kits/kafka-messages";
-import { type KafkaReader, KafkaWriter } from "#kits/kafka-protocol";
-import { RecordCursor, readBatchHeader, unpackRecords } from "#kits/kafka-records";
+import { KafkaConnection, type KafkaSecurity, tlsSourceOf } from "#kits/kafka/connection";
+import { crc32c } from "#kits/kafka/crc32c";
+import { FETCH, fetchRequest, type KafkaApi, readFetch, readOffsetFetch } from "#kits/kafka/messages";
+import { type KafkaReader, KafkaWriter } from "#kits/kafka/protocol";
+import { RecordCursor, readBatchHeader, unpackRecords } from "#kits/kafka/records";
 import { sleep } from "./process.ts";
 
 /** What tests ask of a broker: topics, messages, positions. */

@@ -1,5 +1,5 @@
-import { DATA, EXEMPLAR, LOG, METRIC, POINT, SUM, TEMPORALITY } from "#formats/otlp-fields";
-import { writeKeyValue } from "#formats/otlp-values";
+import { DATA, EXEMPLAR, LOG, METRIC, POINT, SUM, TEMPORALITY } from "#formats/otlp/fields";
+import { writeKeyValue } from "#formats/otlp/values";
 import { ProtoWriter } from "#formats/protobuf";
 
 /** Requests with logs and metrics as applications send them; spans are in `spans.ts`. */

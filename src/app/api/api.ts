@@ -1,5 +1,5 @@
 import { errorText } from "#base/log";
-import { expositionContentType, negotiateExposition, writeExposition } from "#formats/exposition-writer";
+import { expositionContentType, negotiateExposition, writeExposition } from "#formats/exposition/writer";
 import { DiagnosticError } from "#lang/diagnostic";
 import { renderDiagnostics } from "#lang/render";
 import type { HttpHandler, HttpRequest, HttpResponse } from "#pipeline/component";

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { errorText } from "#base/log";
 import { tagVersion } from "#components/prometheus.remote_write/fragment-tag";
 import { ProtoReader } from "#formats/protobuf";
-import { RequestParts } from "#formats/remote-write-2-parts";
+import { RequestParts } from "#formats/remote-write/2-parts";
 import { uncompress } from "#formats/snappy";
 import type { QueueRecord } from "#pipeline/disk-queue";
 import { ACK_FILE, AcknowledgedFile } from "#pipeline/disk-queue/acknowledged";

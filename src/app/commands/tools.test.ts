@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { Labels } from "#base/labels";
 import { FragmentEncoder, noCounts } from "#components/prometheus.remote_write/fragments";
-import { SeriesSymbols } from "#formats/remote-write-2-series";
+import { SeriesSymbols } from "#formats/remote-write/2-series";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch, NativeHistogram } from "#pipeline/batch";
 import { DiskQueue } from "#pipeline/disk-queue";

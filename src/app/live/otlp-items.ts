@@ -1,7 +1,7 @@
-import { countPoints } from "#formats/otlp";
-import { decodeRange, type OtlpObject, type OtlpValue } from "#formats/otlp-decode";
-import { ENTRY_MESSAGES, type OtlpMessage, REQUESTS } from "#formats/otlp-schema";
-import { anyText, attributePairs, list, nanos, object, text } from "#formats/otlp-text";
+import { decodeRange, type OtlpObject, type OtlpValue } from "#formats/otlp/decode";
+import { countPoints } from "#formats/otlp/otlp";
+import { ENTRY_MESSAGES, type OtlpMessage, REQUESTS } from "#formats/otlp/schema";
+import { anyText, attributePairs, list, nanos, object, text } from "#formats/otlp/text";
 import { ProtoReader } from "#formats/protobuf";
 import type { OtlpBatch, OtlpKind } from "#pipeline/batch";
 import type { LiveItem, Pairs } from "../api/json.ts";

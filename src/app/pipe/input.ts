@@ -1,9 +1,9 @@
 import { Labels } from "#base/labels";
-import { ExpositionParser } from "#formats/exposition";
-import { ExpositionError } from "#formats/exposition-error";
-import { type Instant, parseRfc3339 } from "#formats/go-time";
+import { ExpositionError } from "#formats/exposition/error";
+import { ExpositionParser } from "#formats/exposition/exposition";
+import { type Instant, parseRfc3339 } from "#formats/go-time/go-time";
 import { LogqlError, parseLogSelector } from "#formats/logql";
-import { ScrapeLabels } from "#kits/scrape-labels";
+import { ScrapeLabels } from "#kits/scrape/labels";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch } from "#pipeline/batch";
 import type { SeriesRegistry } from "#pipeline/series";

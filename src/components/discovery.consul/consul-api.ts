@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import type { Answer } from "#kits/discovery-answer";
-import { DiscoveryHttp } from "#kits/discovery-http";
-import type { HttpClientArguments } from "#kits/http-client-schema";
+import type { Answer } from "#kits/discovery/answer";
+import { DiscoveryHttp } from "#kits/discovery/http";
+import type { HttpClientArguments } from "#kits/http/client-schema";
 import type { Secret } from "#lang/value";
 
 /** What is asked of Consul's HTTP API (developer.hashicorp.com/consul/api-docs), with blocking queries. */

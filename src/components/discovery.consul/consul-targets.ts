@@ -1,6 +1,6 @@
 import type { Labels } from "#base/labels";
-import type { Answer } from "#kits/discovery-answer";
-import { hostPort, TargetLabels } from "#kits/discovery-labels";
+import type { Answer } from "#kits/discovery/answer";
+import { hostPort, TargetLabels } from "#kits/discovery/labels";
 import type { ServiceEntry } from "./consul-api.ts";
 
 export interface TargetOptions {

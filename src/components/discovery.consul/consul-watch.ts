@@ -1,5 +1,5 @@
 import type { Clock } from "#base/clock";
-import type { PartAnswer } from "#kits/discovery-targets";
+import type { PartAnswer } from "#kits/discovery/targets";
 import type { ConsulApi, Indexed } from "./consul-api.ts";
 import { consulTargets } from "./consul-targets.ts";
 

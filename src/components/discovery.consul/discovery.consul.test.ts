@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { until } from "#base/until.testing";
-import { Answer } from "#kits/discovery-answer";
+import { Answer } from "#kits/discovery/answer";
 import { defaultsOf } from "#lang/decode";
 import { startComponent } from "#pipeline/testing";
 import { ConsulApi } from "./consul-api.ts";

@@ -1,6 +1,6 @@
 import { counter, summary } from "#base/metrics";
-import { DiscoveryTargets, discoveryExports } from "#kits/discovery-targets";
-import { basicAuthSchema, httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { DiscoveryTargets, discoveryExports } from "#kits/discovery/targets";
+import { basicAuthSchema, httpClientFields, httpClientRules } from "#kits/http/client-schema";
 import { defaultsOf } from "#lang/decode";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

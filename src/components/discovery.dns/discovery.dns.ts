@@ -1,8 +1,8 @@
 import type { Labels } from "#base/labels";
 import { counter } from "#base/metrics";
-import { hostPort, TargetLabels } from "#kits/discovery-labels";
-import { DiscoveryPoller, discoveryExports, discoveryMetrics, type Refresh } from "#kits/discovery-poller";
-import type { PartAnswer } from "#kits/discovery-targets";
+import { hostPort, TargetLabels } from "#kits/discovery/labels";
+import { DiscoveryPoller, discoveryExports, discoveryMetrics, type Refresh } from "#kits/discovery/poller";
+import type { PartAnswer } from "#kits/discovery/targets";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { type DnsRecord, lookUp, RECORD_TYPES, type RecordType, readResolverConfig } from "./resolver.ts";

@@ -1,6 +1,6 @@
-import { DiscoveryPoller, discoveryExports, discoveryMetrics } from "#kits/discovery-poller";
+import { DiscoveryPoller, discoveryExports, discoveryMetrics } from "#kits/discovery/poller";
 import { DockerEngine, dockerHostProblem } from "#kits/docker-engine";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { httpClientFields, httpClientRules } from "#kits/http/client-schema";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { dockerTargets } from "./docker-targets.ts";

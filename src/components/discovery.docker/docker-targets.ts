@@ -1,5 +1,5 @@
 import { Labels } from "#base/labels";
-import { hostPort, sanitizeLabelName } from "#kits/discovery-labels";
+import { hostPort, sanitizeLabelName } from "#kits/discovery/labels";
 import type { ContainerNetwork, ContainerSummary, NetworkSummary } from "#kits/docker-engine";
 
 const PREFIX = "__meta_docker_";

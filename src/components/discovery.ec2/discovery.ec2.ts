@@ -1,9 +1,9 @@
 import type { Labels } from "#base/labels";
 import { Aws } from "#kits/aws";
-import { DiscoveryPoller, discoveryExports, discoveryMetrics } from "#kits/discovery-poller";
-import { HttpClient } from "#kits/http-client";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
-import { httpUrlProblem } from "#kits/http-url";
+import { DiscoveryPoller, discoveryExports, discoveryMetrics } from "#kits/discovery/poller";
+import { HttpClient } from "#kits/http/client";
+import { httpClientFields, httpClientRules } from "#kits/http/client-schema";
+import { httpUrlProblem } from "#kits/http/url";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { instancesPage, zoneIdsIn } from "./ec2-targets.ts";

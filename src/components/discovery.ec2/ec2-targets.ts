@@ -1,6 +1,6 @@
 import type { Labels } from "#base/labels";
-import type { Answer } from "#kits/discovery-answer";
-import { hostPort, TargetLabels } from "#kits/discovery-labels";
+import type { Answer } from "#kits/discovery/answer";
+import { hostPort, TargetLabels } from "#kits/discovery/labels";
 
 /** The targets in an answer of DescribeInstances, as prometheus/discovery/aws/ec2.go makes them. */
 export interface InstancesPage {

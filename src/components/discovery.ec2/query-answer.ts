@@ -1,5 +1,5 @@
 import { parseXML } from "@aws-sdk/xml-builder";
-import { Answer } from "#kits/discovery-answer";
+import { Answer } from "#kits/discovery/answer";
 
 /**
  * An answer of EC2's Query API, in which lists are elements that hold an `item` each time. Throws an Error for what is no

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { counter, gauge, summary } from "#base/metrics";
-import { DiscoveryPoller, discoveryExports, discoveryMetrics, type Refresh } from "#kits/discovery-poller";
-import type { PartAnswer } from "#kits/discovery-targets";
+import { DiscoveryPoller, discoveryExports, discoveryMetrics, type Refresh } from "#kits/discovery/poller";
+import type { PartAnswer } from "#kits/discovery/targets";
 import { DirectoryWatch } from "#kits/tail/directory-watch";
 import { Glob, GlobError } from "#kits/tail/glob";
 import { nothingThere } from "#kits/tail/match-status";

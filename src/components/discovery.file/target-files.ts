@@ -1,9 +1,9 @@
 import { open } from "node:fs/promises";
 import { dirname, extname } from "node:path";
-import { GroupsError, readGroups } from "#kits/discovery-groups";
-import { MAX_TARGETS_BYTES } from "#kits/discovery-http";
-import { targetsOf } from "#kits/discovery-labels";
-import type { PartAnswer } from "#kits/discovery-targets";
+import { GroupsError, readGroups } from "#kits/discovery/groups";
+import { MAX_TARGETS_BYTES } from "#kits/discovery/http";
+import { targetsOf } from "#kits/discovery/labels";
+import type { PartAnswer } from "#kits/discovery/targets";
 import { deepestExisting, explainFailure } from "#kits/tail/explain";
 import type { Glob } from "#kits/tail/glob";
 

@@ -1,10 +1,10 @@
 import { counter } from "#base/metrics";
-import { readGroups } from "#kits/discovery-groups";
-import { type DiscoveryHttp, pollOverHttp } from "#kits/discovery-http";
-import { targetsOf } from "#kits/discovery-labels";
-import { discoveryExports, discoveryMetrics } from "#kits/discovery-poller";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
-import { httpUrlProblem, shownUrl } from "#kits/http-url";
+import { readGroups } from "#kits/discovery/groups";
+import { type DiscoveryHttp, pollOverHttp } from "#kits/discovery/http";
+import { targetsOf } from "#kits/discovery/labels";
+import { discoveryExports, discoveryMetrics } from "#kits/discovery/poller";
+import { httpClientFields, httpClientRules } from "#kits/http/client-schema";
+import { httpUrlProblem, shownUrl } from "#kits/http/url";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

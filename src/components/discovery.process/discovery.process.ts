@@ -1,5 +1,5 @@
 import type { Labels } from "#base/labels";
-import { DiscoveryPoller, discoveryExports, discoveryMetrics, type Refresh } from "#kits/discovery-poller";
+import { DiscoveryPoller, discoveryExports, discoveryMetrics, type Refresh } from "#kits/discovery/poller";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { joinContainers } from "./join.ts";

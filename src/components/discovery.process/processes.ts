@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Labels } from "#base/labels";
-import { TargetLabels } from "#kits/discovery-labels";
+import { TargetLabels } from "#kits/discovery/labels";
 
 /** What is read of each process. */
 export interface ProcessOptions {

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { requestFromJson } from "#formats/otlp-json";
+import { requestFromJson } from "#formats/otlp/json";
 import { ProtoWriter } from "#formats/protobuf";
 import { compress } from "#formats/snappy";
 import type { HttpResponse } from "#pipeline/component";

@@ -1,7 +1,7 @@
 import { errorText } from "#base/log";
 import { gauge } from "#base/metrics";
 import { Backoff } from "#kits/backoff";
-import { HttpError, HttpServer } from "#kits/http-server";
+import { HttpError, HttpServer } from "#kits/http/server";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { addReceiverRoutes } from "./receiver.ts";

@@ -1,6 +1,6 @@
-import type { OtlpKind } from "#formats/otlp";
-import { decodeRequest, type OtlpObject, type OtlpValue } from "#formats/otlp-decode";
-import { anyText, attributePairs, list, nanos, object, text } from "#formats/otlp-text";
+import { decodeRequest, type OtlpObject, type OtlpValue } from "#formats/otlp/decode";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { anyText, attributePairs, list, nanos, object, text } from "#formats/otlp/text";
 import type { Stores } from "./stores.ts";
 
 const KINDS = ["", "internal", "server", "client", "producer", "consumer"];

@@ -1,8 +1,8 @@
-import { LabelTextCache } from "#formats/loki-push-labels";
-import { HttpError, type ServedResponse } from "#kits/http-server";
-import { httpServerFields } from "#kits/http-server-schema";
-import { type PushRoute, PushServer, type PushVisit, pushServerMetrics } from "#kits/push-server";
-import { PushStatus } from "#kits/push-status";
+import { LabelTextCache } from "#formats/loki-push/labels";
+import { HttpError, type ServedResponse } from "#kits/http/server";
+import { httpServerFields } from "#kits/http/server-schema";
+import { type PushRoute, PushServer, type PushVisit, pushServerMetrics } from "#kits/push/server";
+import { PushStatus } from "#kits/push/status";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

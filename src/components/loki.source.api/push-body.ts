@@ -1,11 +1,11 @@
 import type { Labels } from "#base/labels";
-import { type DecodedPush, decodePush, PushError } from "#formats/loki-push";
-import { decodePushJson } from "#formats/loki-push-json";
-import type { LabelTextCache } from "#formats/loki-push-labels";
+import { decodePushJson } from "#formats/loki-push/json";
+import type { LabelTextCache } from "#formats/loki-push/labels";
+import { type DecodedPush, decodePush, PushError } from "#formats/loki-push/loki-push";
 import { SnappyError } from "#formats/snappy";
-import { HttpError } from "#kits/http-server";
-import { contentEncoding, unsnap } from "#kits/push-body";
-import type { PushVisit } from "#kits/push-server";
+import { HttpError } from "#kits/http/server";
+import { contentEncoding, unsnap } from "#kits/push/body";
+import type { PushVisit } from "#kits/push/server";
 import type { LogBatch } from "#pipeline/batch";
 import { LogBatchBuilder } from "#pipeline/log-batch";
 

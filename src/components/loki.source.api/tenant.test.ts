@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { HttpError } from "#kits/http-server";
+import { HttpError } from "#kits/http/server";
 import { tenantOf } from "./tenant.ts";
 
 for (const [header, tenant] of [

@@ -1,4 +1,4 @@
-import { HttpError } from "#kits/http-server";
+import { HttpError } from "#kits/http/server";
 
 const MAX_LENGTH = 150;
 const UNSUPPORTED = /[^a-zA-Z0-9!\-_.*'()]/;

@@ -1,10 +1,10 @@
 import { createGunzip } from "node:zlib";
 import { CloudwatchRecord, type FirehoseRequest } from "#formats/firehose";
 import { JsonError } from "#formats/json-reader";
-import { HttpError } from "#kits/http-server";
+import { HttpError } from "#kits/http/server";
 import type { InternalLabels, MadeLabels } from "#kits/loki-push-labels";
-import { DamagedError, unpack } from "#kits/push-body";
-import type { PushVisit } from "#kits/push-server";
+import { DamagedError, unpack } from "#kits/push/body";
+import type { PushVisit } from "#kits/push/server";
 import { LogBatchBuilder } from "#pipeline/log-batch";
 
 /** Firehose takes records of up to 1,000 KiB; this is for what one may blow up to. */

@@ -1,6 +1,6 @@
 import { counter } from "#base/metrics";
 import { dockerHostProblem } from "#kits/docker-engine";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { httpClientFields, httpClientRules } from "#kits/http/client-schema";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { type Infer, s } from "#lang/schema";
 import type { ComponentContext } from "#pipeline/component";

@@ -1,4 +1,4 @@
-import { parseListenAddress } from "#kits/otelcol-listen";
+import { parseListenAddress } from "#kits/otelcol/listen";
 import { openUdpSocket, type UdpSocket } from "#kits/udp-socket";
 
 const BUFFER_BYTES = 1024 * 1024;

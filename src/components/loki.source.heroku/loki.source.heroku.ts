@@ -1,10 +1,10 @@
 import { counter } from "#base/metrics";
 import { DrainFrameError, DrainMessageError, HerokuDrain } from "#formats/heroku-drain";
-import { HttpError, type ServedRequest, type ServedResponse } from "#kits/http-server";
-import { httpServerFields } from "#kits/http-server-schema";
+import { HttpError, type ServedRequest, type ServedResponse } from "#kits/http/server";
+import { httpServerFields } from "#kits/http/server-schema";
 import { InternalLabels, TENANT_LABEL } from "#kits/loki-push-labels";
-import { PushServer, type PushVisit, pushServerMetrics } from "#kits/push-server";
-import { PushStatus } from "#kits/push-status";
+import { PushServer, type PushVisit, pushServerMetrics } from "#kits/push/server";
+import { PushStatus } from "#kits/push/status";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

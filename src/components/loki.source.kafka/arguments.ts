@@ -1,9 +1,9 @@
 import { errorText } from "#base/log";
 import { compileRegex } from "#base/regex";
-import { ASSIGNORS } from "#kits/kafka-assignors";
-import { kafkaAuthenticationSchema } from "#kits/kafka-client-schema";
-import { brokerAddressProblem } from "#kits/kafka-cluster";
-import { kafkaVersionProblem } from "#kits/kafka-messages";
+import { ASSIGNORS } from "#kits/kafka/assignors";
+import { kafkaAuthenticationSchema } from "#kits/kafka/client-schema";
+import { brokerAddressProblem } from "#kits/kafka/cluster";
+import { kafkaVersionProblem } from "#kits/kafka/messages";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { type Infer, s } from "#lang/schema";
 import type { ComponentContext } from "#pipeline/component";

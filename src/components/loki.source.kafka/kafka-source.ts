@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Labels } from "#base/labels";
-import type { KafkaClaim } from "#kits/kafka-claim";
-import { kafkaFingerprint, kafkaSecurity } from "#kits/kafka-client-schema";
-import { KafkaConsumer, type KafkaHandler } from "#kits/kafka-consumer";
-import type { RecordCursor } from "#kits/kafka-records";
+import type { KafkaClaim } from "#kits/kafka/claim";
+import { kafkaFingerprint, kafkaSecurity } from "#kits/kafka/client-schema";
+import { KafkaConsumer, type KafkaHandler } from "#kits/kafka/consumer";
+import type { RecordCursor } from "#kits/kafka/records";
 import { RecentDrops } from "#kits/recent-drops";
 import { StateFile } from "#kits/state-file";
 import type { DebugValue } from "#pipeline/component";

@@ -1,4 +1,4 @@
-import type { KafkaConsumer } from "#kits/kafka-consumer";
+import type { KafkaConsumer } from "#kits/kafka/consumer";
 import { describeDrops, type RecentDrops } from "#kits/recent-drops";
 import type { Judgement } from "#pipeline/flow";
 

@@ -1,4 +1,4 @@
-import { type TlsClientConfig, tlsClientConfigSchema } from "#kits/http-client-schema";
+import { type TlsClientConfig, tlsClientConfigSchema } from "#kits/http/client-schema";
 import { RELABEL_RULES_CAPSULE, type RelabelRule } from "#kits/relabel-schema";
 import { type Infer, s } from "#lang/schema";
 

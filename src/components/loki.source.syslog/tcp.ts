@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from "node:tls";
 import { errorText } from "#base/log";
 import { FramingError, type FramingOptions, SyslogFramer } from "#formats/syslog-framing";
-import { listenOn, parseListenAddress } from "#kits/otelcol-listen";
+import { listenOn, parseListenAddress } from "#kits/otelcol/listen";
 import type { Hostnames } from "./hostnames.ts";
 import { Intake, type ListenerShared } from "./intake.ts";
 

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv4 } from "node:net";
 import { FramingError, type FramingOptions, SyslogFramer } from "#formats/syslog-framing";
-import { parseListenAddress } from "#kits/otelcol-listen";
+import { parseListenAddress } from "#kits/otelcol/listen";
 import { UdpLosses } from "#kits/udp-losses";
 import type { Hostnames } from "./hostnames.ts";
 import { Intake, type ListenerShared } from "./intake.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HttpClientError } from "#kits/http-client";
+import { HttpClientError } from "#kits/http/client";
 import { judgeAnswer, judgeFailure } from "./answers.ts";
 
 const NOTHING = { type: undefined, date: undefined, retryAfter: undefined };

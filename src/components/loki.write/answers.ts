@@ -1,6 +1,6 @@
 import { errorText } from "#base/log";
 import { parseRetryAfter } from "#kits/backoff";
-import { HttpClientError } from "#kits/http-client";
+import { HttpClientError } from "#kits/http/client";
 import { type Rejection, readRefusal, readRejections, streamIn } from "./rejections.ts";
 import type { DropReason } from "./write-metrics.ts";
 

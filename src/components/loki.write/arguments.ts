@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { senderIdentity } from "#kits/http-client-identity";
-import { type HttpClientArguments, httpClientFields, httpClientRules } from "#kits/http-client-schema";
+import { senderIdentity } from "#kits/http/client-identity";
+import { type HttpClientArguments, httpClientFields, httpClientRules } from "#kits/http/client-schema";
 import { defaultsOf } from "#lang/decode";
 import { type Infer, type Suspicion, s } from "#lang/schema";
 

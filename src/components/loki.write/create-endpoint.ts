@@ -1,4 +1,4 @@
-import { HttpClient } from "#kits/http-client";
+import { HttpClient } from "#kits/http/client";
 import type { ComponentContext } from "#pipeline/component";
 import { type EndpointArguments, endpointNames, type WriteArguments } from "./arguments.ts";
 import type { PushTransport } from "./delivery.ts";

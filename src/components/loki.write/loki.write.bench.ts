@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { Labels } from "#base/labels";
-import { countPushEntries } from "#formats/loki-push";
+import { countPushEntries } from "#formats/loki-push/loki-push";
 import { uncompress } from "#formats/snappy";
 import type { LogBatch } from "#pipeline/batch";
 import { logBatch } from "#pipeline/log-batch";

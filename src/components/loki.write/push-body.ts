@@ -1,5 +1,5 @@
-import { splitPush } from "#formats/loki-push";
-import { joinStreams, pushStreams } from "#formats/loki-push-streams";
+import { splitPush } from "#formats/loki-push/loki-push";
+import { joinStreams, pushStreams } from "#formats/loki-push/streams";
 import { compress, uncompress } from "#formats/snappy";
 import type { Rejection } from "./rejections.ts";
 import { type DropReason, MAX_REQUEST_BYTES } from "./write-metrics.ts";

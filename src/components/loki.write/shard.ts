@@ -1,5 +1,5 @@
 import type { Clock } from "#base/clock";
-import { type EncodedStream, metadataSize, PushRequestEncoder } from "#formats/loki-push-encode";
+import { type EncodedStream, metadataSize, PushRequestEncoder } from "#formats/loki-push/encode";
 import { compress } from "#formats/snappy";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { allocate, type SliceableBuffer } from "#pipeline/log-batch";

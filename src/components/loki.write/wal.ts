@@ -1,6 +1,6 @@
 import type { Clock } from "#base/clock";
-import { PushRequestEncoder } from "#formats/loki-push-encode";
-import { joinStreams, type PushStream, pushStreams } from "#formats/loki-push-streams";
+import { PushRequestEncoder } from "#formats/loki-push/encode";
+import { joinStreams, type PushStream, pushStreams } from "#formats/loki-push/streams";
 import { compress, joinCompressed, uncompress, uncompressedLength } from "#formats/snappy";
 import type { LogBatch } from "#pipeline/batch";
 import type { DiskQueue, QueueInput, QueueReader, QueueRecord } from "#pipeline/disk-queue";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { AuthenticationError, type AuthHandler } from "#kits/otelcol-auth";
+import { AuthenticationError, type AuthHandler } from "#kits/otelcol/auth";
 import { startComponent } from "#pipeline/testing";
 import basic from "./otelcol.auth.basic.ts";
 

@@ -4,10 +4,10 @@ import {
   authExports,
   type ClientAuth,
   type ServerAuth,
-} from "#kits/otelcol-auth";
-import { FileValue } from "#kits/otelcol-file-value";
-import { Htpasswd } from "#kits/otelcol-htpasswd";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
+} from "#kits/otelcol/auth";
+import { FileValue } from "#kits/otelcol/file-value";
+import { Htpasswd } from "#kits/otelcol/htpasswd";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { Secret } from "#lang/value";
 import { defineComponent } from "#pipeline/component";

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { AuthenticationError, type AuthHandler, authExports } from "#kits/otelcol-auth";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
+import { AuthenticationError, type AuthHandler, authExports } from "#kits/otelcol/auth";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

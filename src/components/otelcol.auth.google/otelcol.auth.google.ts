@@ -1,6 +1,6 @@
 import { GoogleIdentity, type GoogleProjects } from "#kits/google-auth";
-import { authExports, type ClientAuth } from "#kits/otelcol-auth";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
+import { authExports, type ClientAuth } from "#kits/otelcol/auth";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

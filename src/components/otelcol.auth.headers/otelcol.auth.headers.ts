@@ -1,5 +1,5 @@
-import { type AuthHandler, authExports } from "#kits/otelcol-auth";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
+import { type AuthHandler, authExports } from "#kits/otelcol/auth";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

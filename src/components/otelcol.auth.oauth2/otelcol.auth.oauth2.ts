@@ -1,6 +1,6 @@
-import { authExports, type ClientAuth } from "#kits/otelcol-auth";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
-import { tlsClientSchema } from "#kits/otelcol-tls";
+import { authExports, type ClientAuth } from "#kits/otelcol/auth";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
+import { tlsClientSchema } from "#kits/otelcol/tls";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { SIGNATURE_ALGORITHMS, TokenSource } from "./token-source.ts";

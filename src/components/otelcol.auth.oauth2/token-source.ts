@@ -3,8 +3,8 @@ import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent } from "
 import type { Clock } from "#base/clock";
 import { Labels } from "#base/labels";
 import { errorText } from "#base/log";
-import { FileValue } from "#kits/otelcol-file-value";
-import { loadClientTls, type TlsClientArguments } from "#kits/otelcol-tls";
+import { FileValue } from "#kits/otelcol/file-value";
+import { loadClientTls, type TlsClientArguments } from "#kits/otelcol/tls";
 import { Capsule, Secret, type Value } from "#lang/value";
 
 export const SIGNATURE_ALGORITHMS = [

@@ -5,7 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { verifySignature } from "#kits/aws.testing";
-import { clientAuth } from "#kits/otelcol-auth";
+import { clientAuth } from "#kits/otelcol/auth";
 import { startComponent } from "#pipeline/testing";
 import sigv4 from "./otelcol.auth.sigv4.ts";
 

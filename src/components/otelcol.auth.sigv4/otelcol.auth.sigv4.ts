@@ -1,6 +1,6 @@
 import { Aws } from "#kits/aws";
-import { authExports, type ClientAuth } from "#kits/otelcol-auth";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
+import { authExports, type ClientAuth } from "#kits/otelcol/auth";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
 import { s } from "#lang/schema";
 import { Secret } from "#lang/value";
 import { defineComponent } from "#pipeline/component";

@@ -1,14 +1,14 @@
-import type { OtlpKind } from "#formats/otlp";
-import { DATA, EVENT, GROUP, LOG, METRIC, POINT, RESOURCE, SCOPE, SPAN, SUM, TEMPORALITY } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import type { RecordList } from "#formats/otlp-record-list";
-import { type AnyValue, type AttributeKey, KeyValues } from "#formats/otlp-values";
-import { members, resourceGroups } from "#formats/otlp-walk";
-import { OttlContext } from "#kits/ottl-context";
-import type { CompiledCondition } from "#kits/ottl-programs";
-import { anyHolds } from "#kits/ottl-transform";
-import { attributeText, typeOf } from "#kits/ottl-value";
-import { lentPoints, pointsOf } from "#kits/ottl-walk";
+import { DATA, EVENT, GROUP, LOG, METRIC, POINT, RESOURCE, SCOPE, SPAN, SUM, TEMPORALITY } from "#formats/otlp/fields";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { OtlpRecord } from "#formats/otlp/record";
+import type { RecordList } from "#formats/otlp/record-list";
+import { type AnyValue, type AttributeKey, KeyValues } from "#formats/otlp/values";
+import { members, resourceGroups } from "#formats/otlp/walk";
+import { OttlContext } from "#kits/ottl/context";
+import type { CompiledCondition } from "#kits/ottl/programs";
+import { anyHolds } from "#kits/ottl/transform";
+import { attributeText, typeOf } from "#kits/ottl/value";
+import { lentPoints, pointsOf } from "#kits/ottl/walk";
 
 /** Counting what is in requests. Matches connector/countconnector of the Collector. */
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decodeRequest, type OtlpObject } from "#formats/otlp-decode";
-import { requestFromJson } from "#formats/otlp-json";
-import type { OtlpKind } from "#formats/otlp-schema";
+import { decodeRequest, type OtlpObject } from "#formats/otlp/decode";
+import { requestFromJson } from "#formats/otlp/json";
+import type { OtlpKind } from "#formats/otlp/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { PermanentError } from "#pipeline/errors";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
-import type { OtlpKind } from "#formats/otlp";
-import { oracleDecode, oracleEncode } from "#formats/otlp-oracle.testing";
-import { writeKeyValue } from "#formats/otlp-values";
+import { oracleDecode, oracleEncode } from "#formats/otlp/oracle.testing";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { writeKeyValue } from "#formats/otlp/values";
 import { ProtoWriter } from "#formats/protobuf";
 import type { OtlpBatch } from "#pipeline/batch";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { ManualClock } from "#base/manual-clock.testing";
-import { batchOf, countsOf, pointsOf, type TestGroup, type TestSpan, traces } from "#kits/span-metrics.testing";
+import {
+  batchOf,
+  countsOf,
+  pointsOf,
+  type TestGroup,
+  type TestSpan,
+  traces,
+} from "#kits/span-metrics/span-metrics.testing";
 import { DiagnosticError } from "#lang/diagnostic";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
 import connector from "./otelcol.connector.servicegraph.ts";

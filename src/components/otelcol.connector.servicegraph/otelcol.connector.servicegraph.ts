@@ -1,9 +1,9 @@
 import { counter } from "#base/metrics";
-import { debugMetricsSchema, inputExports } from "#kits/otelcol-schema";
-import { metricsOutputSchema } from "#kits/otlp-output";
-import { ServiceGraph, type ServiceGraphLoss, type ServiceGraphOptions } from "#kits/service-graph-aggregator";
+import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
+import { metricsOutputSchema } from "#kits/otlp/output";
+import { ServiceGraph, type ServiceGraphLoss, type ServiceGraphOptions } from "#kits/service-graph/aggregator";
 import { LATENCY_BUCKETS, SPAN_CONNECTOR_MEMORY, startSpanConnector } from "#kits/span-connector";
-import { commonLosses, type LossKind } from "#kits/span-metrics-status";
+import { commonLosses, type LossKind } from "#kits/span-metrics/status";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

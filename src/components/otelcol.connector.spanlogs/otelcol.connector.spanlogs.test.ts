@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { OtlpKind } from "#formats/otlp";
-import { itemsOf, oracleEncode } from "#formats/otlp-oracle.testing";
+import { itemsOf, oracleEncode } from "#formats/otlp/oracle.testing";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
 import definition from "./otelcol.connector.spanlogs.ts";

@@ -1,8 +1,8 @@
-import { attempt } from "#kits/otelcol-processor";
-import { inputExports } from "#kits/otelcol-schema";
-import { LogfmtKeyError } from "#kits/otlp-logfmt";
-import { logsOutputSchema } from "#kits/otlp-output";
-import { SpanLines, type SpanLinesOptions } from "#kits/otlp-span-lines";
+import { attempt } from "#kits/otelcol/processor";
+import { inputExports } from "#kits/otelcol/schema";
+import { LogfmtKeyError } from "#kits/otlp/logfmt";
+import { logsOutputSchema } from "#kits/otlp/output";
+import { SpanLines, type SpanLinesOptions } from "#kits/otlp/span-lines";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";

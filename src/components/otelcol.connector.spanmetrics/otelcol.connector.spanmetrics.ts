@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { debugMetricsSchema, inputExports } from "#kits/otelcol-schema";
-import { metricsOutputSchema } from "#kits/otlp-output";
+import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
+import { metricsOutputSchema } from "#kits/otlp/output";
 import { LATENCY_BUCKETS, SPAN_CONNECTOR_MEMORY, startSpanConnector } from "#kits/span-connector";
-import { SpanMetrics, type SpanMetricsLoss, type SpanMetricsOptions } from "#kits/span-metrics-aggregator";
-import { dimensionSchema, faultOfDimensions } from "#kits/span-metrics-dimensions";
-import { commonLosses, type LossKind } from "#kits/span-metrics-status";
+import { SpanMetrics, type SpanMetricsLoss, type SpanMetricsOptions } from "#kits/span-metrics/aggregator";
+import { dimensionSchema, faultOfDimensions } from "#kits/span-metrics/dimensions";
+import { commonLosses, type LossKind } from "#kits/span-metrics/status";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

@@ -1,6 +1,7 @@
 /** `verbosity = "detailed"`: everything, a line per field. */
-import type { OtlpKind } from "#formats/otlp";
-import type { OtlpObject } from "#formats/otlp-decode";
+
+import type { OtlpObject } from "#formats/otlp/decode";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { child, fixed, list, number, text, timestamp, typed } from "./values.ts";
 
 const SPAN_KINDS = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"];

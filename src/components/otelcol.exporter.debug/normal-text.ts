@@ -1,6 +1,7 @@
 /** `verbosity = "normal"`: about one line per item. */
-import type { OtlpKind } from "#formats/otlp";
-import type { OtlpObject } from "#formats/otlp-decode";
+
+import type { OtlpObject } from "#formats/otlp/decode";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { child, fixed, float, list, number, plain, text } from "./values.ts";
 
 const GROUPS: Readonly<Record<OtlpKind, readonly [string, string, string, string, string]>> = {

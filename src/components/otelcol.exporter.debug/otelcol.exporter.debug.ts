@@ -1,8 +1,8 @@
 import { appendFile } from "node:fs/promises";
 import type { Clock } from "#base/clock";
-import { OtlpIndex } from "#formats/otlp";
-import { decodeRequest } from "#formats/otlp-decode";
-import { debugMetricsSchema, inputExports } from "#kits/otelcol-schema";
+import { decodeRequest } from "#formats/otlp/decode";
+import { OtlpIndex } from "#formats/otlp/otlp";
+import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
 import { s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";

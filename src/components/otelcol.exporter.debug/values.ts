@@ -1,7 +1,7 @@
 /** How the debug exporter writes values. Matches exporter/debugexporter/internal of the OpenTelemetry Collector. */
 import { formatFloat } from "#base/metrics";
-import type { OtlpObject, OtlpValue } from "#formats/otlp-decode";
-import { objectToJson } from "#formats/otlp-json";
+import type { OtlpObject, OtlpValue } from "#formats/otlp/decode";
+import { objectToJson } from "#formats/otlp/json";
 
 /** A member that is a list of messages; empty when it is missing. */
 export function list(object: OtlpObject | undefined, name: string): readonly OtlpObject[] {

@@ -1,12 +1,12 @@
-import { brokerAddressProblem } from "#kits/kafka-cluster";
-import type { KafkaSecurity, KafkaTlsSource } from "#kits/kafka-connection";
-import { KafkaError } from "#kits/kafka-errors";
-import { kafkaVersionProblem } from "#kits/kafka-messages";
-import type { PartitionerName } from "#kits/kafka-partitioner";
-import { KAFKA_COMPRESSIONS } from "#kits/kafka-record-writer";
-import type { SaslMechanism } from "#kits/kafka-sasl";
-import { debugMetricsSchema, queueSchema, retrySchema } from "#kits/otelcol-schema";
-import { loadClientTls, type TlsClientArguments, tlsClientSchema } from "#kits/otelcol-tls";
+import { brokerAddressProblem } from "#kits/kafka/cluster";
+import type { KafkaSecurity, KafkaTlsSource } from "#kits/kafka/connection";
+import { KafkaError } from "#kits/kafka/errors";
+import { kafkaVersionProblem } from "#kits/kafka/messages";
+import type { PartitionerName } from "#kits/kafka/partitioner";
+import { KAFKA_COMPRESSIONS } from "#kits/kafka/record-writer";
+import type { SaslMechanism } from "#kits/kafka/sasl";
+import { debugMetricsSchema, queueSchema, retrySchema } from "#kits/otelcol/schema";
+import { loadClientTls, type TlsClientArguments, tlsClientSchema } from "#kits/otelcol/tls";
 import { type Infer, s } from "#lang/schema";
 
 /** Matches internal/component/otelcol/exporter/kafka and config_kafka.go of Alloy. */

@@ -1,12 +1,12 @@
-import { joinParts, type OtlpKind } from "#formats/otlp";
-import { LOG, RESOURCE, SPAN } from "#formats/otlp-fields";
-import { requestToJson } from "#formats/otlp-json";
-import { splitRequest } from "#formats/otlp-split";
-import { AttributeKey } from "#formats/otlp-values";
-import type { KafkaHeader, KafkaRecord } from "#kits/kafka-record-writer";
-import { mapHash } from "#kits/otelcol-identity";
-import { RequestPartition } from "#kits/otelcol-partition";
-import { htmlJson } from "#kits/ottl-value";
+import { LOG, RESOURCE, SPAN } from "#formats/otlp/fields";
+import { requestToJson } from "#formats/otlp/json";
+import { joinParts, type OtlpKind } from "#formats/otlp/otlp";
+import { splitRequest } from "#formats/otlp/split";
+import { AttributeKey } from "#formats/otlp/values";
+import type { KafkaHeader, KafkaRecord } from "#kits/kafka/record-writer";
+import { mapHash } from "#kits/otelcol/identity";
+import { RequestPartition } from "#kits/otelcol/partition";
+import { htmlJson } from "#kits/ottl/value";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { Encoding, KafkaExporterArguments } from "./arguments.ts";
 

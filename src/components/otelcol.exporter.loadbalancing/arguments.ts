@@ -1,6 +1,6 @@
-import { grpcEndpointProblem } from "#kits/grpc-target";
-import { grpcBackendSchema } from "#kits/otelcol-client-schema";
-import { debugMetricsSchema, queueSchema, retrySchema } from "#kits/otelcol-schema";
+import { grpcEndpointProblem } from "#kits/grpc/target";
+import { grpcBackendSchema } from "#kits/otelcol/client-schema";
+import { debugMetricsSchema, queueSchema, retrySchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { ROUTING_KEYS } from "./routing.ts";
 

@@ -1,8 +1,8 @@
 import type { Counter, Histogram } from "#base/metrics";
 import { MetricRegistry } from "#base/metrics";
-import { OtlpGrpcBackend } from "#kits/otelcol-grpc-exporter";
-import { exporterInstruments, exporterMetrics, type rpcRecorder } from "#kits/otelcol-metrics";
-import { OtlpSender, type SenderOptions } from "#kits/otelcol-sender";
+import { OtlpGrpcBackend } from "#kits/otelcol/grpc-exporter";
+import { exporterInstruments, exporterMetrics, type rpcRecorder } from "#kits/otelcol/metrics";
+import { OtlpSender, type SenderOptions } from "#kits/otelcol/sender";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import type { FlowQueue, Judgement } from "#pipeline/flow";

@@ -1,10 +1,10 @@
 import { abortable } from "#base/abortable";
 import { errorText } from "#base/log";
-import { joinParts, type OtlpKind } from "#formats/otlp";
-import type { PartialSuccess } from "#formats/otlp-response";
+import { joinParts, type OtlpKind } from "#formats/otlp/otlp";
+import type { PartialSuccess } from "#formats/otlp/response";
 import { ProtobufError } from "#formats/protobuf";
-import { RequestPartition } from "#kits/otelcol-partition";
-import { SendError } from "#kits/otelcol-retry";
+import { RequestPartition } from "#kits/otelcol/partition";
+import { SendError } from "#kits/otelcol/retry";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";

@@ -1,8 +1,8 @@
 import { counter, gauge, histogram } from "#base/metrics";
-import { exporterInstruments, exporterMetrics, rpcClientMetrics, rpcRecorder } from "#kits/otelcol-metrics";
-import { SendError } from "#kits/otelcol-retry";
-import { inputExports } from "#kits/otelcol-schema";
-import { OtlpSender, type SenderOptions } from "#kits/otelcol-sender";
+import { exporterInstruments, exporterMetrics, rpcClientMetrics, rpcRecorder } from "#kits/otelcol/metrics";
+import { SendError } from "#kits/otelcol/retry";
+import { inputExports } from "#kits/otelcol/schema";
+import { OtlpSender, type SenderOptions } from "#kits/otelcol/sender";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import { PermanentError } from "#pipeline/errors";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import type { OtlpKind } from "#formats/otlp";
-import { oracleDecode } from "#formats/otlp-oracle.testing";
-import { RequestPartition } from "#kits/otelcol-partition";
-import { xxh64 } from "#kits/otelcol-xxh64";
+import { oracleDecode } from "#formats/otlp/oracle.testing";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { RequestPartition } from "#kits/otelcol/partition";
+import { xxh64 } from "#kits/otelcol/xxh64";
 import { crc32Range, HashRing } from "./hash-ring.ts";
 import { type RoutingKey, routeFor } from "./routing.ts";
 

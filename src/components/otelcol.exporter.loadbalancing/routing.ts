@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
-import type { OtlpKind } from "#formats/otlp";
-import { DATA, dataField, LOG, METRIC, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import { AttributeKey, type KeyValues } from "#formats/otlp-values";
-import { metricIdentity, resourceIdentity, resourceKey, streamKey } from "#kits/otelcol-identity";
-import { LEFT_OUT, type RequestPartition } from "#kits/otelcol-partition";
-import { attributeText } from "#kits/ottl-value";
+import { DATA, dataField, LOG, METRIC, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp/fields";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { OtlpRecord } from "#formats/otlp/record";
+import { AttributeKey, type KeyValues } from "#formats/otlp/values";
+import { metricIdentity, resourceIdentity, resourceKey, streamKey } from "#kits/otelcol/identity";
+import { LEFT_OUT, type RequestPartition } from "#kits/otelcol/partition";
+import { attributeText } from "#kits/ottl/value";
 import { crc32Range, type HashRing } from "./hash-ring.ts";
 
 export const ROUTING_KEYS = ["traceID", "service", "resource", "metric", "streamID"] as const;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
-import type { OtlpKind } from "#formats/otlp";
-import { oracleEncode } from "#formats/otlp-oracle.testing";
+import { oracleEncode } from "#formats/otlp/oracle.testing";
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { acknowledged, recordLogs, startComponent } from "#pipeline/testing";
 import definition from "./otelcol.exporter.loki.ts";

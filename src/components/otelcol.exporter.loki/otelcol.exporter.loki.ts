@@ -1,7 +1,7 @@
 import { counter } from "#base/metrics";
-import { attempt } from "#kits/otelcol-processor";
-import { inputExports } from "#kits/otelcol-schema";
-import { LogsDecoder, type RecordDropReason } from "#kits/otlp-to-logs";
+import { attempt } from "#kits/otelcol/processor";
+import { inputExports } from "#kits/otelcol/schema";
+import { LogsDecoder, type RecordDropReason } from "#kits/otlp/to-logs";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";

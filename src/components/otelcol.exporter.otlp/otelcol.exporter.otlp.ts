@@ -1,8 +1,8 @@
-import { grpcClientSchema } from "#kits/otelcol-client-schema";
-import { OtlpGrpcBackend } from "#kits/otelcol-grpc-exporter";
-import { exporterInstruments, exporterMetrics, rpcClientMetrics, rpcRecorder } from "#kits/otelcol-metrics";
-import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol-schema";
-import { OtlpSender, type SenderOptions } from "#kits/otelcol-sender";
+import { grpcClientSchema } from "#kits/otelcol/client-schema";
+import { OtlpGrpcBackend } from "#kits/otelcol/grpc-exporter";
+import { exporterInstruments, exporterMetrics, rpcClientMetrics, rpcRecorder } from "#kits/otelcol/metrics";
+import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol/schema";
+import { OtlpSender, type SenderOptions } from "#kits/otelcol/sender";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

@@ -1,9 +1,9 @@
 import { MetricFanout, metricFanoutMetrics } from "#kits/metric-fanout";
-import { attempt } from "#kits/otelcol-processor";
-import { inputExports } from "#kits/otelcol-schema";
-import { MetricsDecoder, type ToMetricsOptions } from "#kits/otlp-to-metrics";
-import { SampleColumns } from "#kits/otlp-to-metrics-columns";
-import type { PointDropReason } from "#kits/otlp-to-metrics-known";
+import { attempt } from "#kits/otelcol/processor";
+import { inputExports } from "#kits/otelcol/schema";
+import { MetricsDecoder, type ToMetricsOptions } from "#kits/otlp/to-metrics";
+import { SampleColumns } from "#kits/otlp/to-metrics-columns";
+import type { PointDropReason } from "#kits/otlp/to-metrics-known";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";

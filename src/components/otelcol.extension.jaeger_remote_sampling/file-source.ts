@@ -5,8 +5,8 @@ import {
   SamplingError,
   type SamplingStrategies,
   type SamplingStrategy,
-} from "#formats/jaeger-sampling";
-import { clientDefaults, HttpClient } from "#kits/http-client";
+} from "#formats/jaeger/sampling";
+import { clientDefaults, HttpClient } from "#kits/http/client";
 
 /** Time for a server to answer, as in Jaeger. */
 const DOWNLOAD_MS = 1_000;

@@ -8,7 +8,7 @@ import * as grpcjs from "@grpc/grpc-js";
 import { cleanUp } from "#base/clean-up.testing";
 import { until } from "#base/until.testing";
 import { GRPC } from "#formats/grpc";
-import { decodeSamplingStrategy, encodeServiceName } from "#formats/jaeger-sampling";
+import { decodeSamplingStrategy, encodeServiceName } from "#formats/jaeger/sampling";
 import { startComponent } from "#pipeline/testing";
 import extension from "./otelcol.extension.jaeger_remote_sampling.ts";
 

@@ -1,9 +1,9 @@
 import { GRPC, GrpcError, grpcCodeName } from "#formats/grpc";
-import { decodeSamplingStrategy, encodeServiceName, type SamplingStrategy } from "#formats/jaeger-sampling";
+import { decodeSamplingStrategy, encodeServiceName, type SamplingStrategy } from "#formats/jaeger/sampling";
 import { ProtobufError } from "#formats/protobuf";
-import { type ClientAuth, clientAuth } from "#kits/otelcol-auth";
-import type { GrpcClientArguments } from "#kits/otelcol-client-schema";
-import { Connection } from "#kits/otelcol-grpc-exporter";
+import { type ClientAuth, clientAuth } from "#kits/otelcol/auth";
+import type { GrpcClientArguments } from "#kits/otelcol/client-schema";
+import { Connection } from "#kits/otelcol/grpc-exporter";
 import type { ComponentContext } from "#pipeline/component";
 import type { StrategySource } from "./file-source.ts";
 

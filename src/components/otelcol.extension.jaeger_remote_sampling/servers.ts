@@ -5,12 +5,12 @@ import {
   encodeSamplingStrategy,
   type SamplingStrategy,
   samplingStrategyToJson,
-} from "#formats/jaeger-sampling";
+} from "#formats/jaeger/sampling";
 import { ProtobufError } from "#formats/protobuf";
-import type { GrpcHandler } from "#kits/grpc-server";
-import { type OtelHttpResponse, OtelHttpServer } from "#kits/otelcol-http-server";
-import type { HttpServerArguments } from "#kits/otelcol-server-schema";
-import { textAnswer } from "#kits/otelcol-trace-receiver";
+import type { GrpcHandler } from "#kits/grpc/server";
+import { type OtelHttpResponse, OtelHttpServer } from "#kits/otelcol/http-server";
+import type { HttpServerArguments } from "#kits/otelcol/server-schema";
+import { textAnswer } from "#kits/otelcol/trace-receiver";
 import type { StrategySource } from "./file-source.ts";
 import { GET_STRATEGY } from "./remote-source.ts";
 

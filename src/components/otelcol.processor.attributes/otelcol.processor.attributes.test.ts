@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { attributesOf, itemsIn, logsOf, startProcessor, tracesOf, valuesOf } from "#kits/otelcol-processor.testing";
+import { attributesOf, itemsIn, logsOf, startProcessor, tracesOf, valuesOf } from "#kits/otelcol/processor.testing";
 import { decodeArguments, recordOtlp } from "#pipeline/testing";
 import definition from "./otelcol.processor.attributes.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { countItems } from "#formats/otlp";
-import { itemsOf, oracleEncode, requests } from "#formats/otlp-oracle.testing";
+import { itemsOf, oracleEncode, requests } from "#formats/otlp/oracle.testing";
+import { countItems } from "#formats/otlp/otlp";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import { PermanentError } from "#pipeline/errors";

@@ -1,7 +1,7 @@
 import type { Counter } from "#base/metrics";
-import type { OtlpKind } from "#formats/otlp";
-import { batchMetrics } from "#kits/otelcol-metrics";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { batchMetrics } from "#kits/otelcol/metrics";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { type ComponentContext, defineComponent } from "#pipeline/component";

@@ -1,5 +1,5 @@
-import { joinParts, type OtlpKind } from "#formats/otlp";
-import { splitRequest } from "#formats/otlp-split";
+import { joinParts, type OtlpKind } from "#formats/otlp/otlp";
+import { splitRequest } from "#formats/otlp/split";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
-import { OtlpRecord } from "#formats/otlp-record";
-import { assertSameWays } from "#kits/otlp-metric-ways.testing";
+import { OtlpRecord } from "#formats/otlp/record";
+import { assertSameWays } from "#kits/otlp/metric-ways.testing";
 import {
   at,
   attribute,
@@ -17,7 +17,7 @@ import {
   type Plain,
   pointsOf,
   sum,
-} from "#kits/otlp-metrics.testing";
+} from "#kits/otlp/metrics.testing";
 import type { OtlpBatch } from "#pipeline/batch";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
 import processor from "./otelcol.processor.cumulativetodelta.ts";

@@ -1,10 +1,10 @@
 import { counter, gauge } from "#base/metrics";
 import { compileRegex } from "#base/regex";
-import { DATA, EXPONENTIAL, HISTOGRAM, SUM, TEMPORALITY } from "#formats/otlp-fields";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { metricEditingInput } from "#kits/otlp-metric-input";
-import { SeriesLimit } from "#kits/otlp-metric-limit";
-import { type MetricHeader, STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { DATA, EXPONENTIAL, HISTOGRAM, SUM, TEMPORALITY } from "#formats/otlp/fields";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { metricEditingInput } from "#kits/otlp/metric-input";
+import { SeriesLimit } from "#kits/otlp/metric-limit";
+import { type MetricHeader, STATE_LIMIT, type VisitedMetric } from "#kits/otlp/metric-walk";
 import { regexFault } from "#kits/regex-fault";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

@@ -1,7 +1,7 @@
-import { NO_RECORDED_VALUE, POINT, type PointKind, SCOPE, TEMPORALITY } from "#formats/otlp-fields";
-import type { NumberPointScan } from "#formats/otlp-number-scan";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp-halves";
+import { NO_RECORDED_VALUE, POINT, type PointKind, SCOPE, TEMPORALITY } from "#formats/otlp/fields";
+import type { NumberPointScan } from "#formats/otlp/number-scan";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp/halves";
 import {
   type ExponentialPoint,
   exponentialSince,
@@ -9,14 +9,14 @@ import {
   readExponential,
   unsigned,
   writeExponential,
-} from "#kits/otlp-metric-exponential";
+} from "#kits/otlp/metric-exponential";
 import {
   addScopeText,
   type IdentityLevels,
   type MetricHeader,
   MetricWalk,
   type NumberStep,
-} from "#kits/otlp-metric-walk";
+} from "#kits/otlp/metric-walk";
 
 /** Why a point is dropped: `initial_value` on purpose, as the first of its series. */
 export type DropReason =

@@ -6,10 +6,10 @@ import {
   type PointKind,
   SUM,
   TEMPORALITY,
-} from "#formats/otlp-fields";
-import type { NumberPointScan } from "#formats/otlp-number-scan";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { highHalf, isBelow, lowHalf, sumHigh, wholeOf } from "#kits/otlp-halves";
+} from "#formats/otlp/fields";
+import type { NumberPointScan } from "#formats/otlp/number-scan";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { highHalf, isBelow, lowHalf, sumHigh, wholeOf } from "#kits/otlp/halves";
 import {
   coarsen,
   type ExponentialPoint,
@@ -22,8 +22,8 @@ import {
   unsigned,
   widenZero,
   writeExponential,
-} from "#kits/otlp-metric-exponential";
-import { type MetricHeader, MetricWalk, metricIdentity, type NumberStep, scopeIdentity } from "#kits/otlp-metric-walk";
+} from "#kits/otlp/metric-exponential";
+import { type MetricHeader, MetricWalk, metricIdentity, type NumberStep, scopeIdentity } from "#kits/otlp/metric-walk";
 
 export type DropReason = "older_start" | "out_of_order" | "too_many_series";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
-import { assertSameWays } from "#kits/otlp-metric-ways.testing";
+import { assertSameWays } from "#kits/otlp/metric-ways.testing";
 import {
   at,
   attribute,
@@ -15,7 +15,7 @@ import {
   type Plain,
   pointsOf,
   sum,
-} from "#kits/otlp-metrics.testing";
+} from "#kits/otlp/metrics.testing";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
 import processor from "./otelcol.processor.deltatocumulative.ts";
 

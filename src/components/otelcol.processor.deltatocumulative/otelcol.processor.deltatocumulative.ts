@@ -1,9 +1,9 @@
 import { counter, gauge } from "#base/metrics";
-import { DATA, TEMPORALITY } from "#formats/otlp-fields";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { metricEditingInput } from "#kits/otlp-metric-input";
-import { SeriesLimit } from "#kits/otlp-metric-limit";
-import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { DATA, TEMPORALITY } from "#formats/otlp/fields";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { metricEditingInput } from "#kits/otlp/metric-input";
+import { SeriesLimit } from "#kits/otlp/metric-limit";
+import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp/metric-walk";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { Aggregator, type DropReason } from "./aggregator.ts";

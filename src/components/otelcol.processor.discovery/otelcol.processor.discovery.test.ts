@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startProcessor, tracesOf, valuesOf } from "#kits/otelcol-processor.testing";
+import { startProcessor, tracesOf, valuesOf } from "#kits/otelcol/processor.testing";
 import { decodeArguments, recordOtlp } from "#pipeline/testing";
 import definition from "./otelcol.processor.discovery.ts";
 

@@ -1,8 +1,8 @@
-import { OtlpRecord } from "#formats/otlp-record";
-import { encodeRequest } from "#formats/otlp-walk";
+import { OtlpRecord } from "#formats/otlp/record";
+import { encodeRequest } from "#formats/otlp/walk";
 import { NoTargets } from "#kits/no-targets";
-import { attempt, outputsOf, withParts } from "#kits/otelcol-processor";
-import { inputExports, outputSchema } from "#kits/otelcol-schema";
+import { attempt, outputsOf, withParts } from "#kits/otelcol/processor";
+import { inputExports, outputSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import type { Judgement } from "#pipeline/flow";

@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
 import type { Labels } from "#base/labels";
-import { GROUP, RESOURCE } from "#formats/otlp-fields";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { AttributeKey, type KeyValues } from "#formats/otlp-values";
-import { resourceGroups } from "#formats/otlp-walk";
+import { GROUP, RESOURCE } from "#formats/otlp/fields";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { AttributeKey, type KeyValues } from "#formats/otlp/values";
+import { resourceGroups } from "#formats/otlp/walk";
 
 export const ASSOCIATIONS = ["ip", "net.host.ip", "k8s.pod.ip", "hostname", "connection"] as const;
 export type Association = (typeof ASSOCIATIONS)[number];

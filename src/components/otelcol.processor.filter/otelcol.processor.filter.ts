@@ -1,17 +1,17 @@
 import { counter } from "#base/metrics";
-import type { OtlpKind } from "#formats/otlp";
-import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import type { ContextName } from "#kits/ottl-contexts";
-import { StatementFailures } from "#kits/ottl-failures";
-import { Filter, type FilterGroup } from "#kits/ottl-filter";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import type { ContextName } from "#kits/ottl/contexts";
+import { StatementFailures } from "#kits/ottl/failures";
+import { Filter, type FilterGroup } from "#kits/ottl/filter";
 import {
   type CompiledCondition,
   compileConditions,
   inferCondition,
   OttlProgramError,
   SIGNAL_CONTEXTS,
-} from "#kits/ottl-programs";
+} from "#kits/ottl/programs";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attributesOf, startProcessor, tracesOf, valuesOf } from "#kits/otelcol-processor.testing";
+import { attributesOf, startProcessor, tracesOf, valuesOf } from "#kits/otelcol/processor.testing";
 import definition from "./otelcol.processor.groupbyattrs.ts";
 
 type Group = { resource?: object; schemaUrl?: string; scopeSpans: { scope?: object; spans: { name: string }[] }[] };

@@ -1,9 +1,9 @@
 import { counter, histogram } from "#base/metrics";
-import type { OtlpKind } from "#formats/otlp";
-import { AttributeKey } from "#formats/otlp-values";
-import { LATENCY_BUCKETS as DEFAULT_BUCKETS } from "#kits/otelcol-metrics";
-import { editingInput, outputsOf, type RequestEdit } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { AttributeKey } from "#formats/otlp/values";
+import { LATENCY_BUCKETS as DEFAULT_BUCKETS } from "#kits/otelcol/metrics";
+import { editingInput, outputsOf, type RequestEdit } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { type ComponentContext, defineComponent } from "#pipeline/component";
 import { Regrouping } from "./regrouping.ts";

@@ -1,10 +1,10 @@
-import type { OtlpKind } from "#formats/otlp";
-import { DATA, dataField, GROUP, LOG, METRIC, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import { type AttributeKey, copyValue, type KeyValues } from "#formats/otlp-values";
-import { members, resourceGroups } from "#formats/otlp-walk";
+import { DATA, dataField, GROUP, LOG, METRIC, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp/fields";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { OtlpRecord } from "#formats/otlp/record";
+import { type AttributeKey, copyValue, type KeyValues } from "#formats/otlp/values";
+import { members, resourceGroups } from "#formats/otlp/walk";
 import { ProtoWriter } from "#formats/protobuf";
-import { SeriesKey } from "#kits/otlp-series-identity";
+import { SeriesKey } from "#kits/otlp/series-identity";
 
 /** Items of one metric that became one in its new group: all of it but the points, and the points. */
 interface MetricGroup {

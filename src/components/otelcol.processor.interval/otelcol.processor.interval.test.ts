@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "#base/manual-clock.testing";
-import { countItems } from "#formats/otlp";
-import { oracleDecode } from "#formats/otlp-oracle.testing";
-import { assertSameWays } from "#kits/otlp-metric-ways.testing";
+import { oracleDecode } from "#formats/otlp/oracle.testing";
+import { countItems } from "#formats/otlp/otlp";
+import { assertSameWays } from "#kits/otlp/metric-ways.testing";
 import {
   at,
   attribute,
@@ -16,7 +16,7 @@ import {
   type Plain,
   pointsOf,
   sum,
-} from "#kits/otlp-metrics.testing";
+} from "#kits/otlp/metrics.testing";
 import { RetryableError } from "#pipeline/errors";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
 import processor from "./otelcol.processor.interval.ts";

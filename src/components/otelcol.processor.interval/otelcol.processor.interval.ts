@@ -1,10 +1,10 @@
-import { EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import { encodeRequest, resourceGroups } from "#formats/otlp-walk";
+import { EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp/fields";
+import { OtlpRecord } from "#formats/otlp/record";
+import { encodeRequest, resourceGroups } from "#formats/otlp/walk";
 import { asBuffer } from "#formats/protobuf";
-import { attempt, outputsOf, withParts } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { type MetricHeader, STATE_LIMIT } from "#kits/otlp-metric-walk";
+import { attempt, outputsOf, withParts } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { type MetricHeader, STATE_LIMIT } from "#kits/otlp/metric-walk";
 import { s } from "#lang/schema";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";

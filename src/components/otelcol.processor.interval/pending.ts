@@ -1,8 +1,8 @@
-import { DATA, GROUP, METRIC, POINT } from "#formats/otlp-fields";
-import type { NumberPointScan } from "#formats/otlp-number-scan";
-import type { OtlpRecord } from "#formats/otlp-record";
+import { DATA, GROUP, METRIC, POINT } from "#formats/otlp/fields";
+import type { NumberPointScan } from "#formats/otlp/number-scan";
+import type { OtlpRecord } from "#formats/otlp/record";
 import { asBuffer, ProtoWriter } from "#formats/protobuf";
-import { highHalf, isBelow, lowHalf } from "#kits/otlp-halves";
+import { highHalf, isBelow, lowHalf } from "#kits/otlp/halves";
 import {
   type MetricHeader,
   MetricWalk,
@@ -10,7 +10,7 @@ import {
   type NumberStep,
   scopeIdentity,
   type VisitedMetric,
-} from "#kits/otlp-metric-walk";
+} from "#kits/otlp/metric-walk";
 
 /** The newest point of a series. */
 export class PendingPoint {

@@ -1,15 +1,15 @@
-import { GAUGE, METRIC, NO_RECORDED_VALUE, POINT, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp-fields";
-import type { NumberPointScan } from "#formats/otlp-number-scan";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp-halves";
-import { unsigned } from "#kits/otlp-metric-exponential";
+import { GAUGE, METRIC, NO_RECORDED_VALUE, POINT, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp/fields";
+import type { NumberPointScan } from "#formats/otlp/number-scan";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp/halves";
+import { unsigned } from "#kits/otlp/metric-exponential";
 import {
   type MetricHeader,
   MetricWalk,
   type NumberStep,
   scopeIdentity,
   type VisitedMetric,
-} from "#kits/otlp-metric-walk";
+} from "#kits/otlp/metric-walk";
 import { isReset, type Reading, readPoint, subtract, weightOf } from "./readings.ts";
 
 export type Strategy = "true_reset_point" | "subtract_initial_point" | "start_time_metric";

@@ -1,8 +1,8 @@
 import { compileRegex } from "#base/regex";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { metricEditingInput } from "#kits/otlp-metric-input";
-import { SeriesLimit } from "#kits/otlp-metric-limit";
-import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp-metric-walk";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { metricEditingInput } from "#kits/otlp/metric-input";
+import { SeriesLimit } from "#kits/otlp/metric-limit";
+import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp/metric-walk";
 import { regexFault } from "#kits/regex-fault";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

@@ -1,6 +1,6 @@
-import { POINT, type PointKind } from "#formats/otlp-fields";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp-halves";
+import { POINT, type PointKind } from "#formats/otlp/fields";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { differenceHigh, highHalf, isLess, lowHalf, wholeOf } from "#kits/otlp/halves";
 import {
   type ExponentialPoint,
   exponentialSince,
@@ -8,7 +8,7 @@ import {
   readExponential,
   unsigned,
   writeExponential,
-} from "#kits/otlp-metric-exponential";
+} from "#kits/otlp/metric-exponential";
 
 /** What a point says, as far as it takes to see whether its series began anew. What its kind does not have is zero. */
 export interface Reading {

@@ -1,7 +1,7 @@
-import { LOG, SPAN } from "#formats/otlp-fields";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { AttributeKey } from "#formats/otlp-values";
-import { parseRandomness, parseThreshold, SamplingTraceState, thresholdText } from "#kits/otlp-sampling";
+import { LOG, SPAN } from "#formats/otlp/fields";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { AttributeKey } from "#formats/otlp/values";
+import { parseRandomness, parseThreshold, SamplingTraceState, thresholdText } from "#kits/otlp/sampling";
 
 /** Where an item carries its randomness and threshold. One is reused for all items of a signal. */
 export interface Carrier {

@@ -1,8 +1,8 @@
 import { type Counter, counter } from "#base/metrics";
-import { OtlpRecord } from "#formats/otlp-record";
-import { members, removeIf, resourceGroups } from "#formats/otlp-walk";
-import { editingInput, outputsOf, type RequestEdit } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { OtlpRecord } from "#formats/otlp/record";
+import { members, removeIf, resourceGroups } from "#formats/otlp/walk";
+import { editingInput, outputsOf, type RequestEdit } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { type Infer, s } from "#lang/schema";
 import { type ComponentContext, defineComponent } from "#pipeline/component";

@@ -1,7 +1,7 @@
 import { parseGoFloat } from "#formats/go-number";
-import { LOG, SPAN } from "#formats/otlp-fields";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { type AnyValue, AttributeKey } from "#formats/otlp-values";
+import { LOG, SPAN } from "#formats/otlp/fields";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { type AnyValue, AttributeKey } from "#formats/otlp/values";
 import { asBuffer } from "#formats/protobuf";
 import {
   ALWAYS_SAMPLE,
@@ -10,8 +10,8 @@ import {
   NEVER_SAMPLE,
   probabilityOf,
   thresholdOf,
-} from "#kits/otlp-sampling";
-import { attributeText } from "#kits/ottl-value";
+} from "#kits/otlp/sampling";
+import { attributeText } from "#kits/ottl/value";
 import { type Carrier, LogCarrier, SpanCarrier } from "./carriers.ts";
 
 export interface SamplerOptions {

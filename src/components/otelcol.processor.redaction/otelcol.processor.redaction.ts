@@ -1,10 +1,10 @@
 import { compileRegex, RegexError } from "#base/regex";
-import type { OtlpKind } from "#formats/otlp";
-import { DATA, dataField, EVENT, GROUP, LOG, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import { eachOf, members, resourceGroups } from "#formats/otlp-walk";
-import { editingInput, KINDS, outputsOf, type RequestEdit } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
+import { DATA, dataField, EVENT, GROUP, LOG, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp/fields";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { OtlpRecord } from "#formats/otlp/record";
+import { eachOf, members, resourceGroups } from "#formats/otlp/walk";
+import { editingInput, KINDS, outputsOf, type RequestEdit } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { DatabaseCleaner } from "./database-text.ts";

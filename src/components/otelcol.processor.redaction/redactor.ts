@@ -1,8 +1,8 @@
 import { createHmac, hash } from "node:crypto";
 import type { Regex } from "#base/regex";
 import { compileRegex } from "#base/regex";
-import { type AnyValue, AttributeKey, KeyValues, ValueList } from "#formats/otlp-values";
-import { attributeText, compareUtf8 } from "#kits/ottl-value";
+import { type AnyValue, AttributeKey, KeyValues, ValueList } from "#formats/otlp/values";
+import { attributeText, compareUtf8 } from "#kits/ottl/value";
 import type { DatabaseCleaner } from "./database-text.ts";
 import { withoutIds } from "./url-names.ts";
 

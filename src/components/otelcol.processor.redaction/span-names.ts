@@ -1,6 +1,6 @@
-import { SPAN, SPAN_KIND } from "#formats/otlp-fields";
-import type { OtlpRecord } from "#formats/otlp-record";
-import { AttributeKey } from "#formats/otlp-values";
+import { SPAN, SPAN_KIND } from "#formats/otlp/fields";
+import type { OtlpRecord } from "#formats/otlp/record";
+import { AttributeKey } from "#formats/otlp/values";
 import type { DatabaseCleaner } from "./database-text.ts";
 import { databaseSystem, type Redactor } from "./redactor.ts";
 import { withoutIds } from "./url-names.ts";

@@ -1,8 +1,8 @@
-import { GROUP, RESOURCE } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import { encodeRequest, resourceGroups } from "#formats/otlp-walk";
-import { attempt, outputsOf, withParts } from "#kits/otelcol-processor";
-import { inputExports } from "#kits/otelcol-schema";
+import { GROUP, RESOURCE } from "#formats/otlp/fields";
+import { OtlpRecord } from "#formats/otlp/record";
+import { encodeRequest, resourceGroups } from "#formats/otlp/walk";
+import { attempt, outputsOf, withParts } from "#kits/otelcol/processor";
+import { inputExports } from "#kits/otelcol/schema";
 import { Detection, type NamedDetector } from "#kits/resource-detectors/detection";
 import { type DetectorContext, MetadataClient } from "#kits/resource-detectors/detector";
 import { DETECTORS, type DetectorName, type DetectorOptions } from "#kits/resource-detectors/registry";

@@ -1,5 +1,5 @@
-import { debugMetricsSchema, outputSchema } from "#kits/otelcol-schema";
-import { tlsClientSchema } from "#kits/otelcol-tls";
+import { debugMetricsSchema, outputSchema } from "#kits/otelcol/schema";
+import { tlsClientSchema } from "#kits/otelcol/tls";
 import { regexFault } from "#kits/regex-fault";
 import { DETECTOR_ATTRIBUTES } from "#kits/resource-detectors/attributes";
 import { KUBERNETES_AUTH_TYPES } from "#kits/resource-detectors/kubernetes-api";

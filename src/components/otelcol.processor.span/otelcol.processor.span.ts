@@ -1,10 +1,10 @@
 import { compileRegex, type Regex, RegexError } from "#base/regex";
-import { SPAN, STATUS, STATUS_CODE } from "#formats/otlp-fields";
-import { OtlpRecord } from "#formats/otlp-record";
-import { AttributeKey } from "#formats/otlp-values";
-import { editingInput, outputsOf } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { ItemSelection, matchBlocks, scalarText, withMatchRules } from "#kits/otlp-match";
+import { SPAN, STATUS, STATUS_CODE } from "#formats/otlp/fields";
+import { OtlpRecord } from "#formats/otlp/record";
+import { AttributeKey } from "#formats/otlp/values";
+import { editingInput, outputsOf } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { ItemSelection, matchBlocks, scalarText, withMatchRules } from "#kits/otlp/match";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { SamplerLimits } from "#kits/tail-sampling-sampler";
+import type { SamplerLimits } from "#kits/tail-sampling/sampler";
 import type { Arguments } from "./schema.ts";
 
 /** The Collector decides once a second; ten times less at once holds up the rest ten times less. */

@@ -1,6 +1,6 @@
 import { counter, gauge, histogram, type InstrumentsOf } from "#base/metrics";
-import type { Tally } from "#kits/tail-sampling-decide";
-import { DROPPED, NOT_SAMPLED, SAMPLED } from "#kits/tail-sampling-policies";
+import type { Tally } from "#kits/tail-sampling/decide";
+import { DROPPED, NOT_SAMPLED, SAMPLED } from "#kits/tail-sampling/policies";
 
 /** The Collector's self metrics, with the names that Alloy's exporter for Prometheus makes of them. */
 

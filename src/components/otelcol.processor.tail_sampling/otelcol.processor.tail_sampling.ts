@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import { attempt, outputsOf, withParts } from "#kits/otelcol-processor";
-import { inputExports } from "#kits/otelcol-schema";
-import { OttlContext } from "#kits/ottl-context";
-import { StatementFailures } from "#kits/ottl-failures";
-import { DROPPED } from "#kits/tail-sampling-policies";
-import { type SamplerEvents, TailSampler } from "#kits/tail-sampling-sampler";
+import { attempt, outputsOf, withParts } from "#kits/otelcol/processor";
+import { inputExports } from "#kits/otelcol/schema";
+import { OttlContext } from "#kits/ottl/context";
+import { StatementFailures } from "#kits/ottl/failures";
+import { DROPPED } from "#kits/tail-sampling/policies";
+import { type SamplerEvents, TailSampler } from "#kits/tail-sampling/sampler";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";

@@ -1,7 +1,7 @@
 import { compileRegex, type Regex, RegexError } from "#base/regex";
-import type { OttlContext } from "#kits/ottl-context";
-import { type CompiledCondition, compileConditions, OttlProgramError } from "#kits/ottl-programs";
-import type { OnFailure } from "#kits/ottl-transform";
+import type { OttlContext } from "#kits/ottl/context";
+import { type CompiledCondition, compileConditions, OttlProgramError } from "#kits/ottl/programs";
+import type { OnFailure } from "#kits/ottl/transform";
 import {
   type AttributeTest,
   boolTest,
@@ -9,8 +9,8 @@ import {
   equalsAnyTest,
   matchesAnyTest,
   rangeTest,
-} from "#kits/tail-sampling-conditions";
-import { spanProgram } from "#kits/tail-sampling-ottl";
+} from "#kits/tail-sampling/conditions";
+import { spanProgram } from "#kits/tail-sampling/ottl";
 import {
   always,
   composite,
@@ -22,8 +22,8 @@ import {
   not,
   probabilistic,
   spanCount,
-} from "#kits/tail-sampling-policies";
-import { PolicySet } from "#kits/tail-sampling-policy-set";
+} from "#kits/tail-sampling/policies";
+import { PolicySet } from "#kits/tail-sampling/policy-set";
 import type { AndArguments, CompositeArguments, PolicyArguments, SimplePolicyArguments } from "./schema.ts";
 
 /** A policy that cannot be: the message says which and why. */

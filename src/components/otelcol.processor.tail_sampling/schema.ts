@@ -1,5 +1,5 @@
-import { debugMetricsSchema, outputSchema } from "#kits/otelcol-schema";
-import { OttlContext } from "#kits/ottl-context";
+import { debugMetricsSchema, outputSchema } from "#kits/otelcol/schema";
+import { OttlContext } from "#kits/ottl/context";
 import { type Infer, s } from "#lang/schema";
 import { compilePolicies, PolicyError } from "./policies.ts";
 

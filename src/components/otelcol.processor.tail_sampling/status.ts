@@ -1,5 +1,5 @@
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
-import type { EarlyDrop } from "#kits/tail-sampling-sampler";
+import type { EarlyDrop } from "#kits/tail-sampling/sampler";
 import type { ComponentContext } from "#pipeline/component";
 import type { Judgement } from "#pipeline/flow";
 import type { Arguments } from "./schema.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decodeRequest } from "#formats/otlp-decode";
-import { requestFromJson } from "#formats/otlp-json";
+import { decodeRequest } from "#formats/otlp/decode";
+import { requestFromJson } from "#formats/otlp/json";
 import type { OtlpBatch } from "#pipeline/batch";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
 import component from "./otelcol.processor.transform.ts";

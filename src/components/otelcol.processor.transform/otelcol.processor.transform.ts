@@ -1,17 +1,17 @@
-import type { OtlpKind } from "#formats/otlp";
-import { OtlpRecord } from "#formats/otlp-record";
-import { countItems } from "#formats/otlp-walk";
-import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol-processor";
-import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol-schema";
-import { StatementFailures } from "#kits/ottl-failures";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { OtlpRecord } from "#formats/otlp/record";
+import { countItems } from "#formats/otlp/walk";
+import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol/processor";
+import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { StatementFailures } from "#kits/ottl/failures";
 import {
   compileConditions,
   compileStatements,
   inferStatements,
   OttlProgramError,
   SIGNAL_CONTEXTS,
-} from "#kits/ottl-programs";
-import { type StatementGroup, Transformer } from "#kits/ottl-transform";
+} from "#kits/ottl/programs";
+import { type StatementGroup, Transformer } from "#kits/ottl/transform";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

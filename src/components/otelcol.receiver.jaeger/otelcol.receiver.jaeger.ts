@@ -1,9 +1,9 @@
-import { serverAuth } from "#kits/otelcol-auth";
-import { parseListenAddress } from "#kits/otelcol-listen";
-import { Listener } from "#kits/otelcol-listener";
-import { rpcRecorder, rpcServerMetrics } from "#kits/otelcol-metrics";
-import { debugMetricsSchema, outputSchema } from "#kits/otelcol-schema";
-import { TraceIntake, traceReceiverMetrics } from "#kits/otelcol-trace-receiver";
+import { serverAuth } from "#kits/otelcol/auth";
+import { parseListenAddress } from "#kits/otelcol/listen";
+import { Listener } from "#kits/otelcol/listener";
+import { rpcRecorder, rpcServerMetrics } from "#kits/otelcol/metrics";
+import { debugMetricsSchema, outputSchema } from "#kits/otelcol/schema";
+import { TraceIntake, traceReceiverMetrics } from "#kits/otelcol/trace-receiver";
 import { LOSSES_MS } from "#kits/udp-losses";
 import { sameArguments } from "#lang/decode";
 import { s } from "#lang/schema";

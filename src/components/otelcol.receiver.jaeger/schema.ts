@@ -1,4 +1,4 @@
-import { bareGrpcServerSchema, bareHttpServerFields } from "#kits/otelcol-server-schema";
+import { bareGrpcServerSchema, bareHttpServerFields } from "#kits/otelcol/server-schema";
 import { type Infer, s } from "#lang/schema";
 
 function udpSchema(endpoint: string) {

@@ -1,4 +1,4 @@
-import { parseListenAddress } from "#kits/otelcol-listen";
+import { parseListenAddress } from "#kits/otelcol/listen";
 import type { UdpLosses } from "#kits/udp-losses";
 import { openUdpSocket, type UdpSocket } from "#kits/udp-socket";
 

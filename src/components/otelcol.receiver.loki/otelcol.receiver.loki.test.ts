@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
 import { ManualClock } from "#base/manual-clock.testing";
-import { oracleDecode } from "#formats/otlp-oracle.testing";
+import { oracleDecode } from "#formats/otlp/oracle.testing";
 import { PermanentError } from "#pipeline/errors";
 import { logBatch } from "#pipeline/log-batch";
 import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";

@@ -1,5 +1,5 @@
-import { LogsEncoder } from "#kits/otlp-from-logs";
-import { logsOutputSchema } from "#kits/otlp-output";
+import { LogsEncoder } from "#kits/otlp/from-logs";
+import { logsOutputSchema } from "#kits/otlp/output";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

@@ -1,10 +1,10 @@
 /** OTLP over HTTP, as the receiver of the OpenTelemetry Collector speaks it (receiver/otlpreceiver/otlphttp.go). */
 import type { IncomingHttpHeaders } from "node:http";
 import { codeOfHttpStatus, encodeStatus, GRPC, GrpcError, httpStatusOfCode } from "#formats/grpc";
-import type { OtlpKind } from "#formats/otlp";
-import { OtlpJsonError, requestFromJson } from "#formats/otlp-json";
-import { encodeExportResponse, exportResponseToJson } from "#formats/otlp-response";
-import type { OtelHttpRequest, OtelHttpResponse } from "#kits/otelcol-http-server";
+import { OtlpJsonError, requestFromJson } from "#formats/otlp/json";
+import type { OtlpKind } from "#formats/otlp/otlp";
+import { encodeExportResponse, exportResponseToJson } from "#formats/otlp/response";
+import type { OtelHttpRequest, OtelHttpResponse } from "#kits/otelcol/http-server";
 import type { Refusals } from "#pipeline/batch";
 
 const PROTOBUF = "application/x-protobuf";

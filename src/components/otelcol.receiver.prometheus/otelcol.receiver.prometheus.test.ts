@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
-import { itemsOf } from "#formats/otlp-oracle.testing";
+import { itemsOf } from "#formats/otlp/oracle.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch, MetricMetadata, NativeHistogram } from "#pipeline/batch";
 import { SAMPLE_STALE } from "#pipeline/batch";

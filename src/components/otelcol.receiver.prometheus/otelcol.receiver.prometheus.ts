@@ -1,7 +1,7 @@
-import { debugMetricsSchema } from "#kits/otelcol-schema";
-import { MetricsEncoder } from "#kits/otlp-from-metrics";
-import type { SampleDropReason } from "#kits/otlp-from-metrics-groups";
-import { metricsOutputSchema } from "#kits/otlp-output";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
+import { MetricsEncoder } from "#kits/otlp/from-metrics";
+import type { SampleDropReason } from "#kits/otlp/from-metrics-groups";
+import { metricsOutputSchema } from "#kits/otlp/output";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { s } from "#lang/schema";
 import type { MetricBatch } from "#pipeline/batch";

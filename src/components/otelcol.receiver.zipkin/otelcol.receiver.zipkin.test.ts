@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import { cleanUp } from "#base/clean-up.testing";
 import { until } from "#base/until.testing";
-import { oracleDecode } from "#formats/otlp-oracle.testing";
+import { oracleDecode } from "#formats/otlp/oracle.testing";
 import { ProtoWriter } from "#formats/protobuf";
 import { thriftValue } from "#formats/thrift-writer.testing";
 import { recordOtlp, startComponent } from "#pipeline/testing";

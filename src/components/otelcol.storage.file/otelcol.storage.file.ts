@@ -1,6 +1,6 @@
 import { errorText } from "#base/log";
-import { debugMetricsSchema } from "#kits/otelcol-schema";
-import { StorageHandler, storageExports } from "#kits/otelcol-storage";
+import { debugMetricsSchema } from "#kits/otelcol/schema";
+import { StorageHandler, storageExports } from "#kits/otelcol/storage";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 

@@ -1,10 +1,10 @@
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { watchCertificate } from "#kits/http-client-connect";
-import { type CertificateFacts, type ConnectionFacts, explainFailure } from "#kits/http-client-errors";
-import type { WatchedFiles } from "#kits/http-client-files";
-import type { TlsClientConfig } from "#kits/http-client-schema";
-import { TlsSource, type TlsState } from "#kits/http-client-tls";
+import { watchCertificate } from "#kits/http/client-connect";
+import { type CertificateFacts, type ConnectionFacts, explainFailure } from "#kits/http/client-errors";
+import type { WatchedFiles } from "#kits/http/client-files";
+import type { TlsClientConfig } from "#kits/http/client-schema";
+import { TlsSource, type TlsState } from "#kits/http/client-tls";
 import { type Probe, ProbeFailure } from "./probe.ts";
 
 /** Connections of probes: each is its own, so that its phases can be told apart. */

@@ -1,6 +1,6 @@
-import { HttpClient } from "#kits/http-client";
-import { Authentication, basic } from "#kits/http-client-auth";
-import { ProxySelector } from "#kits/http-client-proxy";
+import { HttpClient } from "#kits/http/client";
+import { Authentication, basic } from "#kits/http/client-auth";
+import { ProxySelector } from "#kits/http/client-proxy";
 import type { HttpProbe } from "./modules.ts";
 import { type Probe, ProbeFailure } from "./probe.ts";
 

@@ -5,7 +5,7 @@ import * as http2 from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { proxyAuthorization } from "#kits/http-client-proxy";
+import { proxyAuthorization } from "#kits/http/client-proxy";
 import { type Peer, peerOf } from "./certificate.ts";
 import { connect, explain, secure, tlsState } from "./connection.ts";
 import type { HttpProbe } from "./modules.ts";

@@ -1,6 +1,6 @@
 import { access, constants } from "node:fs/promises";
-import { basic } from "#kits/http-client-auth";
-import { shownUrl } from "#kits/http-url";
+import { basic } from "#kits/http/client-auth";
+import { shownUrl } from "#kits/http/url";
 import { chooseAddress } from "./address.ts";
 import { setTlsMetrics } from "./certificate.ts";
 import { tlsState } from "./connection.ts";

@@ -1,12 +1,12 @@
-import { clientDefaults } from "#kits/http-client";
+import { clientDefaults } from "#kits/http/client";
 import {
   type HttpClientArguments,
   type Oauth2Arguments,
   reservedHeader,
   TLS_VERSIONS,
   type TlsClientConfig,
-} from "#kits/http-client-schema";
-import { httpUrlProblem } from "#kits/http-url";
+} from "#kits/http/client-schema";
+import { httpUrlProblem } from "#kits/http/url";
 import { Secret } from "#lang/value";
 import type { YamlFields } from "./yaml-fields.ts";
 

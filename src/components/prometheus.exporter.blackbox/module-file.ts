@@ -1,4 +1,4 @@
-import type { WatchedFiles } from "#kits/http-client-files";
+import type { WatchedFiles } from "#kits/http/client-files";
 import type { Judgement } from "#pipeline/flow";
 import { type Module, PROBERS, parseModules } from "./modules.ts";
 

@@ -1,5 +1,5 @@
 import type { Regex } from "#base/regex";
-import type { TlsClientConfig } from "#kits/http-client-schema";
+import type { TlsClientConfig } from "#kits/http/client-schema";
 import { DNS_CLASSES, DNS_TYPES } from "./dns-names.ts";
 import { isEncodingAccepted } from "./http-encoding.ts";
 import { type ModuleClient, readClient, readTls } from "./module-client.ts";

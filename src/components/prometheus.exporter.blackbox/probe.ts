@@ -1,7 +1,7 @@
 import type { LogFields, Logger } from "#base/log";
 import type { MetricFamily } from "#base/metrics";
 import { type Metric, Page } from "#kits/exporter/page";
-import type { WatchedFiles } from "#kits/http-client-files";
+import type { WatchedFiles } from "#kits/http/client-files";
 import type { Module } from "./modules.ts";
 
 /** A probe that did not succeed: what failed, why, and what to do where that is known. */

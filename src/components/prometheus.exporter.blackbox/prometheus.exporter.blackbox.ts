@@ -1,8 +1,8 @@
 import type { Labels } from "#base/labels";
 import { counter } from "#base/metrics";
-import { writeExposition } from "#formats/exposition-writer";
+import { writeExposition } from "#formats/exposition/writer";
 import { exporterExports, runExporter, ScrapeRefused } from "#kits/exporter/exporter";
-import { WatchedFiles } from "#kits/http-client-files";
+import { WatchedFiles } from "#kits/http/client-files";
 import { type Infer, s } from "#lang/schema";
 import type { Secret } from "#lang/value";
 import { defineComponent, type HttpRequest, type HttpResponse } from "#pipeline/component";

@@ -1,4 +1,4 @@
-import { shownUrl } from "#kits/http-url";
+import { shownUrl } from "#kits/http/url";
 import type { DebugValue } from "#pipeline/component";
 import type { Judgement } from "#pipeline/flow";
 

@@ -1,8 +1,8 @@
 import { formatDuration } from "#base/duration";
 import { errorText, type Logger } from "#base/log";
 import { ScrapeRefused } from "#kits/exporter/exporter";
-import type { WatchedFiles } from "#kits/http-client-files";
-import { shownUrl } from "#kits/http-url";
+import type { WatchedFiles } from "#kits/http/client-files";
+import { shownUrl } from "#kits/http/url";
 import { deadline } from "#pipeline/host";
 import { probeDns } from "./dns-prober.ts";
 import { probeGrpc } from "./grpc-prober.ts";

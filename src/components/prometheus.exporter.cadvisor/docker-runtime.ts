@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type ContainerDetails, DockerEngine, type EngineInfo } from "#kits/docker-engine";
-import { clientDefaults } from "#kits/http-client";
+import { clientDefaults } from "#kits/http/client";
 import { readIfThere } from "#kits/proc-files";
 import { allowedEnvironment, type Runtime, type RuntimeContainer } from "./runtime.ts";
 

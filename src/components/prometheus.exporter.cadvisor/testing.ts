@@ -5,7 +5,7 @@ import type { TestContext } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { systemClock } from "#base/clock";
 import { createLogger, type LogRecord } from "#base/log";
-import { writeExposition } from "#formats/exposition-writer";
+import { writeExposition } from "#formats/exposition/writer";
 import { MountUsages } from "#kits/mounts";
 import { Cadvisor } from "./cadvisor.ts";
 import { CgroupTree } from "./cgroup-tree.ts";

@@ -1,4 +1,4 @@
-import { type CertificateFacts, explainFailure } from "#kits/http-client-errors";
+import { type CertificateFacts, explainFailure } from "#kits/http/client-errors";
 import { QUERY_TIMEOUT } from "#kits/mysql-connection";
 import type { MysqlDsn } from "#kits/mysql-dsn";
 

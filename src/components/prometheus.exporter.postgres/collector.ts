@@ -1,7 +1,7 @@
 import type { Logger } from "#base/log";
 import type { Page } from "#kits/exporter/page";
-import type { SqlResult } from "#kits/sql-result";
-import { addTable, type SqlTable } from "#kits/sql-table";
+import type { SqlResult } from "#kits/sql/result";
+import { addTable, type SqlTable } from "#kits/sql/table";
 import { isAtLeast, type ServerVersion } from "./server-version.ts";
 
 /** What collectors may go by. */

@@ -1,7 +1,7 @@
 import { formatFloat } from "#base/metrics";
 import { gauge } from "#kits/exporter/page";
-import { cellNumber } from "#kits/sql-result";
-import { of } from "#kits/sql-table";
+import { cellNumber } from "#kits/sql/result";
+import { of } from "#kits/sql/table";
 import { type Collection, type CollectorDefinition, tableCollector } from "./collector.ts";
 
 const LOCK_MODES = [

@@ -1,6 +1,6 @@
 import { counter, gauge, type Metric } from "#kits/exporter/page";
-import { cellNumber } from "#kits/sql-result";
-import { addTable, of, type TableMetric } from "#kits/sql-table";
+import { cellNumber } from "#kits/sql/result";
+import { addTable, of, type TableMetric } from "#kits/sql/table";
 import { type Collection, type CollectorDefinition, tableCollector } from "./collector.ts";
 
 const connectionLimit = gauge("pg_database_connection_limit", "Connection limit set for the database", "datname");

@@ -1,5 +1,5 @@
 import { counter, gauge, type Metric } from "#kits/exporter/page";
-import { of, type TableMetric } from "#kits/sql-table";
+import { of, type TableMetric } from "#kits/sql/table";
 import { type CollectorDefinition, tableCollector } from "./collector.ts";
 
 /** Where the log ends: what is written by a primary, or received by a standby. */

@@ -1,5 +1,5 @@
 import { counter, gauge } from "#kits/exporter/page";
-import { of, type TableMetric } from "#kits/sql-table";
+import { of, type TableMetric } from "#kits/sql/table";
 import { type CollectorDefinition, tableCollector } from "./collector.ts";
 
 function ofWriter(column: string, help: string, name = column): TableMetric {

@@ -1,5 +1,5 @@
 import { counter, type Metric } from "#kits/exporter/page";
-import { addTable, of, type TableMetric } from "#kits/sql-table";
+import { addTable, of, type TableMetric } from "#kits/sql/table";
 import type { Collection, CollectorDefinition, StatementsOptions } from "./collector.ts";
 import { isAtLeast, type ServerVersion } from "./server-version.ts";
 

@@ -1,5 +1,5 @@
 import { counter, gauge, type Metric } from "#kits/exporter/page";
-import { addTable, of, type TableMetric } from "#kits/sql-table";
+import { addTable, of, type TableMetric } from "#kits/sql/table";
 import { type Collection, type CollectorDefinition, tableCollector } from "./collector.ts";
 
 type MetricKind = (name: string, help: string, ...labels: string[]) => Metric;

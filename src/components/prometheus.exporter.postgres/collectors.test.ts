@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger } from "#base/log";
 import { Page } from "#kits/exporter/page";
-import type { SqlResult } from "#kits/sql-result";
+import type { SqlResult } from "#kits/sql/result";
 import type { Collection, CollectorOptions, StatementsOptions } from "./collector.ts";
 import { COLLECTORS, selectCollectors } from "./collectors.ts";
 import { statementsQuery } from "./collectors-statements.ts";

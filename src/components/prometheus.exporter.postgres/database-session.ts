@@ -1,7 +1,7 @@
-import { PostgresConnection } from "#kits/postgres-connection";
-import type { PostgresDataSource } from "#kits/postgres-data-source";
-import { PostgresError } from "#kits/postgres-errors";
-import type { SqlResult, SqlSource } from "#kits/sql-result";
+import { PostgresConnection } from "#kits/postgres/connection";
+import type { PostgresDataSource } from "#kits/postgres/data-source";
+import { PostgresError } from "#kits/postgres/errors";
+import type { SqlResult, SqlSource } from "#kits/sql/result";
 import { deadline } from "#pipeline/host";
 import { parseServerVersion, type ServerVersion } from "./server-version.ts";
 

@@ -5,7 +5,7 @@ import { addBuildInfo } from "#kits/exporter/build-info";
 import { withoutDuplicates } from "#kits/exporter/duplicates";
 import { counter, gauge, Page } from "#kits/exporter/page";
 import { Problems } from "#kits/exporter/problems";
-import { type QueryFile, readQueryFile } from "#kits/sql-query-file";
+import { type QueryFile, readQueryFile } from "#kits/sql/query-file";
 import type { Judgement } from "#pipeline/flow";
 import { deadline } from "#pipeline/host";
 import type { DataSource, DataSourceParts } from "./data-source.ts";

@@ -1,6 +1,6 @@
 import { collectingTime, exporterExports, runExporter } from "#kits/exporter/exporter";
 import { Problems } from "#kits/exporter/problems";
-import { DataSourceError, type PostgresDataSource, parsePostgresDataSource } from "#kits/postgres-data-source";
+import { DataSourceError, type PostgresDataSource, parsePostgresDataSource } from "#kits/postgres/data-source";
 import { type Infer, s } from "#lang/schema";
 import { type ComponentContext, defineComponent } from "#pipeline/component";
 import { COLLECTORS, selectCollectors } from "./collectors.ts";

@@ -1,6 +1,6 @@
 import { parseGoFloat } from "#formats/go-number";
 import { gauge, type Page } from "#kits/exporter/page";
-import type { SqlResult } from "#kits/sql-result";
+import type { SqlResult } from "#kits/sql/result";
 
 /** Settings that are left out, for their values are no numbers on some hosted servers. */
 const LEFT_OUT = ["sync_commit_cancel_wait", "google_dataplex.max_messages"];

@@ -1,5 +1,5 @@
 import type { Clock } from "#base/clock";
-import type { ViewSamples } from "#kits/sql-view";
+import type { ViewSamples } from "#kits/sql/view";
 
 /** Answers of custom queries that may be shown again. */
 export class ViewCache {

@@ -1,4 +1,4 @@
-import type { SqlView, ViewColumn } from "#kits/sql-view";
+import type { SqlView, ViewColumn } from "#kits/sql/view";
 import { isAtLeast, type ServerVersion } from "./server-version.ts";
 
 /**

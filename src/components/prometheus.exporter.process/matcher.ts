@@ -1,7 +1,7 @@
 import type { Regex } from "#base/regex";
-import { GoTemplate, TemplateError, type TemplateValue } from "#formats/go-template";
-import { StringMap } from "#formats/go-template-values";
-import { TimeZone } from "#formats/go-time-zone";
+import { GoTemplate, TemplateError, type TemplateValue } from "#formats/go-template/go-template";
+import { StringMap } from "#formats/go-template/values";
+import { TimeZone } from "#formats/go-time/zone";
 import { s } from "#lang/schema";
 import type { Identity } from "./process-files.ts";
 

@@ -1,7 +1,7 @@
 import { type ConnectionOptions, createSecureContext } from "node:tls";
-import { type CertificateFacts, explainFailure } from "#kits/http-client-errors";
-import type { WatchedFiles } from "#kits/http-client-files";
-import { trusted } from "#kits/http-client-tls";
+import { type CertificateFacts, explainFailure } from "#kits/http/client-errors";
+import type { WatchedFiles } from "#kits/http/client-files";
+import { trusted } from "#kits/http/client-tls";
 import { type RedisAddress, RedisConnection, RedisTimeoutError } from "#kits/redis-connection";
 import { RedisError, RedisProtocolError } from "#kits/redis-protocol";
 import { inspectTls, NO_TLS_FACTS, type TlsFacts } from "#kits/tls-facts";

@@ -1,6 +1,6 @@
 import { counter } from "#base/metrics";
 import { exporterExports, runExporter } from "#kits/exporter/exporter";
-import { WatchedFiles } from "#kits/http-client-files";
+import { WatchedFiles } from "#kits/http/client-files";
 import { defineComponent } from "#pipeline/component";
 import { parseRedisAddress, type RedisTarget } from "./address.ts";
 import { redisArguments } from "./arguments.ts";

@@ -4,7 +4,7 @@ import type { Counter, MetricFamily } from "#base/metrics";
 import { addBuildInfo } from "#kits/exporter/build-info";
 import { HandlerMetrics } from "#kits/exporter/handler-metrics";
 import { Problems } from "#kits/exporter/problems";
-import type { WatchedFiles } from "#kits/http-client-files";
+import type { WatchedFiles } from "#kits/http/client-files";
 import type { RedisConnection } from "#kits/redis-connection";
 import { RedisError } from "#kits/redis-protocol";
 import type { Judgement } from "#pipeline/flow";

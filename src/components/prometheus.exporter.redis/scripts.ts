@@ -1,5 +1,5 @@
 import { parseGoFloat } from "#formats/go-number";
-import type { WatchedFiles } from "#kits/http-client-files";
+import type { WatchedFiles } from "#kits/http/client-files";
 import { RedisError, type RedisReply } from "#kits/redis-protocol";
 import type { RedisArguments } from "./arguments.ts";
 import { ask, list, type Scrape, text } from "./scrape.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Clock, systemClock } from "#base/clock";
 import { createLogger, type LogRecord } from "#base/log";
-import { writeExposition } from "#formats/exposition-writer";
+import { writeExposition } from "#formats/exposition/writer";
 import { Page } from "#kits/exporter/page";
 import { decodeArguments } from "#pipeline/testing";
 import { unixArguments } from "./arguments.ts";

@@ -1,9 +1,9 @@
 import { counter } from "#base/metrics";
-import { HttpError, type ServedRequest, type ServedResponse } from "#kits/http-server";
-import { httpServerFields } from "#kits/http-server-schema";
+import { HttpError, type ServedRequest, type ServedResponse } from "#kits/http/server";
+import { httpServerFields } from "#kits/http/server-schema";
 import { MetricFanout, metricFanoutMetrics } from "#kits/metric-fanout";
-import { PushServer, type PushVisit, serverMetrics } from "#kits/push-server";
-import { PushStatus } from "#kits/push-status";
+import { PushServer, type PushVisit, serverMetrics } from "#kits/push/server";
+import { PushStatus } from "#kits/push/status";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { Exemplars } from "./exemplars.ts";

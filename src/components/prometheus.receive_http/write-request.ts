@@ -1,10 +1,10 @@
 import { ProtobufError } from "#formats/protobuf";
-import { readWriteRequest1 } from "#formats/remote-write-1-reader";
-import { countSymbols, readWriteRequest2 } from "#formats/remote-write-2-reader";
+import { readWriteRequest1 } from "#formats/remote-write/1-reader";
+import { countSymbols, readWriteRequest2 } from "#formats/remote-write/2-reader";
 import { SnappyError, uncompress, uncompressedLength } from "#formats/snappy";
 import { WriteColumns } from "#formats/write-columns";
-import { HttpError } from "#kits/http-server";
-import type { PushVisit } from "#kits/push-server";
+import { HttpError } from "#kits/http/server";
+import type { PushVisit } from "#kits/push/server";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch } from "#pipeline/batch";
 import type { SeriesRegistry } from "#pipeline/series";

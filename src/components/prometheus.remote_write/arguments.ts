@@ -1,6 +1,6 @@
-import { senderIdentity } from "#kits/http-client-identity";
-import { authentications, httpClientFields, httpClientRules, reservedHeader } from "#kits/http-client-schema";
-import { httpUrlProblem } from "#kits/http-url";
+import { senderIdentity } from "#kits/http/client-identity";
+import { authentications, httpClientFields, httpClientRules, reservedHeader } from "#kits/http/client-schema";
+import { httpUrlProblem } from "#kits/http/url";
 import { relabelRuleSchema } from "#kits/relabel-schema";
 import { misplacedLabels } from "#kits/relabel-suspects";
 import { defaultsOf } from "#lang/decode";

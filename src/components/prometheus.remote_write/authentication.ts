@@ -1,7 +1,7 @@
 import { Aws } from "#kits/aws";
 import { AzureTokens } from "#kits/azure-token";
 import { googleSigner } from "#kits/google-auth";
-import type { RequestSigner } from "#kits/http-client";
+import type { RequestSigner } from "#kits/http/client";
 import { type Infer, s } from "#lang/schema";
 
 /** The blocks of an endpoint that prove to a cloud's own backend who sends: of Alloy's remotewrite/types.go. */

@@ -1,5 +1,5 @@
 import type { Labels } from "#base/labels";
-import { RequestParts, type WriteVersion } from "#formats/remote-write-2-parts";
+import { RequestParts, type WriteVersion } from "#formats/remote-write/2-parts";
 import { compress, joinCompressed, uncompress } from "#formats/snappy";
 import type { QueueRecord } from "#pipeline/disk-queue";
 import type { EndpointStatus } from "./endpoint-status.ts";

@@ -1,7 +1,7 @@
 import type { Labels } from "#base/labels";
 import { ClockSkew } from "#kits/clock-skew";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
-import { ScrapeDirectory } from "#kits/scrape-directory";
+import { ScrapeDirectory } from "#kits/scrape/directory";
 import type { Judgement } from "#pipeline/flow";
 import type { RemoteWriteContext } from "./endpoint.ts";
 import type { EndpointMetrics } from "./metrics.ts";

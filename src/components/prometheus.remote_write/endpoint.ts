@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { abortable } from "#base/abortable";
 import { errorText } from "#base/log";
-import type { WriteVersion } from "#formats/remote-write-2-parts";
+import type { WriteVersion } from "#formats/remote-write/2-parts";
 import { Backoff } from "#kits/backoff";
 import type { ComponentContext } from "#pipeline/component";
 import { DiskQueue, type QueueInput, type QueueReader, type QueueRecord } from "#pipeline/disk-queue";

@@ -1,4 +1,4 @@
-import type { WriteVersion } from "#formats/remote-write-2-parts";
+import type { WriteVersion } from "#formats/remote-write/2-parts";
 
 /** Marks a record of the queue that holds a request of remote write 2.0; without it, of 1.0. */
 const VERSION_2 = 2 ** 30;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Labels } from "#base/labels";
-import { RequestParts } from "#formats/remote-write-2-parts";
-import { SeriesSymbols } from "#formats/remote-write-2-series";
-import { readWriteRequest } from "#formats/remote-write-reader";
+import { RequestParts } from "#formats/remote-write/2-parts";
+import { SeriesSymbols } from "#formats/remote-write/2-series";
+import { readWriteRequest } from "#formats/remote-write/reader";
 import { uncompress } from "#formats/snappy";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { MetricBatch } from "#pipeline/batch";

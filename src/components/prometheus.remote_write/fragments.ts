@@ -1,7 +1,7 @@
 import type { Labels } from "#base/labels";
-import { WriteRequestEncoder } from "#formats/remote-write";
-import { Request2Encoder, type SampleColumns } from "#formats/remote-write-2";
-import type { SeriesSymbols } from "#formats/remote-write-2-series";
+import { Request2Encoder, type SampleColumns } from "#formats/remote-write/2";
+import type { SeriesSymbols } from "#formats/remote-write/2-series";
+import { WriteRequestEncoder } from "#formats/remote-write/remote-write";
 import { compress } from "#formats/snappy";
 import { RelabelRules } from "#kits/relabel";
 import type { RelabelRule } from "#kits/relabel-schema";

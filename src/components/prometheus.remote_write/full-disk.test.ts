@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Labels } from "#base/labels";
-import { readWriteRequest } from "#formats/remote-write-reader";
+import { readWriteRequest } from "#formats/remote-write/reader";
 import { uncompress } from "#formats/snappy";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { RetryableError } from "#pipeline/errors";

@@ -1,6 +1,6 @@
 import { Labels } from "#base/labels";
-import type { WriteVersion } from "#formats/remote-write-2-parts";
-import { SeriesSymbols } from "#formats/remote-write-2-series";
+import type { WriteVersion } from "#formats/remote-write/2-parts";
+import { SeriesSymbols } from "#formats/remote-write/2-series";
 import type { MetricMetadata } from "#pipeline/batch";
 import type { SeriesRegistry } from "#pipeline/series";
 import { metadataArguments, queueArguments } from "./arguments.ts";

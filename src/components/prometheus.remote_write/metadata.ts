@@ -1,4 +1,4 @@
-import { WriteRequestEncoder } from "#formats/remote-write";
+import { WriteRequestEncoder } from "#formats/remote-write/remote-write";
 import { compress } from "#formats/snappy";
 import { Backoff } from "#kits/backoff";
 import type { MetricMetadata } from "#pipeline/batch";

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Labels } from "#base/labels";
-import { ExpositionParser } from "#formats/exposition";
+import { ExpositionParser } from "#formats/exposition/exposition";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { type MetricBatch, SAMPLE_STALE } from "#pipeline/batch";
 import { startComponent } from "#pipeline/testing";

@@ -1,12 +1,12 @@
 import { STATUS_CODES } from "node:http";
 import type { Labels } from "#base/labels";
 import { errorText } from "#base/log";
-import { REMOTE_WRITE_HEADERS } from "#formats/remote-write";
-import { REMOTE_WRITE_2_HEADERS } from "#formats/remote-write-2";
-import type { WriteVersion } from "#formats/remote-write-2-parts";
+import { REMOTE_WRITE_2_HEADERS } from "#formats/remote-write/2";
+import type { WriteVersion } from "#formats/remote-write/2-parts";
+import { REMOTE_WRITE_HEADERS } from "#formats/remote-write/remote-write";
 import { parseRetryAfter } from "#kits/backoff";
 import type { ClockSkew } from "#kits/clock-skew";
-import { type HttpClient, HttpClientError } from "#kits/http-client";
+import { type HttpClient, HttpClientError } from "#kits/http/client";
 import { credentialsRemedy, type ShownCredentials } from "#kits/refused-credentials";
 import { readRejection } from "./rejection.ts";
 

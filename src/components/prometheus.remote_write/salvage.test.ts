@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Labels } from "#base/labels";
-import { WriteRequestEncoder } from "#formats/remote-write";
-import { RequestParts } from "#formats/remote-write-2-parts";
-import { readWriteRequest } from "#formats/remote-write-reader";
+import { RequestParts } from "#formats/remote-write/2-parts";
+import { readWriteRequest } from "#formats/remote-write/reader";
+import { WriteRequestEncoder } from "#formats/remote-write/remote-write";
 import { SeriesRegistry } from "#pipeline/series";
 import { type Part, Salvage } from "./salvage.ts";
 

@@ -1,9 +1,9 @@
-import type { WriteVersion } from "#formats/remote-write-2-parts";
-import { SymbolTable } from "#formats/remote-write-2-symbols";
+import type { WriteVersion } from "#formats/remote-write/2-parts";
+import { SymbolTable } from "#formats/remote-write/2-symbols";
 import { compress } from "#formats/snappy";
 import { Backoff } from "#kits/backoff";
-import { HttpClient } from "#kits/http-client";
-import { roundRobinLookup } from "#kits/http-client-round-robin";
+import { HttpClient } from "#kits/http/client";
+import { roundRobinLookup } from "#kits/http/client-round-robin";
 import { shownCredentials } from "#kits/refused-credentials";
 import type { EndpointArguments, QueueArguments } from "./arguments.ts";
 import { cloudSigner } from "./authentication.ts";

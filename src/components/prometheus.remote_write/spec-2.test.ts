@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
-import { WriteRequestEncoder } from "#formats/remote-write";
-import { decodeRequest2 } from "#formats/remote-write-2.testing";
+import { decodeRequest2 } from "#formats/remote-write/2.testing";
+import { WriteRequestEncoder } from "#formats/remote-write/remote-write";
 import { compress } from "#formats/snappy";
 import type { MetricBatch, NativeHistogram } from "#pipeline/batch";
 import { DiskQueue } from "#pipeline/disk-queue";

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
-import { ScrapeDirectory } from "#kits/scrape-directory";
+import { ScrapeDirectory } from "#kits/scrape/directory";
 import type { TestComponent } from "#pipeline/testing";
 import { endpoint, receiver, start, until } from "./testing.ts";
 

@@ -1,5 +1,5 @@
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
-import { ESCAPING_SCHEMES, SCRAPE_PROTOCOLS, type ScrapeProtocol } from "#kits/scrape-protocol";
+import { httpClientFields, httpClientRules } from "#kits/http/client-schema";
+import { ESCAPING_SCHEMES, SCRAPE_PROTOCOLS, type ScrapeProtocol } from "#kits/scrape/protocol";
 import { type Infer, s } from "#lang/schema";
 
 const TEXT_PROTOCOLS = SCRAPE_PROTOCOLS.filter((each) => each !== "PrometheusProto");

@@ -1,11 +1,11 @@
 import { formatDuration, formatPrometheusDuration } from "#base/duration";
-import { HttpClient } from "#kits/http-client";
+import { HttpClient } from "#kits/http/client";
 import { MetricFanout } from "#kits/metric-fanout";
-import type { ScrapeLoop } from "#kits/scrape-loop";
-import { scrapeMetricSpecs } from "#kits/scrape-metrics";
-import { type PoolConfiguration, ScrapePool } from "#kits/scrape-pool";
-import { acceptHeader } from "#kits/scrape-protocol";
-import { scrapeTransport } from "#kits/scrape-transport";
+import type { ScrapeLoop } from "#kits/scrape/loop";
+import { scrapeMetricSpecs } from "#kits/scrape/metrics";
+import { type PoolConfiguration, ScrapePool } from "#kits/scrape/pool";
+import { acceptHeader } from "#kits/scrape/protocol";
+import { scrapeTransport } from "#kits/scrape/transport";
 import { defineComponent } from "#pipeline/component";
 import { offeredProtocols, readsNativeHistograms, type ScrapeArguments, scrapeArguments } from "./arguments.ts";
 import { FailureLog } from "./failure-log.ts";

@@ -1,6 +1,6 @@
-import { HttpClient } from "#kits/http-client";
-import { httpClientFields, httpClientRules } from "#kits/http-client-schema";
-import { httpUrlProblem, shownUrl } from "#kits/http-url";
+import { HttpClient } from "#kits/http/client";
+import { httpClientFields, httpClientRules } from "#kits/http/client-schema";
+import { httpUrlProblem, shownUrl } from "#kits/http/url";
 import { type ContentReader, contentExports, remoteContent } from "#kits/remote-content";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { Aws } from "#kits/aws";
-import { clientDefaults, HttpClient } from "#kits/http-client";
-import { httpUrlProblem } from "#kits/http-url";
+import { clientDefaults, HttpClient } from "#kits/http/client";
+import { httpUrlProblem } from "#kits/http/url";
 import { type ContentReader, contentExports, remoteContent } from "#kits/remote-content";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";

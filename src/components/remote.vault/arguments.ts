@@ -1,4 +1,4 @@
-import { httpUrlProblem } from "#kits/http-url";
+import { httpUrlProblem } from "#kits/http/url";
 import { type Infer, s } from "#lang/schema";
 
 const mountPath = (path: string) => s.string().default(path).doc("Where the auth method is mounted in Vault.");

@@ -1,6 +1,6 @@
 import { systemClock } from "#base/clock";
-import { clientDefaults, HttpClient } from "#kits/http-client";
-import { shownUrl } from "#kits/http-url";
+import { clientDefaults, HttpClient } from "#kits/http/client";
+import { shownUrl } from "#kits/http/url";
 import type { VaultArguments } from "./arguments.ts";
 
 const MAX_BYTES = 16 * 1024 * 1024;

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { Labels } from "#base/labels";
 import { errorText } from "#base/log";
 import type { MetricFamily, MetricSpecs } from "#base/metrics";
-import { expositionContentType, writeExposition } from "#formats/exposition-writer";
+import { expositionContentType, writeExposition } from "#formats/exposition/writer";
 import { s } from "#lang/schema";
 import type { ComponentContext, ComponentInstance, HttpResponse } from "#pipeline/component";
 import { componentPath } from "#pipeline/component";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger } from "#base/log";
 import { ManualClock } from "#base/manual-clock.testing";
-import { ValueList } from "#formats/otlp-values";
+import { ValueList } from "#formats/otlp/values";
 import { Detection, type NamedDetector } from "./detection.ts";
 import { type Detected, MetadataUnavailable } from "./detector.ts";
 

@@ -1,6 +1,6 @@
 import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
-import { type AnyValue, AttributeKey, ValueList } from "#formats/otlp-values";
+import { type AnyValue, AttributeKey, ValueList } from "#formats/otlp/values";
 import type { Judgement } from "#pipeline/flow";
 import { type AttributeValue, type Detector, MetadataUnavailable, SCHEMA_URL } from "./detector.ts";
 

@@ -1,6 +1,6 @@
 import type { Logger } from "#base/log";
-import { clientDefaults, HttpClient, type HttpClientOptions, type HttpClientRequest } from "../http-client.ts";
-import type { HttpClientArguments } from "../http-client-schema.ts";
+import { clientDefaults, HttpClient, type HttpClientOptions, type HttpClientRequest } from "../http/client.ts";
+import type { HttpClientArguments } from "../http/client-schema.ts";
 
 /** The schema of the attributes' names, as the Collector's detectors at v0.158.0 have it. */
 export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0";

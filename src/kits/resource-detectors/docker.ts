@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DockerEngine, DockerError } from "../docker-engine.ts";
-import { clientDefaults } from "../http-client.ts";
+import { clientDefaults } from "../http/client.ts";
 import { type Detector, type DetectorContext, MetadataUnavailable } from "./detector.ts";
 
 const DEFAULT_HOST = "unix:///var/run/docker.sock";

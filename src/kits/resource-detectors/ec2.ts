@@ -3,7 +3,7 @@ import { errorText } from "#base/log";
 import { compileRegex } from "#base/regex";
 import { Secret } from "#lang/value";
 import { Aws } from "../aws.ts";
-import { clientDefaults, HttpClient } from "../http-client.ts";
+import { clientDefaults, HttpClient } from "../http/client.ts";
 import { type Detector, type DetectorContext, JsonObject, orUnavailable } from "./detector.ts";
 
 const METADATA = "http://169.254.169.254";

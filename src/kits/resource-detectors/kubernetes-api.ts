@@ -3,8 +3,8 @@ import os from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { Secret } from "#lang/value";
-import { clientDefaults } from "../http-client.ts";
-import type { HttpClientArguments } from "../http-client-schema.ts";
+import { clientDefaults } from "../http/client.ts";
+import type { HttpClientArguments } from "../http/client-schema.ts";
 import { type DetectorContext, JsonObject, MetadataClient } from "./detector.ts";
 
 export const KUBERNETES_AUTH_TYPES = ["none", "serviceAccount", "kubeConfig", "tls"] as const;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Secret } from "#lang/value";
-import { clientDefaults } from "../http-client.ts";
-import type { HttpClientArguments } from "../http-client-schema.ts";
+import { clientDefaults } from "../http/client.ts";
+import type { HttpClientArguments } from "../http/client-schema.ts";
 import { type Detector, type DetectorContext, MetadataClient, orUnavailable } from "./detector.ts";
 import { clusterAddress, serviceAccountFile } from "./kubernetes-api.ts";
 

@@ -1,5 +1,5 @@
 import { emptyCriLine, parseCri } from "#formats/cri";
-import { parseRfc3339 } from "#formats/go-time";
+import { parseRfc3339 } from "#formats/go-time/go-time";
 import { type Infer, s } from "#lang/schema";
 import type { Acknowledgement } from "#pipeline/acknowledgement";
 import { type Entry, type HeldEntry, holdEntry, restoreEntry, VALUE_RANGE } from "../entry.ts";

@@ -1,5 +1,5 @@
 import { DockerJsonReader } from "#formats/docker-json";
-import { parseRfc3339 } from "#formats/go-time";
+import { parseRfc3339 } from "#formats/go-time/go-time";
 import { FIELD_STRING } from "#formats/json-fields";
 import { s } from "#lang/schema";
 import { VALUE_RANGE } from "../entry.ts";

@@ -1,6 +1,6 @@
 import type { Regex } from "#base/regex";
-import { TemplateError } from "#formats/go-template";
-import { StringMap } from "#formats/go-template-values";
+import { TemplateError } from "#formats/go-template/go-template";
+import { StringMap } from "#formats/go-template/values";
 import { type Infer, s } from "#lang/schema";
 import type { Stage, StageContext } from "../stage.ts";
 import { sourceReader } from "./source.ts";

@@ -1,4 +1,4 @@
-import { GoTemplate, TemplateError, type TemplateValue } from "#formats/go-template";
+import { GoTemplate, TemplateError, type TemplateValue } from "#formats/go-template/go-template";
 import { type Infer, s } from "#lang/schema";
 import type { Entry } from "../entry.ts";
 import { type Stage, type StageContext, StageError } from "../stage.ts";

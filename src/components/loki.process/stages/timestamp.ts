@@ -1,5 +1,5 @@
-import { timeParser } from "#formats/go-time-formats";
-import { TimeZone } from "#formats/go-time-zone";
+import { timeParser } from "#formats/go-time/formats";
+import { TimeZone } from "#formats/go-time/zone";
 import { type Infer, s } from "#lang/schema";
 import type { Entry } from "../entry.ts";
 import { type Stage, type StageContext, StageError } from "../stage.ts";
