@@ -205,7 +205,7 @@ function countPoints(body: Uint8Array): number {
 }
 
 async function scrapeToOtlp(load: Load): Promise<Result> {
-  const series = 10_000;
+  const series = load.scale < 1 ? 1_000 : 10_000;
   const targets = 5;
   const rounds = Math.max(3, Math.ceil(40 * load.scale));
   const server = new PageServer({ series, targets, intervalSeconds: 1, seconds: rounds, churn: 0 });

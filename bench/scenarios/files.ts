@@ -32,9 +32,14 @@ loki.echo "out" { }
 `,
   );
   try {
-    await waitUntil(async () => (await activeFiles(agent)) === files, 120_000, "all files are followed", agent.process);
+    await waitUntil(
+      async () => (await activeFiles(load, agent)) === files,
+      120_000,
+      "all files are followed",
+      agent.process,
+    );
     const { cpuSeconds: started } = agent.process.usage();
-    await sleep(Math.max(2_000, SETTLE_MS * load.scale));
+    await sleep(SETTLE_MS * load.scale);
     const before = agent.process.usage();
     const seconds = Math.max(2, 60 * load.scale);
     await sleep(seconds * 1_000);
@@ -55,8 +60,8 @@ loki.echo "out" { }
   }
 }
 
-async function activeFiles({ port }: RunningAgent): Promise<number> {
-  await sleep(5_000); // the page of so many series costs the agent more than the files do
+async function activeFiles(load: Load, { port }: RunningAgent): Promise<number> {
+  await sleep(load.scale < 1 ? 200 : 5_000); // the page of so many series costs the agent more than the files do
   const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   return Number(/^loki_source_file_files_active_total\{[^}]*\} ([0-9.e+]+)/m.exec(page)?.[1] ?? 0);
 }

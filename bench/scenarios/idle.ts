@@ -16,9 +16,9 @@ loki.echo "out" { }
 async function idle(load: Load): Promise<Result> {
   const agent = await startAgent(load, SMALL);
   try {
-    await sleep(2_000);
+    await sleep(load.scale < 1 ? 200 : 2_000);
     const before = agent.process.usage();
-    const seconds = Math.max(2, 20 * load.scale);
+    const seconds = Math.max(1, 20 * load.scale);
     await sleep(seconds * 1000);
     const usage = agent.process.usage();
     const cpu = usage.cpuSeconds - before.cpuSeconds;

@@ -16,6 +16,9 @@ export const DIFFERENCES: AllowedDifferences = {
     "authentication > sasl_config > oauth_config: present by default":
       "Alloy's holds an empty block that means the same as none; here a block that is written has its required arguments",
   },
+  "otelcol.auth.oauth2": {
+    "expiry_buffer: default": "Alloy's documentation says 0s, its code has the Collector's 5m",
+  },
   "otelcol.exporter.kafka": {
     "authentication > sasl > aws_msk: present by default": "logins by AWS IAM are refused, and the block with them",
     "record_partitioner > sticky_key: present by default":

@@ -9,7 +9,7 @@ import { gzipSync } from "node:zlib";
 import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
 import { LogWriter } from "../kit/log-writer.ts";
-import { NumberedPages } from "../kit/numbered-pages.ts";
+import { NumberedPages, ScrapeRecord } from "../kit/numbered-pages.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
 import { SequenceCounter, Sink } from "../kit/sink.ts";
 import { countSequences } from "../kit/walk.ts";
@@ -58,7 +58,7 @@ test("lines of 10 MB, without text and of bytes that are no UTF-8 pass; one that
   appendFileSync(path, Buffer.from("seq=2 \xff\xfe\xc3\n", "latin1"));
   appendFileSync(path, `seq=3 ${"y".repeat(20 * MIB)}\nseq=4\n`);
   const agent = await startAgent(t, logs(pathTarget(path), sink.url));
-  await agent.until(() => lines.distinct === 5, "all lines have come", 60_000);
+  await agent.until(() => lines.distinct === 5, "all lines have come");
   assert.ok(
     bodies.some((body) => body.includes("x".repeat(10 * MIB))),
     "10 MB in one piece",
@@ -112,7 +112,7 @@ test("a full disk: sources wait, the status says so, and all arrives once there 
   }
   cleanUp(t, () => execFileSync("umount", ["-l", disk]));
   const pages = await NumberedPages.start(t);
-  const scrapes = new Map<string, number>();
+  const scrapes = new ScrapeRecord();
   const sink = await Sink.start((_path, body) => addScrapes(body, scrapes));
   cleanUp(t, () => sink.stop());
   sink.answer = () => ({ status: 503 });
@@ -145,7 +145,7 @@ prometheus.remote_write "out" {
     // full
   }
   const flow = async () => (await agent.component("prometheus.remote_write.out")).flow;
-  await agent.until(async () => /ENOSPC|space|full/i.test((await flow()).cause), "the full disk shows", 40_000);
+  await agent.until(async () => /ENOSPC|space|full/i.test((await flow()).cause), "the full disk shows");
   assert.equal((await agent.component("prometheus.remote_write.out")).health.state, "healthy");
   execFileSync("rm", [join(disk, "other")]);
   sink.answer = () => ({ status: 204 });
@@ -157,11 +157,8 @@ prometheus.remote_write "out" {
   assert.deepEqual(pages.missing(scrapes), []);
 });
 
-function addScrapes(body: Uint8Array, scrapes: Map<string, number>): void {
-  for (const { labels, samples } of decodeWrite(body)) {
-    if (labels.get("__name__") !== "scrape_number") continue;
-    for (const { value } of samples) scrapes.set(`${labels.get("page")}#${value}`, 1);
-  }
+function addScrapes(body: Uint8Array, record: ScrapeRecord): void {
+  for (const series of decodeWrite(body)) record.add(series);
 }
 
 /** A page server that answers as it is told. */
@@ -273,7 +270,7 @@ async function bothWriters(t: TestContext) {
   const folder = temporaryFolder(t);
   const pages = await NumberedPages.start(t);
   const lines = new SequenceCounter();
-  const scrapes = new Map<string, number>();
+  const scrapes = new ScrapeRecord();
   const sink = await Sink.start((path, body) => {
     if (path.startsWith("/loki")) countSequences(body, "seq=", lines);
     else addScrapes(body, scrapes);
@@ -320,7 +317,7 @@ for (const status of [400, 413]) {
       await agent.untilLogged(new RegExp(`level=(warn|error).*${id.replaceAll(".", "\\.")}.*${status}`));
     }
     sink.answer = () => ({ status: 204 });
-    await agent.until(() => lines.distinct > 10 && scrapes.size > 2, "what follows is sent");
+    await agent.until(() => lines.distinct > 10 && scrapes.scrapes.size > 2, "what follows is sent");
     // That something was dropped stays to be seen for some minutes.
     for (const id of WRITERS)
       await agent.until(async () => (await agent.component(id)).flow.state !== "failing", `${id} recovers`);

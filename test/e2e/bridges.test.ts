@@ -8,7 +8,7 @@ import { cleanUp } from "#base/clean-up.testing";
 import { decodePush } from "#formats/loki-push/loki-push";
 import { logEntries } from "#pipeline/log-batch";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { waitUntil } from "../kit/process.ts";
+import { WAIT_MS, waitUntil } from "../kit/process.ts";
 import { decodeWrite } from "../kit/remote-write.ts";
 import { Sink } from "../kit/sink.ts";
 
@@ -86,7 +86,7 @@ ${["direct", "bridged"]
   const series = PAGE.split("\n").filter((line) => line !== "" && !line.startsWith("#")).length;
   const first = () => [...ways.bridged].slice(0, series * 2);
   const isThere = () => first().length === series * 2 && first().every(([sample]) => ways.direct.has(sample));
-  await waitUntil(isThere, 20_000, "two scrapes by both ways");
+  await waitUntil(isThere, WAIT_MS, "two scrapes by both ways");
   for (const [sample, value] of first()) assert.equal(value, ways.direct.get(sample), sample);
 });
 
@@ -132,7 +132,7 @@ loki.write "out" {
 }
 `,
   );
-  await waitUntil(() => entries.length >= lines.length, 20_000, "all entries");
+  await waitUntil(() => entries.length >= lines.length, WAIT_MS, "all entries");
   assert.deepEqual(
     entries.map(({ line }) => line),
     lines,

@@ -138,8 +138,8 @@ test("what remote.http reads is there for others from the start, and again when 
   cleanUp(t, () => sink.stop());
   const config = (path: string) => `remote.http "r" {
   url            = "http://${address}${path}"
-  poll_frequency = "300ms"
-  poll_timeout   = "250ms"
+  poll_frequency = "2s"
+  poll_timeout   = "1900ms"
 }
 prometheus.scrape "s" {
   targets         = encoding.from_json(remote.http.r.content)

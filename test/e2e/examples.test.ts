@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { test } from "node:test";
+import { runCommand } from "#app/cli";
 
 /** Everything that is handed to users as a configuration. */
 const FILES = globSync(["examples/**/*.alloy", "packaging/**/*.alloy"]).sort();
@@ -9,12 +9,16 @@ const FILES = globSync(["examples/**/*.alloy", "packaging/**/*.alloy"]).sort();
 /** What the services of examples/team get from their environment. */
 const TEAM = { TEAM_ENV: "production", TEAM_ROLE: "backend", MONITORING_HOST: "monitoring.example.com" };
 
-function invar(args: readonly string[], environment: Readonly<Record<string, string>> = TEAM): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["src/app/main.ts", ...args], {
-    encoding: "utf8",
-    env: { ...process.env, ...environment },
-  });
-  return status === 0 ? "" : `exit code ${status}\n${stdout}${stderr}`;
+/**
+ * Carries out a command line of the agent in this process: command-line.test.ts starts processes for such, and the start is
+ * most of what one takes.
+ */
+async function invar(args: readonly string[], environment: Readonly<Record<string, string>> = TEAM): Promise<string> {
+  Object.assign(process.env, environment);
+  let said = "";
+  const keep = (text: string) => void (said += text);
+  const code = await runCommand(args, { out: keep, error: keep });
+  return code === 0 ? "" : `exit code ${code}\n${said}`;
 }
 
 test("there are examples", () => {
@@ -23,23 +27,27 @@ test("there are examples", () => {
 });
 
 for (const file of FILES) {
-  test(`${file} is valid and formatted`, () => {
-    assert.equal(invar(["validate", "--stability.level=experimental", file]), "");
-    assert.equal(invar(["fmt", "-t", file]), "");
+  test(`${file} is valid and formatted`, async () => {
+    assert.equal(await invar(["validate", "--stability.level=experimental", file]), "");
+    assert.equal(await invar(["fmt", "-t", file]), "");
   });
 }
 
 for (const role of globSync("examples/team/config/roles/*.alloy").map((path) => path.replace(/^.*\/|\.alloy$/g, ""))) {
   for (const env of ["production", "qa", "sandbox"]) {
-    test(`the team's configuration is valid for a ${role} in ${env}, without anything experimental`, () => {
+    test(`the team's configuration is valid for a ${role} in ${env}, without anything experimental`, async () => {
       const environment = { ...TEAM, TEAM_ENV: env, TEAM_ROLE: role };
-      assert.equal(invar(["validate", "examples/team/config"], environment), "");
+      assert.equal(await invar(["validate", "examples/team/config"], environment), "");
     });
   }
 }
 
-test("the team's configuration says what is missing from the environment", () => {
-  const problem = invar(["validate", "examples/team/config"], { TEAM_ENV: "", TEAM_ROLE: "", MONITORING_HOST: "" });
+test("the team's configuration says what is missing from the environment", async () => {
+  const problem = await invar(["validate", "examples/team/config"], {
+    TEAM_ENV: "",
+    TEAM_ROLE: "",
+    MONITORING_HOST: "",
+  });
   assert.match(problem, /^exit code 1\n/);
   assert.match(problem, /import\.unreadable/);
 });

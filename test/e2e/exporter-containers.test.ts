@@ -61,7 +61,6 @@ prometheus.remote_write "x" {
       (latest.get("container_memory_rss integrations/cadvisor") ?? 0) > 32 * 2 ** 20 &&
       latest.get("namedprocess_namegroup_num_procs integrations/process") === 1,
     "figures of both exporters",
-    60_000,
   );
   for (const id of ["prometheus.exporter.cadvisor.x", "prometheus.exporter.process.x"]) {
     assert.equal((await agent.component(id)).flow.state, "ok", id);

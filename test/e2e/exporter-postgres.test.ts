@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
 import { type PostgresServer, startPostgres } from "../kit/postgres.ts";
-import { freePort, sleep } from "../kit/process.ts";
+import { freePort, WAIT_MS, waitUntil } from "../kit/process.ts";
 
 const PASSWORD = "pw-4711-Secret";
 const SETTINGS = ["shared_preload_libraries = 'pg_stat_statements'", "wal_level = logical"];
@@ -95,14 +95,18 @@ async function debianPage(t: TestContext, source: string): Promise<string> {
     },
   );
   cleanUp(t, () => child.kill("SIGKILL"));
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await (await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: "close" } })).text();
-    } catch (error) {
-      if (attempt === 200) throw error;
-      await sleep(50);
-    }
-  }
+  let text: string | undefined;
+  const ask = async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: "close" } });
+    text = await response.text();
+  };
+  const answers = () =>
+    ask().then(
+      () => true,
+      () => false,
+    );
+  await waitUntil(answers, WAIT_MS, "the other exporter answers");
+  return text!;
 }
 
 test("the page has the metrics of Debian's postgres_exporter, and tells of a standby", async (t) => {

@@ -7,7 +7,7 @@ import { cleanUp } from "#base/clean-up.testing";
 import { createAuthority } from "#kits/certificates.testing";
 import { startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
 import { assertSamePage, type PageDifferences, seriesOf } from "../kit/exporter-page.ts";
-import { freePort, waitUntil } from "../kit/process.ts";
+import { freePort, WAIT_MS, waitUntil } from "../kit/process.ts";
 import { TestRedis } from "../kit/redis-server.ts";
 
 /** `prometheus.exporter.redis` against real servers, beside Debian's prometheus-redis-exporter. */
@@ -37,7 +37,7 @@ async function startPeer(t: TestContext, args: readonly string[]): Promise<() =>
         () => true,
         () => false,
       ),
-    20_000,
+    WAIT_MS,
     "the other exporter answers",
   );
   return page;
@@ -123,7 +123,7 @@ suite("prometheus.exporter.redis", { concurrency: 4 }, () => {
         const redis = await TestRedis.start(t, [
           ...["--cluster-enabled", "yes", "--cluster-port", String(bus)],
           // Nodes ask each other often, and go on without the one that the test ends.
-          ...["--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"],
+          ...["--cluster-node-timeout", "3000", "--cluster-require-full-coverage", "no"],
         ]);
         return { redis, bus };
       }),

@@ -117,7 +117,7 @@ suite("one identity for two collectors", { concurrency: true }, () => {
       "the others arrive, although Prometheus refused them all",
     );
     const lost = await agent.dropped(WRITE, "out_of_order");
-    assert.ok(lost < 20, `${lost} were dropped for some requests with one bad sample each`);
+    assert.ok(lost <= turns, `${lost} were dropped for ${turns} requests with one bad sample each`);
     assert.equal(await agent.stop(), 0);
   });
 });

@@ -163,15 +163,11 @@ otelcol.exporter.otlp "t" {
   /** Sends until each of the clients has a state and a cause. */
   const until = async (state: RegExp, causes: Readonly<Record<string, RegExp>>) => {
     for (const [id, cause] of Object.entries(causes)) {
-      await agent.until(
-        async () => {
-          await send();
-          const { flow } = await agent.component(id);
-          return state.test(flow.state) && cause.test(flow.cause);
-        },
-        `${id} is ${state} with ${cause}`,
-        25_000,
-      );
+      await agent.until(async () => {
+        await send();
+        const { flow } = await agent.component(id);
+        return state.test(flow.state) && cause.test(flow.cause);
+      }, `${id} is ${state} with ${cause}`);
     }
   };
   await until(/^ok$/, Object.fromEntries(CLIENTS.map((id) => [id, /^$/])));

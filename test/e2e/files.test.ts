@@ -72,7 +72,7 @@ function chunk(first: number): string {
 
 async function allCame(agent: TestAgent, lines: SequenceCounter, written: number): Promise<void> {
   await agent
-    .until(() => lines.distinct === written, "every line has come", 60_000)
+    .until(() => lines.distinct === written, "every line has come")
     .catch((error) => {
       throw new Error(`${written - lines.distinct} of ${written} lines are missing\n${error}`);
     });
@@ -224,10 +224,15 @@ loki.source.file "logs" {
   const second = start(1);
   write(second);
   await allCame(agent, lines, written);
-  write(second);
-  const began = performance.now();
-  await allCame(agent, lines, written);
-  assert.ok(performance.now() - began < 5_000, "the new end of the links is watched");
+  // Unwatched files are looked at less often than that, each time; a busy machine is slow at times.
+  let soonest = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 3; round++) {
+    write(second);
+    const began = performance.now();
+    await allCame(agent, lines, written);
+    soonest = Math.min(soonest, performance.now() - began);
+  }
+  assert.ok(soonest < 5_000, "the new end of the links is watched");
   assert.equal(lines.duplicated, 0);
   assert.equal(await agent.stop(), 0);
 });

@@ -67,7 +67,7 @@ loki.write "out" {
   writing = false;
   await written;
   await agent
-    .until(() => counter.distinct >= writer.written, "every entry has come", 30_000)
+    .until(() => counter.distinct >= writer.written, "every entry has come")
     .catch((error) => {
       throw new Error(`${writer.written - counter.distinct} of ${writer.written} entries lost\n${error}`);
     });

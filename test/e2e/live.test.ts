@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import type { LiveEvent, LiveItem } from "#app/api/json";
 import { cleanUp } from "#base/clean-up.testing";
 import { programWords, runInvar, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
-import { freePort } from "../kit/process.ts";
+import { freePort, WAIT_MS } from "../kit/process.ts";
 import { traceRequest } from "../kit/spans.ts";
 
 const FAILED = 1;
@@ -209,7 +209,6 @@ test("a pipeline at full speed is looked at a little, and loses nothing", async 
   await agent.until(
     async () => (await agent.component("loki.process.p")).flow.received.items === lines,
     "all lines came",
-    60_000,
   );
   await agent.until(() => items === lines, "all lines are told of");
   client.abort();
@@ -240,7 +239,7 @@ async function interrupted(args: readonly string[], enough: RegExp, act?: () => 
     stderr += data;
     look();
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), WAIT_MS);
   const [code] = await new Promise<[number | null]>((resolve) => child.on("close", (status) => resolve([status])));
   clearTimeout(timer);
   return { code, stdout, stderr };

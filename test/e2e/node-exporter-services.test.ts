@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, temporaryFolder } from "../kit/agent.ts";
-import { freePort, waitUntil } from "../kit/process.ts";
+import { freePort, WAIT_MS, waitUntil } from "../kit/process.ts";
 
 /** Collectors of `prometheus.exporter.unix` that ask services: chrony, runit and Supervisor, as Debian has them. */
 
@@ -34,7 +34,7 @@ async function collect(t: TestContext, collector: string, more: string, wanted: 
       page = await (await agent.api("/api/v0/component/prometheus.exporter.unix.host/metrics")).text();
       return wanted.every((each) => each.test(page));
     },
-    20_000,
+    WAIT_MS,
     `${wanted.join(" and ")}`,
   ).catch((error) => assert.fail(`${error}\n${page}`));
   return page.split("\n");
@@ -109,7 +109,7 @@ autorestart=false
 `,
   );
   run(t, "SIGTERM", "/usr/bin/supervisord", "-c", config);
-  await waitUntil(() => existsSync(join(folder, "supervisor.sock")), 20_000, "supervisord listens");
+  await waitUntil(() => existsSync(join(folder, "supervisor.sock")), WAIT_MS, "supervisord listens");
   for (const url of [`unix://${folder}/supervisor.sock`, `http://user:p%26w@127.0.0.1:${port}/RPC2`]) {
     const lines = await collect(t, "supervisord", `supervisord { url = "${url}" }`, [
       /^node_supervisord_state\{name="good",group="good"\} 20$/m,

@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { startAgent, type TestAgent } from "../kit/agent.ts";
 import { seriesOf } from "../kit/exporter-page.ts";
-import { freePort, waitUntil } from "../kit/process.ts";
+import { freePort, WAIT_MS, waitUntil } from "../kit/process.ts";
 
 /** `prometheus.exporter.unix` of the real agent beside Debian's prometheus-node-exporter, on this machine. */
 
@@ -24,7 +24,7 @@ async function startPeer(t: TestContext, flags: readonly string[]): Promise<() =
       () => true,
       () => false,
     );
-  await waitUntil(answers, 20_000, "node_exporter answers");
+  await waitUntil(answers, WAIT_MS, "node_exporter answers");
   return page;
 }
 
@@ -86,7 +86,7 @@ function isPassing(key: string): boolean {
 /** Compares until nothing came between the reads: other programs on the machine change what both show. */
 async function assertSame(peer: () => Promise<string>, agent: TestAgent): Promise<void> {
   let problems: string[] = [];
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 20; i++) {
     const before = await peer();
     const ours = await pageOf(agent);
     problems = differences(before, ours, await peer());

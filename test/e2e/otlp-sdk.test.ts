@@ -23,7 +23,7 @@ import { cleanUp } from "#base/clean-up.testing";
 import { oracleDecode } from "#formats/otlp/oracle.testing";
 import type { OtlpKind } from "#formats/otlp/otlp";
 import { startAgent } from "../kit/agent.ts";
-import { freePort, waitUntil } from "../kit/process.ts";
+import { freePort, WAIT_MS, waitUntil } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
 
 /** An application with the official OpenTelemetry SDK sends to the agent, which forwards to a backend. */
@@ -147,7 +147,7 @@ test("all that an application records with the official SDK arrives, over each t
   const seen: Record<OtlpKind, unknown>[] = [];
   for (const [name, exporters] of transports) {
     await work(exporters(grpc, http));
-    await waitUntil(() => Object.values(got).every((each) => each.length === 1), 20_000, name);
+    await waitUntil(() => Object.values(got).every((each) => each.length === 1), WAIT_MS, name);
     const request = { traces: got.traces.pop()!, metrics: got.metrics.pop()!, logs: got.logs.pop()! };
     const text = JSON.stringify(request);
     for (const part of ["POST /cart", "no money", "exception", "retry", "shop", "1.2.3", "payment was slow ✓"]) {

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import type { Locator, Page } from "playwright-core";
 import { cleanUp } from "#base/clean-up.testing";
 import type { ExplainJson, StatusJson } from "../../src/app/api/json.ts";
-import { type AgentOptions, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
+import { type AgentOptions, fileContext, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
 import { type OpenedPage, openBrowserPage, type PageOptions, useBrowser } from "../kit/browser.ts";
 
 /** The component's and the system's part of the page, on a real agent. */
@@ -29,8 +29,14 @@ interface SiteOptions extends PageOptions, AgentOptions {
   readonly config?: string;
 }
 
+const file = fileContext();
+/** One for all tests that have nothing of their own in its configuration, and only look at it. */
+let shared: Promise<TestAgent> | undefined;
+
 async function site(t: TestContext, view: string, options: SiteOptions = {}): Promise<Site> {
-  const agent = await startAgent(t, options.config ?? (await pipeline(t)), options);
+  const isShared = options.config === undefined && options.flags === undefined;
+  if (isShared) shared ??= pipeline(file).then((config) => startAgent(file, config));
+  const agent = isShared ? await shared! : await startAgent(t, options.config!, options);
   const prefix = options.flags?.find((flag) => flag.startsWith("--server.http.ui-path-prefix="))?.split("=")[1] ?? "/";
   const opened = await openBrowserPage(agent.url + prefix + view, options);
   return {
@@ -199,8 +205,12 @@ test("a writer whose server is gone: state, cause, queue, edges and arguments as
   const { page, agent, explain } = full;
   await agent.until(async () => (await agent.component("loki.write.broken")).flow.state === "failing", "it fails");
   await page.getByText("failing since").waitFor();
-  const { flow, source, arguments: args } = await explain("loki.write.broken");
-  assert.equal(await page.locator(".cause.failing p").first().textContent(), flow!.cause);
+  const { source, arguments: args } = await explain("loki.write.broken");
+  const shown = () => page.locator(".cause.failing p").first().textContent();
+  await agent.until(
+    async () => (await shown()) === (await explain("loki.write.broken")).flow!.cause,
+    "the page has the cause as the API says it",
+  );
   assert.equal(await page.locator("h1").textContent(), "loki.write broken");
   assert.equal(await page.title(), "loki.write.broken · Invar");
   assert.match((await page.locator(".component-facts").textContent()) ?? "", new RegExp(`:${source.line}$`));
@@ -274,6 +284,7 @@ test("tailed files with their place, own metrics with search, and links to neigh
   await part(page, "flow").getByRole("link", { name: "loki.process.web" }).click();
   await page.getByText("debug_lines").first().waitFor();
   assert.equal(new URL(page.url()).pathname, "/component/loki.process.web");
+  await part(page, "flow").locator(".drops").getByText("12", { exact: true }).waitFor();
   const [drop] = await settled(part(page, "flow").locator(".drops tbody tr"), 1);
   assert.deepEqual(drop!.slice(0, 3), ["debug_lines", "logs", "12"]);
   const [from, to] = await settled(part(page, "flow").locator(".data-table tbody tr"), 2);
@@ -295,8 +306,9 @@ test("targets with their last scrape, the dead one first; by keyboard to where t
   const table = part(page, "debug").locator("tbody tr");
   await table.locator(".state.failing").waitFor();
   await table.locator(".state.ok").nth(1).waitFor();
-  const first = (await cells(table))[0]!.join(" ");
-  assert.match(first, /127\.0\.0\.1:9\/metrics down instance="dead".*refuses connections/);
+  const untilRow = (at: number, pattern: RegExp, what: string) =>
+    agent.until(async () => pattern.test((await cells(table)).at(at)!.join(" ")), what);
+  await untilRow(0, /127\.0\.0\.1:9\/metrics down instance="dead".*refuses connections/, "the dead one comes first");
   await full.picture("component-scrape-dark");
   await full.assertAccessible();
 
@@ -304,7 +316,7 @@ test("targets with their last scrape, the dead one first; by keyboard to where t
   await sort.focus();
   await page.keyboard.press("Enter");
   await page.locator('th[aria-sort="ascending"]', { hasText: "last error ↑" }).waitFor();
-  assert.match((await cells(table)).at(-1)!.join(" "), /refuses connections/, "sorted by the error, it is the last");
+  await untilRow(-1, /refuses connections/, "sorted by the error, it is the last");
   assert.match(page.url(), /debug.target.sort=last_error/);
 
   const reference = part(page, "arguments").getByRole("link", { name: "discovery.relabel.nodes" }).first();

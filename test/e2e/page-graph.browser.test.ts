@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Locator, Page } from "playwright-core";
-import { type AgentOptions, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
+import { type AgentOptions, fileContext, startAgent, type TestAgent, temporaryFolder } from "../kit/agent.ts";
 import { openBrowserPage, useBrowser } from "../kit/browser.ts";
-import { freePort } from "../kit/process.ts";
+import { freePort, WAIT_MS, waitUntil } from "../kit/process.ts";
 
 /** Overview, graph and list of components, on a real agent. */
 
@@ -72,6 +72,15 @@ team "blue" {
   );
 }
 
+const file = fileContext();
+let shared: Promise<TestAgent> | undefined;
+
+/** One for all tests that only look at it. */
+function mixed(): Promise<TestAgent> {
+  shared ??= startMixed(file);
+  return shared;
+}
+
 async function untilFailing(agent: TestAgent): Promise<void> {
   await agent.until(async () => (await agent.component("loki.write.out")).flow.state === "failing", "it fails");
 }
@@ -91,11 +100,11 @@ async function untilMoved(page: Page, before: string | null): Promise<void> {
 }
 
 async function untilAddress(page: Page, pattern: RegExp): Promise<void> {
-  await page.waitForURL(pattern, { timeout: 10_000 });
+  await page.waitForURL(pattern);
 }
 
-test("the first page says what is wrong and why, and each problem leads to its component", async (t) => {
-  const agent = await startMixed(t);
+test("the first page says what is wrong and why, and each problem leads to its component", async () => {
+  const agent = await mixed();
   await untilFailing(agent);
   await using opened = await openBrowserPage(`${agent.url}/`);
   const { page } = opened;
@@ -151,8 +160,8 @@ test("nothing wrong is said calmly; a viewer has a way to it; a failed reload is
   assert.deepEqual(opened.faults, []);
 });
 
-test("the graph shows what the configuration says, as a drawing and as a table", async (t) => {
-  const agent = await startMixed(t);
+test("the graph shows what the configuration says, as a drawing and as a table", async () => {
+  const agent = await mixed();
   await untilFailing(agent);
   await using opened = await openBrowserPage(`${agent.url}/graph`);
   const { page } = opened;
@@ -183,8 +192,8 @@ test("the graph shows what the configuration says, as a drawing and as a table",
   assert.deepEqual(opened.faults, []);
 });
 
-test("modules open by button and key, with the way back", async (t) => {
-  const agent = await startMixed(t);
+test("modules open by button and key, with the way back", async () => {
+  const agent = await mixed();
   await using opened = await openBrowserPage(`${agent.url}/graph`);
   const { page } = opened;
   await page.getByRole("link", { name: "Open team.blue" }).click();
@@ -206,8 +215,8 @@ test("modules open by button and key, with the way back", async (t) => {
   assert.deepEqual(opened.faults, []);
 });
 
-test("search dims the rest and goes from hit to hit; states and connections narrow the graph", async (t) => {
-  const agent = await startMixed(t);
+test("search dims the rest and goes from hit to hit; states and connections narrow the graph", async () => {
+  const agent = await mixed();
   await untilFailing(agent);
   await using opened = await openBrowserPage(`${agent.url}/graph`);
   const { page } = opened;
@@ -240,8 +249,8 @@ test("search dims the rest and goes from hit to hit; states and connections narr
   assert.deepEqual(opened.faults, []);
 });
 
-test("by keyboard alone: along the edges, to a component's page, zoom and way", async (t) => {
-  const agent = await startMixed(t);
+test("by keyboard alone: along the edges, to a component's page, zoom and way", async () => {
+  const agent = await mixed();
   await using opened = await openBrowserPage(`${agent.url}/graph`);
   const { page } = opened;
   const focused = () => page.evaluate<string | undefined>("document.activeElement.parentElement.dataset.id");
@@ -277,8 +286,8 @@ test("by keyboard alone: along the edges, to a component's page, zoom and way", 
   assert.deepEqual(opened.faults, []);
 });
 
-test("the address has all of the view: a reload and a step back show the same", async (t) => {
-  const agent = await startMixed(t);
+test("the address has all of the view: a reload and a step back show the same", async () => {
+  const agent = await mixed();
   await using opened = await openBrowserPage(`${agent.url}/graph`);
   const { page } = opened;
   await page.locator(".graph-drawing .box").first().waitFor();
@@ -290,7 +299,9 @@ test("the address has all of the view: a reload and a step back show the same", 
   await untilAddress(page, /zoom=[\d.]+&x=-?\d+&y=-?\d+/);
   await page.locator('[data-id="loki.process.parse"] > a').click();
   await untilAddress(page, /selected=loki\.process\.parse/);
-  await page.waitForTimeout(700); // the view settles
+  // The view settles: neither the drawing nor the address has changed for a while.
+  const view = async () => `${page.url()} ${await transformOf(page)}`;
+  for (let seen = ""; seen !== (await view()); await page.waitForTimeout(700)) seen = await view();
   const numbers = async () => (await transformOf(page))!.match(/-?[\d.]+/g)!.map(Number);
   const before = await numbers();
   await page.reload();
@@ -307,8 +318,8 @@ test("the address has all of the view: a reload and a step back show the same", 
   assert.deepEqual(opened.faults, []);
 });
 
-test("the list of components: sorted by any column, filtered by words and states", async (t) => {
-  const agent = await startMixed(t);
+test("the list of components: sorted by any column, filtered by words and states", async () => {
+  const agent = await mixed();
   await untilFailing(agent);
   await using opened = await openBrowserPage(`${agent.url}/components`);
   const { page } = opened;
@@ -335,8 +346,8 @@ test("the list of components: sorted by any column, filtered by words and states
   assert.deepEqual(opened.faults, []);
 });
 
-test("a phone's width is enough, and the dark is readable", async (t) => {
-  const agent = await startMixed(t);
+test("a phone's width is enough, and the dark is readable", async () => {
+  const agent = await mixed();
   await untilFailing(agent);
   for (const view of ["", "graph?selected=loki.write.out", "graph?as=table", "components"]) {
     await using opened = await openBrowserPage(`${agent.url}/${view}`, {
@@ -357,8 +368,8 @@ test("a phone's width is enough, and the dark is readable", async (t) => {
   }
 });
 
-test("fingers: one moves the graph, two scale it, a tap selects", async (t) => {
-  const agent = await startMixed(t);
+test("fingers: one moves the graph, two scale it, a tap selects", async () => {
+  const agent = await mixed();
   await using opened = await openBrowserPage(`${agent.url}/graph`, { width: 390, height: 844 });
   const { page } = opened;
   await page.locator(".graph-drawing .box text").first().waitFor();
@@ -371,11 +382,9 @@ test("fingers: one moves the graph, two scale it, a tap selects", async (t) => {
   const numbers = async () => (await transformOf(page))!.match(/-?[\d.]+/g)!.map(Number);
   const [zoom, , , , left, top] = await numbers();
   async function untilSo(holds: (now: readonly number[]) => boolean, what: string) {
-    for (let i = 0; i < 100; i++) {
-      if (holds(await numbers())) return;
-      await page.waitForTimeout(50);
-    }
-    assert.fail(`${what}: ${await transformOf(page)}`);
+    await waitUntil(async () => holds(await numbers()), WAIT_MS, what).catch(async (error) => {
+      throw new Error(`${await transformOf(page)}`, { cause: error });
+    });
   }
   await send("touchStart", [200, 500]);
   for (const step of [10, 20, 30, 40]) await send("touchMove", [200 + step, 500 + step]);

@@ -137,8 +137,10 @@ test("each processor does its part", async (t) => {
 test("while memory is short, clients are told to come again later", async (t) => {
   const { agent, send } = await start(t, "1MiB");
   await agent.untilRule(LIMITER, "memory_limit", "failing");
+  const began = performance.now();
   const answer = await send([spanOf(true)]);
   assert.equal(answer.status, 503);
+  assert.ok(performance.now() - began < 4_000, "it is not kept waiting as for a full pipeline");
   assert.ok(Number(answer.headers.get("retry-after")) > 0);
   assert.equal(await agent.metric("otelcol_processor_memory_limiter_refused_spans_total", {}), 1);
 });

@@ -147,7 +147,7 @@ async function startPeers(t: TestContext, first: Peers["page"], feature: string,
   );
   const prometheus = await Prometheus.start(
     t,
-    `[{ job_name: page, scrape_interval: 500ms, scrape_timeout: 500ms, static_configs: [{ targets: ["${target}"] }] }]`,
+    `[{ job_name: page, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{ targets: ["${target}"] }] }]`,
     `remote_write:
   - url: http://${receiver}/prometheus
     send_exemplars: true
@@ -163,8 +163,8 @@ async function startPeers(t: TestContext, first: Peers["page"], feature: string,
   targets         = [{ __address__ = "${target}" }]
   job_name        = "page"
   forward_to      = [prometheus.remote_write.out.receiver]
-  scrape_interval = "500ms"
-  scrape_timeout  = "500ms"
+  scrape_interval = "1s"
+  scrape_timeout  = "1s"
   ${argument}
 }
 
@@ -262,7 +262,7 @@ test("OpenMetrics: samples, stale markers, exemplars and metadata are those that
   assert.deepEqual(ours, theirs);
   assert.equal(named(peers.agent, "n=timed")[0]![1].values.includes(STALE), false, "it has times of its own");
   assert.deepEqual([...peers.agent.metadata].sort(), [...peers.prometheus.metadata].sort());
-  assert.ok(peers.asked.every(({ timeout }) => timeout === "0.5"));
+  assert.ok(peers.asked.every(({ timeout }) => timeout === "1"));
 });
 
 function message(fill: (writer: ProtoWriter) => void): Uint8Array {

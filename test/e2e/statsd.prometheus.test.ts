@@ -70,6 +70,7 @@ test("the gateway of examples: StatsD, remote write and facts reach Prometheus, 
     ],
   ]);
   await agent.until(async () => (await labels("gateway_info")).length === 1, "facts have come");
+  await agent.until(async () => (await labels('up{host!=""}')).length === 2, "what was pushed has come");
   assert.deepEqual(
     (await labels('shop_took{quantile="0.5"}')).map(([, value]) => value),
     ["0.25"],

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import type { ExplainJson, HistoryJson, PipelineEdgeJson, PipelineJson, StatusJson } from "../../src/app/api/json.ts";
 import { startAgent, type TestAgent } from "../kit/agent.ts";
-import { freePort } from "../kit/process.ts";
+import { cpuSeconds, freePort } from "../kit/process.ts";
 import { Sink } from "../kit/sink.ts";
 
 const status = (agent: TestAgent) => agent.json<StatusJson>("/api/v0/web/status");
@@ -414,15 +414,13 @@ test("1,000 components: the answers are there, soon", async (t) => {
   assert.equal(root.edges.length, 999);
   const kinds = (kind: PipelineEdgeJson["kind"]) => root.edges.filter((edge) => edge.kind === kind).length;
   assert.deepEqual([kinds("data"), kinds("targets"), kinds("reference")], [666, 333, 0]);
-  // The best of several, since this machine has other things to do. On an idle one it is 10 to 25 ms.
+  // What the agent works for an answer, since this machine has other things to do. It is 10 to 25 ms.
   for (const path of ["status", "pipeline", "components", "explain/loki.process.p7"]) {
-    let best = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 8; i++) {
-      const began = performance.now();
-      await (await agent.api(`/api/v0/web/${path}`)).text();
-      best = Math.min(best, performance.now() - began);
-    }
-    t.diagnostic(`${path}: ${best.toFixed(1)} ms`);
-    assert.ok(best < 250, `${path} takes ${best} ms`);
+    const asked = 8;
+    const before = cpuSeconds(agent.pid);
+    for (let i = 0; i < asked; i++) await (await agent.api(`/api/v0/web/${path}`)).text();
+    const ms = ((cpuSeconds(agent.pid) - before) / asked) * 1_000;
+    t.diagnostic(`${path}: ${ms.toFixed(1)} ms of the processor`);
+    assert.ok(ms < 250, `${path} takes ${ms} ms`);
   }
 });

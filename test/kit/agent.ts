@@ -1,11 +1,12 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { cleanUp } from "#base/clean-up.testing";
-import { freePort, sleep } from "./process.ts";
+import { freePort, sleep, WAIT_MS } from "./process.ts";
 
 /** Runs the real agent, in a process of its own, for end-to-end tests. */
 
@@ -44,13 +45,25 @@ export function runInvar(
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
       reject(new Error(`invar ${args.join(" ")} did not end\n${stdout}${stderr}`));
-    }, options.timeoutMs ?? 30_000);
+    }, options.timeoutMs ?? WAIT_MS);
     child.on("error", reject);
     child.on("close", (code, signal) => {
       clearTimeout(timer);
       resolve({ code, signal, stdout, stderr });
     });
   });
+}
+
+/**
+ * Stands for the context of a test where something is for all tests of a file, and ends after the last of them. Made where
+ * tests are declared, not within one.
+ */
+export function fileContext(): TestContext {
+  const works: (() => unknown)[] = [];
+  after(async () => {
+    for (const work of works) await work();
+  });
+  return { after: (work: () => unknown) => void works.push(work) } as unknown as TestContext;
 }
 
 /** An empty folder that is gone after the test. */
@@ -183,7 +196,7 @@ export class TestAgent {
         resolve({ code, signal });
       });
     });
-    if (this.#options.unready !== true) await this.until(() => this.#isReady(), "the agent is ready", 60_000);
+    if (this.#options.unready !== true) await this.until(() => this.#isReady(), "the agent is ready");
   }
 
   get pid(): number {
@@ -198,7 +211,7 @@ export class TestAgent {
 
   async #isReady(): Promise<boolean> {
     try {
-      return (await fetch(`${this.url}/-/ready`)).status === 200;
+      return (await this.api("/-/ready")).status === 200;
     } catch {
       return false;
     }
@@ -206,7 +219,7 @@ export class TestAgent {
 
   /** Asks the HTTP API. */
   api(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(this.url + path, { signal: AbortSignal.timeout(60_000), ...init });
+    return fetch(this.url + path, { signal: AbortSignal.timeout(WAIT_MS), ...init });
   }
 
   async json<T>(path: string): Promise<T> {
@@ -241,7 +254,7 @@ export class TestAgent {
   }
 
   /** Waits until a component's flow status is what a rule (none if empty) says, and gives it. */
-  async untilRule(id: string, rule: string, state: string, timeoutMs = 20_000): Promise<ComponentStatus["flow"]> {
+  async untilRule(id: string, rule: string, state: string, timeoutMs = WAIT_MS): Promise<ComponentStatus["flow"]> {
     let flow: ComponentStatus["flow"] | undefined;
     await this.until(
       async () => {
@@ -268,6 +281,16 @@ export class TestAgent {
       .filter((line) => line.includes(`msg="${message}"`) && line.includes(`component_id=${id} `));
   }
 
+  /** Fails unless its log has such lines about a component, and no two of them nearer to each other than a minute. */
+  assertSaidSparingly(id: string, message: string): void {
+    const lines = this.logged(id, message);
+    assert.notEqual(lines.length, 0, `${id}: ${message}`);
+    const times = lines.map((line) => Date.parse(/ts=(\S+)/.exec(line)![1]!));
+    for (const [i, time] of times.entries()) {
+      assert.ok(i === 0 || time - times[i - 1]! > 55_000, `said again too soon:\n${lines.join("\n")}`);
+    }
+  }
+
   /** Items that a component dropped for a reason so far. */
   async dropped(id: string, reason: string): Promise<number> {
     const { flow } = await this.component(id);
@@ -288,13 +311,13 @@ export class TestAgent {
   }
 
   /** Asks it to end and waits; its exit code, or the signal that ended it after `graceMs`. */
-  stop(graceMs = 30_000): Promise<number | NodeJS.Signals | null> {
+  stop(graceMs = WAIT_MS): Promise<number | NodeJS.Signals | null> {
     if (!this.#exited) this.#child?.kill("SIGTERM");
     return this.ended(graceMs);
   }
 
   /** Waits for its end without asking for it; its exit code, or the signal that ended it after `graceMs`. */
-  async ended(graceMs = 30_000): Promise<number | NodeJS.Signals | null> {
+  async ended(graceMs = WAIT_MS): Promise<number | NodeJS.Signals | null> {
     const timer = setTimeout(() => this.#child?.kill("SIGKILL"), graceMs);
     const { code, signal } = await this.#exit;
     clearTimeout(timer);
@@ -308,7 +331,7 @@ export class TestAgent {
   }
 
   /** Waits until `check` holds. Errors of `check` count as no. Rejects with the end of the agent's log. */
-  async until(check: () => boolean | Promise<boolean>, what: string, timeoutMs = 20_000): Promise<void> {
+  async until(check: () => boolean | Promise<boolean>, what: string, timeoutMs = WAIT_MS): Promise<void> {
     const last = performance.now() + timeoutMs;
     let error: unknown;
     for (;;) {
@@ -326,7 +349,7 @@ export class TestAgent {
   }
 
   /** Waits until its log has a line that matches. */
-  async untilLogged(pattern: RegExp, timeoutMs = 20_000): Promise<void> {
+  async untilLogged(pattern: RegExp, timeoutMs = WAIT_MS): Promise<void> {
     await this.until(() => pattern.test(this.log), `the log has ${pattern}`, timeoutMs);
   }
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before } from "node:test";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { buildPage } from "../../tools/build/page.ts";
+import { WAIT_MS } from "./process.ts";
 
 /** Drives the agent's page in Debian's Chromium. `SCREENSHOTS=folder` leaves pictures there. */
 
@@ -12,7 +13,7 @@ let browser: Browser | undefined;
 /** Builds the page and starts the browser before the tests of a file, and ends it after them. */
 export function useBrowser(): void {
   before(async () => {
-    await buildPage(process.cwd(), { minify: false });
+    if (!isBuilt()) await buildPage(process.cwd(), { minify: false });
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
   });
   after(() => browser?.close());
@@ -36,6 +37,16 @@ export interface PageOptions {
   readonly expected?: RegExp;
 }
 
+/**
+ * Whether the page is newer than what it is made of, as after `npm test`, which builds it before all tests: several files of
+ * tests run at once, and the agents of one must not read what another one is writing.
+ */
+function isBuilt(): boolean {
+  const sources = globSync("{web/{source,static}/**,web/schema.json,package-lock.json}");
+  const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
+  return (statSync("web/dist/main.js", { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest;
+}
+
 /** Opens `url` (of the agent, with the prefix and view) in a window of its own. */
 export async function openBrowserPage(url: string, options: PageOptions = {}): Promise<OpenedPage> {
   const context = await browser!.newContext({
@@ -43,6 +54,7 @@ export async function openBrowserPage(url: string, options: PageOptions = {}): P
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
     bypassCSP: true, // for axe alone: the page itself has no inline scripts, which http-api.test.ts checks
   });
+  context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
   const faults: string[] = [];
   const { origin } = new URL(url);

@@ -26,7 +26,7 @@ export const KAFKA_PASSWORD = "alice-secret";
 /** Knows the password too, by PLAIN alone, and is nobody whom access lists do not apply to. */
 export const KAFKA_GUEST = "bob";
 /** A login by PLAIN without TLS is good for so long. */
-export const KAFKA_LOGIN_MS = 2_000;
+export const KAFKA_LOGIN_MS = 4_000;
 
 type Ports = Readonly<Record<"plain" | "sasl" | "tls" | "saslTls" | "controller", number>>;
 

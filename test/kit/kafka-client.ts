@@ -1,5 +1,5 @@
+import { crc32c } from "#formats/crc32c";
 import { KafkaConnection, type KafkaSecurity, tlsSourceOf } from "#kits/kafka/connection";
-import { crc32c } from "#kits/kafka/crc32c";
 import { FETCH, fetchRequest, type KafkaApi, readFetch, readOffsetFetch } from "#kits/kafka/messages";
 import { type KafkaReader, KafkaWriter } from "#kits/kafka/protocol";
 import { RecordCursor, readBatchHeader, unpackRecords } from "#kits/kafka/records";
@@ -13,7 +13,7 @@ const CREATE_TOPICS: KafkaApi = { key: 19, name: "CreateTopics", lowest: 2, high
 const DELETE_RECORDS: KafkaApi = { key: 21, name: "DeleteRecords", lowest: 0, highest: 0 };
 const CREATE_ACLS: KafkaApi = { key: 30, name: "CreateAcls", lowest: 1, highest: 1 };
 const CREATE_PARTITIONS: KafkaApi = { key: 37, name: "CreatePartitions", lowest: 0, highest: 0 };
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 const NO_LEADER = new Set([3, 5, 6]);
 const NO_SECURITY: KafkaSecurity = { tls: undefined, sasl: undefined };
 

@@ -11,6 +11,11 @@ export interface LogWriterOptions {
   readonly rotateAfter?: number;
   /** Milliseconds after which it is rotated. */
   readonly rotateAfterMs?: number;
+  /**
+   * Asked before a rotation that is due, with the number of the last line before the one before; none at the first. The
+   * rotation waits until it holds.
+   */
+  readonly mayRotate?: (cut: number | undefined) => boolean;
   /** `create` moves the file away, `copytruncate` copies and empties it. */
   readonly rotation?: "create" | "copytruncate";
   /** Rotated files that are kept, as `file.1`, `file.2` and so on. */
@@ -34,6 +39,7 @@ export class LogWriter {
   rotations = 0;
   #sinceRotation = 0;
   #rotatedMs = performance.now();
+  #cut: number | undefined;
 
   constructor(path: string, options: LogWriterOptions) {
     this.#path = path;
@@ -58,12 +64,14 @@ export class LogWriter {
       appendFileSync(this.#path, text);
       this.lines += linesPerWrite;
       this.#sinceRotation += linesPerWrite;
-      if (this.#sinceRotation >= rotateAfter || performance.now() - this.#rotatedMs >= rotateAfterMs) this.#rotate();
+      const isDue = this.#sinceRotation >= rotateAfter || performance.now() - this.#rotatedMs >= rotateAfterMs;
+      if (isDue && this.#options.mayRotate?.(this.#cut) !== false) this.#rotate();
       await sleep(pauseMs);
     }
   }
 
   #rotate(): void {
+    this.#cut = this.written - (this.#options.step ?? 1);
     this.#sinceRotation = 0;
     this.#rotatedMs = performance.now();
     this.rotations += 1;

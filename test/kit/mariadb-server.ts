@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { temporaryFolder } from "./agent.ts";
-import { freePort, waitUntil } from "./process.ts";
+import { freePort, WAIT_MS, waitUntil } from "./process.ts";
 
 const SERVER = "/usr/sbin/mariadbd";
 const CLIENT = "/usr/bin/mariadb";
@@ -67,7 +67,7 @@ export class TestMariadb {
         if (child.exitCode !== null) throw new Error(`mariadbd ended\n${readFileSync(log, "utf8").slice(-2_000)}`);
         return isUp(() => this.run("SELECT 1"));
       },
-      60_000,
+      WAIT_MS,
       "mariadbd answers",
     );
   }

@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
+import type { WrittenSeries } from "./remote-write.ts";
 
 /** How many series beside the number a page has. */
 const FILLER = 20;
@@ -12,6 +13,34 @@ interface Page {
   /** In which life of the agent it was last asked for. */
   life: number;
   readonly complete: Set<number>;
+}
+
+/** What a backend got of numbered pages. */
+export class ScrapeRecord {
+  /** How often each scrape came, as `page#number`. */
+  readonly scrapes = new Map<string, number>();
+  /** Times at which the agent found a page down, by page: a slow machine may have kept it from reading one in time. */
+  readonly #failed = new Map<string, Set<number>>();
+
+  add({ labels, samples }: WrittenSeries): void {
+    const name = labels.get("__name__");
+    const page = labels.get("page")!;
+    for (const { timestamp, value } of samples) {
+      if (name === "up" && value === 0) {
+        const times = this.#failed.get(page) ?? new Set();
+        this.#failed.set(page, times.add(timestamp));
+      }
+      if (name !== "scrape_number" || Number.isNaN(value)) continue;
+      const scrape = `${page}#${value}`;
+      this.scrapes.set(scrape, (this.scrapes.get(scrape) ?? 0) + 1);
+    }
+  }
+  failed(page: string): number {
+    return this.#failed.get(page)?.size ?? 0;
+  }
+  get doubles(): number {
+    return [...this.scrapes.values()].filter((count) => count > 1).length;
+  }
 }
 
 /**
@@ -64,10 +93,13 @@ export class NumberedPages {
     return [...this.#pages.values()].reduce((sum, page) => sum + page.complete.size, 0);
   }
 
-  /** The scrapes, as `page#number`, that were handed on as a whole and are not in `arrived`. */
-  missing(arrived: { has(scrape: string): boolean }): string[] {
+  /** The scrapes, as `page#number`, that were handed on as a whole and did not arrive; without as many as failed in the agent. */
+  missing(record: ScrapeRecord): string[] {
     return [...this.#pages].flatMap(([path, page]) =>
-      [...page.complete].map((number) => `${path}#${number}`).filter((scrape) => !arrived.has(scrape)),
+      [...page.complete]
+        .map((number) => `${path}#${number}`)
+        .filter((scrape) => !record.scrapes.has(scrape))
+        .slice(record.failed(path)),
     );
   }
 }

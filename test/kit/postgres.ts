@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { temporaryFolder } from "./agent.ts";
-import { freePort, sleep } from "./process.ts";
+import { freePort, sleep, WAIT_MS } from "./process.ts";
 
 /** Runs a PostgreSQL server of Debian's package on a folder and a port of its own. */
 
@@ -88,7 +88,7 @@ export class PostgresServer {
     });
     this.#child = child;
     child.stderr!.on("data", (data: Buffer) => void (this.#log += data));
-    const until = performance.now() + 20_000;
+    const until = performance.now() + WAIT_MS;
     for (;;) {
       try {
         this.sql("SELECT 1");

@@ -8,7 +8,7 @@ import { cleanUp } from "#base/clean-up.testing";
 import { createAuthority, type TestCertificate } from "#kits/certificates.testing";
 import { startAgent, type TestAgent, temporaryFolder } from "./agent.ts";
 import { assertSamePage, seriesOf } from "./exporter-page.ts";
-import { freePort, waitUntil } from "./process.ts";
+import { freePort, WAIT_MS, waitUntil } from "./process.ts";
 
 /** Tries probes of `prometheus.exporter.blackbox` beside Debian's prometheus-blackbox-exporter. */
 
@@ -127,7 +127,7 @@ async function startPeer(t: TestContext, file: string): Promise<(each: ProbeCase
       () => true,
       () => child.exitCode !== null,
     );
-  await waitUntil(answers, 20_000, "the other exporter answers");
+  await waitUntil(answers, WAIT_MS, "the other exporter answers");
   assert.equal(child.exitCode, null, said);
   return async (each) => (await fetch(`http://127.0.0.1:${port}/probe?${queryOf(each)}`)).text();
 }

@@ -9,7 +9,7 @@ import { brotliCompressSync, deflateRawSync, gzipSync } from "node:zlib";
 import * as grpc from "@grpc/grpc-js";
 import { cleanUp } from "#base/clean-up.testing";
 import type { TestCertificate } from "#kits/certificates.testing";
-import { freePort, waitUntil } from "./process.ts";
+import { freePort, WAIT_MS, waitUntil } from "./process.ts";
 
 /** Servers that probes are tried on, on free ports of loopback. All of them end with the test. */
 
@@ -195,7 +195,7 @@ export async function startDnsServer(t: TestContext, records: readonly string[])
       socket.once("close", () => socket.destroy());
       socket.once("connect", () => socket.destroy());
     });
-  await waitUntil(answers, 10_000, "dnsmasq answers");
+  await waitUntil(answers, WAIT_MS, "dnsmasq answers");
   return port;
 }
 

@@ -29,8 +29,12 @@ export class MeasuredProcess {
     };
     this.#child.stdout!.on("data", keep);
     this.#child.stderr!.on("data", keep);
+    // A run that fails in the middle leaves nothing behind.
+    const end = () => this.#child.kill("SIGKILL");
+    process.once("exit", end);
     this.#child.on("exit", () => {
       this.#exited = true;
+      process.removeListener("exit", end);
     });
     this.#child.on("error", (error) => {
       this.#exited = true;
@@ -47,22 +51,18 @@ export class MeasuredProcess {
   }
 
   usage(): Usage {
-    let ticks = 0;
+    let cpu = 0;
     let rssBytes = 0;
     let peakRssBytes = 0;
     for (const pid of this.#tree()) {
-      const fields = readProc(pid, "stat")
-        ?.replace(/^.*\) /s, "")
-        .split(" ");
       const status = readProc(pid, "status");
-      if (fields === undefined || status === undefined) continue;
-      // utime, stime, and those of ended children
-      ticks += Number(fields[11]) + Number(fields[12]) + Number(fields[13]) + Number(fields[14]);
+      if (status === undefined) continue;
+      cpu += cpuSeconds(pid);
       rssBytes += kilobytes(status, "VmRSS");
       peakRssBytes += kilobytes(status, "VmHWM");
     }
     this.#peak = Math.max(this.#peak, peakRssBytes);
-    return { cpuSeconds: ticks / TICKS_PER_SECOND, rssBytes, peakRssBytes: this.#peak };
+    return { cpuSeconds: cpu, rssBytes, peakRssBytes: this.#peak };
   }
 
   /** User and system time in seconds of each of its threads that still runs, the main one first. */
@@ -110,6 +110,21 @@ export class MeasuredProcess {
   }
 }
 
+/** User and system time of a process and of its children that have ended; 0 when it has ended itself. */
+export function cpuSeconds(pid: number): number {
+  const fields = readProc(pid, "stat")
+    ?.replace(/^.*\) /s, "")
+    .split(" ");
+  if (fields === undefined) return 0;
+  const [user, system, childrenUser, childrenSystem] = fields.slice(11, 15).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return (user + system + childrenUser + childrenSystem) / TICKS_PER_SECOND;
+}
+
 function readProc(pid: number, file: string): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "latin1");
@@ -125,6 +140,12 @@ function kilobytes(status: string, field: string): number {
 function words(command: string): string[] {
   return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3]!);
 }
+
+/**
+ * Milliseconds that a test waits at most for what has to come, whatever else the machine does: three files of tests and
+ * what they start share two slow cores in CI. Longer than the pause of the agent's log between two lines about a trouble.
+ */
+export const WAIT_MS = 90_000;
 
 export async function sleep(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
@@ -145,11 +166,41 @@ export async function waitUntil(
   }
 }
 
-/** A port of the loopback interface that nobody listens on. */
+/** Below the ports that the kernel gives to sockets without one (ip_local_port_range): none of those comes in between. */
+const FIRST_PORT = 10_240;
+const PORTS = 20_000;
+let nextPort = Math.floor(Math.random() * PORTS);
+
+/**
+ * A port of the loopback interface that nobody listens on, and that no other process of the tests is given while this one
+ * runs: the one who asked may need seconds until it listens.
+ */
 export async function freePort(): Promise<number> {
+  for (let i = 0; i < PORTS; i++) {
+    const port = FIRST_PORT + (nextPort++ % PORTS);
+    if ((await isClaimed(port)) && (await isFree(port))) return port;
+  }
+  throw new Error("no port is free");
+}
+
+/** Takes a name for the port that the kernel has once, and takes back with the process. Elsewhere than on Linux chance has to do. */
+async function isClaimed(port: number): Promise<boolean> {
+  if (process.platform !== "linux") return true;
+  const claim = createServer().unref();
+  const taken = new Promise<boolean>((resolve) => {
+    claim.once("listening", () => resolve(true));
+    claim.once("error", () => resolve(false));
+  });
+  claim.listen(`\0invar-test-port-${port}`);
+  return taken;
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const bound = new Promise<boolean>((resolve) => {
+    server.once("listening", () => server.close(() => resolve(true)));
+    server.once("error", () => resolve(false));
+  });
+  server.listen(port, "127.0.0.1");
+  return bound;
 }

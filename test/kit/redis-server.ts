@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { RedisConnection } from "#kits/redis-connection";
 import { temporaryFolder } from "./agent.ts";
-import { freePort, waitUntil } from "./process.ts";
+import { freePort, WAIT_MS, waitUntil } from "./process.ts";
 
 const REDIS = "/usr/bin/redis-server";
 
@@ -36,7 +36,7 @@ export class TestRedis {
       await gone;
     });
     const listening = portOf(args) ?? port;
-    await waitUntil(() => isOpen(listening), 20_000, "redis-server listens");
+    await waitUntil(() => isOpen(listening), WAIT_MS, "redis-server listens");
     return new TestRedis(listening, folder, child);
   }
 
@@ -55,7 +55,7 @@ export class TestRedis {
     using connection = await this.#connect();
     await waitUntil(
       async () => pattern.test(String(await connection.command(...words))),
-      20_000,
+      WAIT_MS,
       `${words} says ${pattern}`,
     );
   }

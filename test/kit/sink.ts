@@ -25,6 +25,9 @@ export class SequenceCounter {
     if (this.#seen[sequence] === 0) this.#distinct += 1;
     if (this.#seen[sequence]! < 255) this.#seen[sequence]! += 1;
   }
+  has(sequence: number): boolean {
+    return (this.#seen[sequence] ?? 0) > 0;
+  }
   get distinct(): number {
     return this.#distinct;
   }
@@ -155,6 +158,8 @@ export async function startGrpcSink(
     stream.on("error", () => {});
     stream.on("end", () => {
       const body = Buffer.concat(chunks);
+      // A client that gives a call up leaves a part of its message.
+      if (body.length < 5 || body.readUInt32BE(1) !== body.length - 5) return;
       const packed = body[0] === 1;
       const message = body.subarray(5);
       onMessage(String(headers[":path"]), packed ? gunzipSync(message) : message);
