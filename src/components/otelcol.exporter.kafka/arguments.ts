@@ -1,3 +1,4 @@
+import type { OtlpKind } from "#formats/otlp/otlp";
 import { brokerAddressProblem } from "#kits/kafka/cluster";
 import type { KafkaSecurity, KafkaTlsSource } from "#kits/kafka/connection";
 import { KafkaError } from "#kits/kafka/errors";
@@ -11,27 +12,34 @@ import { type Infer, s } from "#lang/schema";
 
 /** Matches internal/component/otelcol/exporter/kafka and config_kafka.go of Alloy. */
 
-export const ENCODINGS = ["otlp_proto", "otlp_json", "raw"] as const;
-export type Encoding = (typeof ENCODINGS)[number];
-/** Those of Alloy that are not written here. */
-const OTHER_ENCODINGS = ["jaeger_proto", "jaeger_json", "zipkin_proto", "zipkin_json"];
+const OTLP_ENCODINGS = ["otlp_proto", "otlp_json"] as const;
+/** What messages of a signal can hold: as getTracesMarshaler … of the Collector's kafkaexporter. */
+export const ENCODINGS = {
+  logs: [...OTLP_ENCODINGS, "raw"],
+  metrics: OTLP_ENCODINGS,
+  traces: [...OTLP_ENCODINGS, "jaeger_proto", "jaeger_json", "zipkin_proto", "zipkin_json"],
+} as const satisfies Readonly<Record<OtlpKind, readonly string[]>>;
+export type Encoding = (typeof ENCODINGS)[OtlpKind][number];
 const MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const;
 const LARGEST = 2 ** 31 - 1;
 const LEAST_WRITE_BYTES = 100 << 20;
 
-function encodingProblem(encoding: string, signal: string): string | undefined {
-  const known = signal === "logs" ? ENCODINGS : ENCODINGS.slice(0, 2);
-  if (encoding === "" || known.some((each) => each === encoding)) return undefined;
-  const why = OTHER_ENCODINGS.includes(encoding) ? "which is not supported" : `which ${signal} cannot have`;
-  return `is "${encoding}", ${why}: use ${known.join(" or ")}`;
+/** Without a signal for all of them at once: each takes what it can have, and refuses data otherwise. */
+function encodingProblem(encoding: string, kind: OtlpKind | undefined): string | undefined {
+  const known = new Set<string>(kind === undefined ? Object.values(ENCODINGS).flat() : ENCODINGS[kind]);
+  if (encoding === "" || known.has(encoding)) return undefined;
+  return `is "${encoding}", which ${kind ?? "no signal"} can${kind === undefined ? "" : "not"} have: use ${[...known].join(" or ")}`;
 }
 
-const signalSchema = (signal: string, topic: string) =>
+const signalSchema = (signal: OtlpKind, topic: string) =>
   s
     .object({
       topic: s.string().default(topic).doc(`Topic for ${signal}.`),
       topic_from_metadata_key: s.string().default("").doc("Client metadata that names the topic, if it is there."),
-      encoding: s.string().default("otlp_proto").doc(`How ${signal} are encoded.`),
+      encoding: s
+        .string()
+        .default("otlp_proto")
+        .doc(`How ${signal} are encoded: ${ENCODINGS[signal].join(", ")}.`),
       message_key_from_metadata_key: s.string().default("").doc("Client metadata that is the messages' key."),
     })
     .rule(
@@ -178,7 +186,10 @@ export const kafkaExporterSchema = s
       .default("otlp_proto")
       .deprecated("use the blocks `logs`, `metrics` and `traces`")
       .doc("How all signals are encoded."),
-    partition_traces_by_id: s.bool().default(false).doc("A message for each trace, with its id as the key."),
+    partition_traces_by_id: s
+      .bool()
+      .default(false)
+      .doc("A message for each trace, with its id as the key; messages of Jaeger are spans, with that key anyway."),
     partition_metrics_by_resource_attributes: s
       .bool()
       .default(false)
@@ -200,7 +211,9 @@ export const kafkaExporterSchema = s
     sending_queue: s.block(queueSchema).presentByDefault().doc("What waits to be sent."),
     producer: s.block(producerSchema).presentByDefault().doc("How messages are sent."),
     record_partitioner: s.block(partitionerSchema).presentByDefault().doc("Which partition a message goes to."),
-    tls: s.block(tlsClientSchema).doc("TLS towards brokers."),
+    tls: s
+      .block(tlsClientSchema)
+      .doc("TLS towards brokers. Files are read for each connection, whatever `reload_interval` says."),
     debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
   })
   .rule(
@@ -216,8 +229,8 @@ export const kafkaExporterSchema = s
   )
   .rule(
     "encoding",
-    (a) => encodingProblem(a.encoding, "logs") === undefined,
-    (a) => encodingProblem(a.encoding, "logs")!,
+    (a) => encodingProblem(a.encoding, undefined) === undefined,
+    (a) => encodingProblem(a.encoding, undefined)!,
   )
   .rule(
     "partition_logs_by_trace_id",

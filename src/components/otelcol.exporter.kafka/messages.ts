@@ -1,12 +1,14 @@
+import { JaegerEncoder } from "#formats/jaeger/encode";
 import { LOG, RESOURCE, SPAN } from "#formats/otlp/fields";
 import { requestToJson } from "#formats/otlp/json";
 import { joinParts, type OtlpKind } from "#formats/otlp/otlp";
 import { splitRequest } from "#formats/otlp/split";
+import { htmlJson } from "#formats/otlp/value-text";
 import { AttributeKey } from "#formats/otlp/values";
+import { ZipkinEncoder } from "#formats/zipkin/encode";
 import type { KafkaHeader, KafkaRecord } from "#kits/kafka/record-writer";
 import { mapHash } from "#kits/otelcol/identity";
 import { RequestPartition } from "#kits/otelcol/partition";
-import { htmlJson } from "#kits/ottl/value";
 import type { OtlpBatch } from "#pipeline/batch";
 import type { Encoding, KafkaExporterArguments } from "./arguments.ts";
 
@@ -14,6 +16,13 @@ import type { Encoding, KafkaExporterArguments } from "./arguments.ts";
 export interface Message extends KafkaRecord {
   /** The items of the request that are in the message. */
   readonly items: number;
+}
+
+/** The messages for a request. */
+export interface Encoded {
+  readonly messages: readonly Message[];
+  /** Spans that the encoding cannot hold. */
+  readonly unencodable: number;
 }
 
 interface Target {
@@ -37,6 +46,8 @@ export class MessageMaker {
   readonly encoding: Encoding;
   readonly #attribute: AttributeKey | undefined;
   readonly #partition = new RequestPartition();
+  readonly #jaeger = new JaegerEncoder();
+  readonly #zipkin = new ZipkinEncoder();
 
   constructor(args: KafkaExporterArguments, kind: OtlpKind) {
     this.#args = args;
@@ -48,30 +59,58 @@ export class MessageMaker {
     this.#attribute = args.topic_from_attribute === "" ? undefined : new AttributeKey(args.topic_from_attribute);
   }
 
-  /** The messages for a request. Throws ProtobufError for what is no request. */
-  make(batch: OtlpBatch): Message[] {
+  /** Throws ProtobufError for what is no request. */
+  make(batch: OtlpBatch): Encoded {
     const headers = this.#headers(batch);
     const messages: Message[] = [];
+    let unencodable = 0;
     for (const { target, bytes, items } of this.#requests(batch)) {
       if (this.encoding === "raw") this.#raw(bytes, target, headers, messages);
-      else this.#encoded(bytes, items, target, headers, messages);
+      else if (this.#isJaeger) this.#spans(bytes, target, headers, messages);
+      else unencodable += this.#whole(bytes, items, target, headers, messages);
     }
-    return messages;
+    return { messages, unencodable };
   }
 
-  /** A request in a message, or in several if it would be too large for one. */
-  #encoded(bytes: Uint8Array, items: number, target: Target, headers: readonly KafkaHeader[], into: Message[]): void {
-    const value = this.encoding === "otlp_proto" ? bytes : Buffer.from(requestToJson(this.#kind, [bytes]));
+  get #isJaeger(): boolean {
+    return this.encoding === "jaeger_proto" || this.encoding === "jaeger_json";
+  }
+
+  /** A request in a message, or in several if it would be too large for one. Returns the spans that it cannot hold. */
+  #whole(bytes: Uint8Array, items: number, target: Target, headers: readonly KafkaHeader[], into: Message[]): number {
+    const encoded = this.#encoded(bytes);
     const { max_message_bytes: most } = this.#args.producer;
-    if (value.length + ENVELOPE_BYTES > most && items > 1) {
+    if (encoded.value.length + ENVELOPE_BYTES > most && items > 1) {
       const half = Math.ceil(items / 2);
       const chunks = splitRequest(this.#kind, bytes, half, half);
       if (chunks.length > 1) {
-        for (const chunk of chunks) this.#encoded(chunk.bytes, chunk.items, target, headers, into);
-        return;
+        return chunks.reduce((sum, chunk) => sum + this.#whole(chunk.bytes, chunk.items, target, headers, into), 0);
       }
     }
-    into.push({ ...target, value, headers, items });
+    const { value, unencodable } = encoded;
+    if (unencodable < items || items === 0) into.push({ ...target, value, headers, items: items - unencodable });
+    return unencodable;
+  }
+
+  #encoded(bytes: Uint8Array): { value: Uint8Array; unencodable: number } {
+    switch (this.encoding) {
+      case "zipkin_proto":
+      case "zipkin_json": {
+        const { message, refused } = this.#zipkin.encode(bytes, this.encoding === "zipkin_json" ? "json" : "proto");
+        return { value: message, unencodable: refused };
+      }
+      case "otlp_json":
+        return { value: Buffer.from(requestToJson(this.#kind, [bytes])), unencodable: 0 };
+      default:
+        return { value: bytes, unencodable: 0 };
+    }
+  }
+
+  /** A message for each span, with its trace as the key. */
+  #spans(bytes: Uint8Array, { topic, key }: Target, headers: readonly KafkaHeader[], into: Message[]): void {
+    this.#jaeger.encode(bytes, this.encoding === "jaeger_json" ? "json" : "proto", (traceId, value) => {
+      into.push({ topic, key: key ?? Buffer.from(traceId), value, headers, items: 1 });
+    });
   }
 
   /** A message for each body that is not empty. */
@@ -97,7 +136,7 @@ export class MessageMaker {
       (this.#kind === "metrics" && args.partition_metrics_by_resource_attributes) ||
       (this.#kind === "logs" && args.partition_logs_by_resource_attributes);
     const byTrace =
-      (this.#kind === "traces" && args.partition_traces_by_id) ||
+      (this.#kind === "traces" && args.partition_traces_by_id && !this.#isJaeger) ||
       (this.#kind === "logs" && args.partition_logs_by_trace_id);
     const byTopic = fixed === undefined && this.#attribute !== undefined;
     if (!byResource && !byTrace && !byTopic) {

@@ -5,6 +5,7 @@ import { cleanUp } from "#base/clean-up.testing";
 import { until } from "#base/until.testing";
 import { itemsOf, oracleEncode } from "#formats/otlp/oracle.testing";
 import type { OtlpKind } from "#formats/otlp/otlp";
+import { zipkinFromProto } from "#formats/zipkin/proto";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import { decodeArguments, startComponent } from "#pipeline/testing";
@@ -39,7 +40,7 @@ test("messages by resource have a hash of its attributes as the key, whatever th
     resource: of,
     scopeLogs: [{ logRecords: [{ severityText: text }] }],
   });
-  const messages = maker.make(
+  const { messages } = maker.make(
     batch("logs", {
       resourceLogs: [
         group(resource({ a: "1", b: "2" }), "one"),
@@ -61,7 +62,7 @@ test("messages by resource have a hash of its attributes as the key, whatever th
 
 test("traces by id: a message for each, spans without an id under an empty key; logs without one have none", () => {
   const id = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex").toString("base64");
-  const traces = new MessageMaker(given("partition_traces_by_id = true"), "traces").make(
+  const { messages: traces } = new MessageMaker(given("partition_traces_by_id = true"), "traces").make(
     batch("traces", {
       resourceSpans: [{ scopeSpans: [{ spans: [{ traceId: id }, { name: "x" }, { traceId: id }] }] }],
     }),
@@ -73,7 +74,7 @@ test("traces by id: a message for each, spans without an id under an empty key; 
       ["", 1],
     ],
   );
-  const logs = new MessageMaker(given("partition_logs_by_trace_id = true"), "logs").make(
+  const { messages: logs } = new MessageMaker(given("partition_logs_by_trace_id = true"), "logs").make(
     batch("logs", { resourceLogs: [{ scopeLogs: [{ logRecords: [{ traceId: id }, { severityText: "x" }] }] }] }),
   );
   assert.deepEqual(
@@ -92,12 +93,107 @@ test("raw messages are the bodies: texts and others as JSON, bytes as they are, 
     { kvlistValue: { values: [{ key: "k", value: { arrayValue: { values: [{ stringValue: "v" }] } } }] } },
     {},
   ];
-  const messages = new MessageMaker(given('logs {\nencoding = "raw"\n}'), "logs").make(
+  const { messages } = new MessageMaker(given('logs {\nencoding = "raw"\n}'), "logs").make(
     batch("logs", { resourceLogs: [{ scopeLogs: [{ logRecords: bodies.map((body) => ({ body })) }] }] }),
   );
   assert.deepEqual(
     messages.map(({ value }) => Buffer.from(value).toString("latin1")),
     ['"a \\"\\u003cb\\u003e\\""', "7", "0.5", "true", "\x01\x02\xff", '{"k":["v"]}'],
+  );
+});
+
+const IDS = ["000102030405060708090a0b0c0d0e0f", "0000000000000000000000000000000a"].map((each) =>
+  Buffer.from(each, "hex"),
+);
+const spansNamed = (names: readonly string[], trace: (i: number) => Buffer) =>
+  names.map((name, i) => ({
+    traceId: trace(i).toString("base64"),
+    spanId: Buffer.alloc(8, i + 1).toString("base64"),
+    name,
+  }));
+const textOf = (value: Uint8Array) => Buffer.from(value).toString();
+const keys = (messages: readonly { key?: Uint8Array | undefined }[]) =>
+  messages.map(({ key }) => (key === undefined ? undefined : textOf(key)));
+
+test("messages of Jaeger are spans, keyed by their traces however traces are partitioned, or by metadata", () => {
+  const spans = spansNamed(["a", "b", "c"], (i) => IDS[i % 2]!);
+  const data = batch("traces", { resourceSpans: [{ resource: resource({ t: "own" }), scopeSpans: [{ spans }] }] });
+  for (const config of [
+    'encoding = "jaeger_json"',
+    'partition_traces_by_id = true\ntraces {\nencoding = "jaeger_json"\n}',
+  ]) {
+    const { messages, unencodable } = new MessageMaker(given(config), "traces").make(data);
+    assert.equal(unencodable, 0);
+    assert.deepEqual(
+      messages.map(({ value, items, topic }) => [JSON.parse(textOf(value)).operationName, items, topic]),
+      [
+        ["a", 1, "otlp_spans"],
+        ["b", 1, "otlp_spans"],
+        ["c", 1, "otlp_spans"],
+      ],
+    );
+    assert.deepEqual(keys(messages), [IDS[0]!.toString("hex"), "000000000000000a", IDS[0]!.toString("hex")]);
+  }
+  const keyed = given(
+    'topic_from_attribute = "t"\ntraces {\nencoding = "jaeger_proto"\nmessage_key_from_metadata_key = "k"\n}',
+  );
+  const { messages } = new MessageMaker(keyed, "traces").make({ ...data, clientMetadata: new Map([["k", ["mine"]]]) });
+  assert.deepEqual(keys(messages), ["mine", "mine", "mine"]);
+  assert.ok(messages.every(({ topic, value }) => topic === "own" && value[0] === 10));
+});
+
+test("messages of Zipkin are lists of spans: by trace, by topic, cut where they are too large", () => {
+  const spans = spansNamed(["a", "b", "c"], (i) => IDS[i % 2]!);
+  const named = (name: string) => ({ resource: resource({ t: name }), scopeSpans: [{ spans }] });
+  const data = batch("traces", { resourceSpans: [named("one"), named("two")] });
+  const make = (config: string) => new MessageMaker(given(config), "traces").make(data).messages;
+  const names = (messages: readonly { value: Uint8Array }[]) =>
+    messages.map(({ value }) => (JSON.parse(textOf(value)) as { name: string }[]).map(({ name }) => name).join(""));
+  assert.deepEqual(names(make('encoding = "zipkin_json"')), ["abcabc"]);
+  const byTrace = make('encoding = "zipkin_json"\npartition_traces_by_id = true');
+  assert.deepEqual(names(byTrace), ["acac", "bb"]);
+  assert.deepEqual(
+    keys(byTrace),
+    IDS.map((each) => each.toString("hex")),
+  );
+  const byTopic = make('encoding = "zipkin_json"\ntopic_from_attribute = "t"');
+  assert.deepEqual(names(byTopic), ["abc", "abc"]);
+  assert.deepEqual(
+    byTopic.map(({ topic }) => topic),
+    ["one", "two"],
+  );
+  const cut = make('encoding = "zipkin_json"\nproducer {\nmax_message_bytes = 4500\n}');
+  assert.deepEqual(
+    cut.map(({ items }) => items),
+    [2, 1, 2, 1],
+  );
+  assert.equal(names(cut).join(""), "abcabc");
+  const [proto] = make('encoding = "zipkin_proto"');
+  assert.deepEqual(
+    zipkinFromProto(proto!.value)
+      .map(({ name }) => name)
+      .join(""),
+    "abcabc",
+  );
+});
+
+test("spans that Zipkin cannot hold are dropped for a reason, others go", async (t) => {
+  const spans = [...spansNamed(["good"], () => IDS[0]!), { name: "no ids" }, { name: "none either" }];
+  const data = { resourceSpans: [{ scopeSpans: [{ spans }] }] };
+  const { messages, unencodable } = new MessageMaker(given('encoding = "zipkin_proto"'), "traces").make(
+    batch("traces", data),
+  );
+  assert.deepEqual([messages.map(({ items }) => items), unencodable], [[1], 2]);
+  const lost = { resourceSpans: [{ scopeSpans: [{ spans: spans.slice(1) }] }] };
+  const component = await start(t, 'encoding = "zipkin_json"\nbrokers = ["127.0.0.1:1"]');
+  await component.exports.input.consume(batch("traces", lost), new AbortController().signal);
+  await until(
+    () => component.flow.dropped.get("otlp")?.get("no_id") === 2,
+    () => JSON.stringify(component.flow.status),
+  );
+  await assert.rejects(
+    async () => component.exports.input.consume(batch("logs", {}), new AbortController().signal),
+    /the encoding zipkin_json is for traces, and not for logs/,
   );
 });
 
@@ -107,7 +203,9 @@ test("topics: of metadata, then of the resource, then of the signal; old argumen
     Object.assign(each, { scopeMetrics: [{ metrics: [{ name: "m", gauge: { dataPoints: [{ asInt: "1" }] } }] }] });
   }
   const topics = (config: string, metadata = {}) =>
-    new MessageMaker(given(config), "metrics").make(batch("metrics", data, metadata)).map(({ topic }) => topic);
+    new MessageMaker(given(config), "metrics")
+      .make(batch("metrics", data, metadata))
+      .messages.map(({ topic }) => topic);
   assert.deepEqual(topics(""), ["otlp_metrics"]);
   assert.deepEqual(topics('topic = "old"'), ["old"]);
   assert.deepEqual(topics('topic = "old"\nmetrics {\n}'), ["otlp_metrics"]);
@@ -161,11 +259,12 @@ test("partitioners", () => {
 test("arguments that make no sense, or are not supported, are refused", () => {
   for (const [text, message] of [
     [
-      'traces {\nencoding = "jaeger_proto"\n}',
-      /is "jaeger_proto", which is not supported: use otlp_proto or otlp_json/,
+      'logs {\nencoding = "jaeger_proto"\n}',
+      /is "jaeger_proto", which logs cannot have: use otlp_proto or otlp_json or raw/,
     ],
-    ['metrics {\nencoding = "raw"\n}', /which metrics cannot have/],
-    ['encoding = "zipkin_json"', /not supported/],
+    ['metrics {\nencoding = "raw"\n}', /which metrics cannot have: use otlp_proto or otlp_json$/m],
+    ['traces {\nencoding = "raw"\n}', /which traces cannot have: use .* or zipkin_json/],
+    ['encoding = "thrift"', /is "thrift", which no signal can have: use otlp_proto .* or raw or jaeger_proto/],
     ["brokers = []", /at least one broker/],
     [
       'authentication {\nsasl {\nmechanism = "PLAIN"\nusername = ""\npassword = "p"\n}\n}',

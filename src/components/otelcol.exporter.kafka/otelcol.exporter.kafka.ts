@@ -10,8 +10,15 @@ import { OtlpSender, type SenderOptions } from "#kits/otelcol/sender";
 import type { OtlpBatch } from "#pipeline/batch";
 import { type ComponentContext, defineComponent } from "#pipeline/component";
 import { PermanentError } from "#pipeline/errors";
-import { type KafkaExporterArguments, kafkaExporterSchema, partitionerOf, securityOf } from "./arguments.ts";
-import { type Message, MessageMaker } from "./messages.ts";
+import {
+  ENCODINGS,
+  type Encoding,
+  type KafkaExporterArguments,
+  kafkaExporterSchema,
+  partitionerOf,
+  securityOf,
+} from "./arguments.ts";
+import { type Encoded, type Message, MessageMaker } from "./messages.ts";
 
 export default defineComponent({
   name: "otelcol.exporter.kafka",
@@ -70,7 +77,7 @@ class Backend {
   readonly #producer: KafkaProducer;
   readonly #makers: Readonly<Record<OtlpKind, MessageMaker>>;
   /** What brokers did not take of requests that are tried again. */
-  readonly #left = new WeakMap<OtlpBatch, readonly Message[]>();
+  readonly #left = new WeakMap<OtlpBatch, Encoded>();
 
   constructor(ctx: Pick<ComponentContext, "clock">, args: KafkaExporterArguments) {
     this.args = args;
@@ -101,30 +108,36 @@ class Backend {
 
   refuseUnencodable(kind: OtlpKind): void {
     const { encoding } = this.#makers[kind];
-    if (encoding !== "raw" || kind === "logs") return;
-    throw new PermanentError("encoding_unsupported", `the encoding raw is for logs, and not for ${kind}`);
+    const known: readonly Encoding[] = ENCODINGS[kind];
+    if (known.includes(encoding)) return;
+    const right = encoding === "raw" ? "logs" : "traces";
+    throw new PermanentError("encoding_unsupported", `the encoding ${encoding} is for ${right}, and not for ${kind}`);
   }
 
   /** One attempt; another with the same request is about what was not taken. */
   async send(request: OtlpBatch, signal: AbortSignal): Promise<SendResult> {
-    let messages = this.#left.get(request);
+    let encoded = this.#left.get(request);
     try {
-      messages ??= this.#makers[request.kind].make(request);
+      encoded ??= this.#makers[request.kind].make(request);
     } catch (error) {
       if (!(error instanceof ProtobufError)) throw error;
       throw new SendError("malformed", error.message, { retryable: false, cause: error });
     }
+    const { messages, unencodable } = encoded;
     const failed = await this.#producer.send(messages, signal);
-    if (failed.length === 0) return { rejected: 0, message: "" };
+    if (failed.length === 0) {
+      const message = unencodable === 0 ? "" : "spans without a trace id or an id, which Zipkin cannot hold";
+      return { rejected: unencodable, message, reason: "no_id" };
+    }
     const passing = failed.filter(({ error }) => isRetryable(error));
     if (passing.length > 0) {
       // What is refused for good is told once what may pass has passed.
-      this.#left.set(request, failed.map(({ record }) => record) as Message[]);
+      this.#left.set(request, { messages: failed.map(({ record }) => record as Message), unencodable });
       const { error } = passing[0]!;
       const isRefusal = error.kind === "authentication" || error.kind === "authorization";
       throw new SendError(isRefusal ? "unauthorized" : "no_answer", error.message, { retryable: true, isRefusal });
     }
-    return refused(failed);
+    return refused(failed, unencodable);
   }
 
   close(): void {
@@ -132,9 +145,9 @@ class Backend {
   }
 }
 
-function refused(failed: readonly FailedRecord[]): SendResult {
+function refused(failed: readonly FailedRecord[], unencodable: number): SendResult {
   const { error } = failed[0]!;
-  const items = failed.reduce((sum, { record }) => sum + (record as Message).items, 0);
+  const items = failed.reduce((sum, { record }) => sum + (record as Message).items, unencodable);
   return { rejected: items, message: error.message, reason: `kafka_${error.code}` };
 }
 

@@ -2,15 +2,11 @@ import { RESOURCE, SCOPE } from "../otlp/fields.ts";
 import { asBuffer, ProtobufError, ProtoReader, ProtoWriter } from "../protobuf.ts";
 import { SpanGroups } from "../span-groups.ts";
 import { JaegerSpan, REFERENCE, writeJaegerResource } from "./span.ts";
-import { JaegerTag, JaegerTags, KNOWN_KEYS, knownKey, TAG } from "./tags.ts";
+import { JaegerTag, JaegerTags, KNOWN_KEYS, knownKey, NO_SERVICE, TAG, TAG_TYPES } from "./tags.ts";
 
 /** Memory that was needed for a message of more than this is not kept. */
 const LARGE_BYTES = 1 << 20;
 const NOTHING = new Uint8Array(0);
-/** The name of a service that has none, which the Collector writes and does not read. */
-const NO_SERVICE = "OTLPResourceNoServiceName";
-/** What a tag's type says it holds. */
-const TAG_TYPES = [TAG.string, TAG.bool, TAG.int, TAG.double, TAG.binary];
 const SCOPE_NAME = KNOWN_KEYS.indexOf("otel.scope.name");
 const SCOPE_VERSION = KNOWN_KEYS.indexOf("otel.scope.version");
 

@@ -4,7 +4,8 @@ import { JaegerTags, TAG } from "./tags.ts";
 
 /** How spans refer to others. */
 export const REFERENCE = { childOf: 0, followsFrom: 1 } as const;
-const CHILD_OF = "child_of";
+/** The values of `opentracing.ref_type`. */
+export const CHILD_OF = "child_of";
 const FOLLOWS_FROM = "follows_from";
 const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
@@ -13,7 +14,8 @@ const SAMPLED = 1;
 const TWO_32 = 2 ** 32;
 const INTEGER = /^[+-]?\d+$/;
 
-const KINDS: ReadonlyMap<string, number> = new Map([
+/** The values of `span.kind`. */
+export const KINDS: ReadonlyMap<string, number> = new Map([
   ["client", SPAN_KIND.client],
   ["server", SPAN_KIND.server],
   ["producer", SPAN_KIND.producer],
@@ -274,7 +276,8 @@ function clear(id: Buffer): void {
   for (let i = 0; i < id.length; i++) id[i] = 0;
 }
 
-function isZero(id: Buffer): boolean {
+/** Whether an id is none. */
+export function isZero(id: Buffer): boolean {
   for (let i = 0; i < id.length; i++) if (id[i] !== 0) return false;
   return true;
 }

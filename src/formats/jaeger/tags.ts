@@ -5,6 +5,10 @@ import { type ProtoWriter, WIRE_FIXED64, WIRE_VARINT } from "../protobuf.ts";
  * number, and `high` is 1 where the Collector does not tell it.
  */
 export const TAG = { string: 1, bool: 2, int: 3, double: 4, binary: 7, unknown: 8 } as const;
+/** What a tag's type in protobuf says it holds, by its number. */
+export const TAG_TYPES: readonly number[] = [TAG.string, TAG.bool, TAG.int, TAG.double, TAG.binary];
+/** The name of a service that has none, which the Collector writes and does not read. */
+export const NO_SERVICE = "OTLPResourceNoServiceName";
 /** A tag that was taken out again. */
 const GONE = 0;
 

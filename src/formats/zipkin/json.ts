@@ -13,6 +13,8 @@ const MAX_UINT64 = 2n ** 64n - 1n;
 const MAX_INT64 = 2n ** 63n - 1n;
 const MIN_INT64 = -(2n ** 63n);
 const MAX_PORT = 0xffff;
+/** Integers up to here are compared as numbers. */
+const SMALL = Number.MAX_SAFE_INTEGER;
 const HEX = /^[0-9a-fA-F]+$/;
 
 type Members = Readonly<Record<string, unknown>>;
@@ -125,8 +127,11 @@ const V2_SPAN = setters<Open<ZipkinSpan>>({
   tags: (span, value, where) => {
     if (value === null) span.tags.clear();
     else {
-      for (const [key, tag] of Object.entries(object(value, where))) {
-        span.tags.set(key, tag === null ? "" : textOf(tag, `${where}[${JSON.stringify(key)}]`)!);
+      const tags = object(value, where);
+      for (const key in tags) {
+        const tag = tags[key];
+        const isText = typeof tag === "string";
+        span.tags.set(key, isText ? tag : (textOf(tag, `${where}[${JSON.stringify(key)}]`) ?? ""));
       }
     }
   },
@@ -323,6 +328,9 @@ function flag(value: unknown, where: string): void {
 
 function integerOf(value: unknown, least: bigint, most: bigint, where: string): Micros | undefined {
   if (value === null) return undefined;
+  // Nearly all of them; comparing with big integers takes longer.
+  if (typeof value === "number" && value >= 0 && value <= SMALL && Number.isInteger(value) && most >= SMALL)
+    return value;
   if (typeof value === "number" && !Number.isSafeInteger(value) && Number.isInteger(value)) throw new PrecisionLoss();
   const whole = typeof value === "bigint" || (typeof value === "number" && Number.isInteger(value));
   if (!whole || value < least || value > most) throw wrong(where, `a whole number from ${least} to ${most}`, value);
@@ -340,6 +348,7 @@ function addressOf(value: unknown, where: string): string | undefined {
 /** An id of the second format: up to so many hexadecimal digits, and more zeros in front; no digits are zero. */
 function shortId(value: unknown, most: number, where: string): Buffer {
   if (value === "") return Buffer.alloc(most / 2);
+  if (typeof value === "string" && value.length === most && HEX.test(value)) return Buffer.from(value, "hex");
   const digits = typeof value === "string" ? value.replace(/^0+(?=.)/, "") : "";
   if (digits.length > most || !HEX.test(digits)) throw wrong(where, `up to ${most} hexadecimal digits`, value);
   return Buffer.from(digits.padStart(most, "0"), "hex");

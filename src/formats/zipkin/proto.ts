@@ -1,10 +1,10 @@
 import { isUtf8 } from "node:buffer";
 import { ipText } from "../ip-text.ts";
 import { asBuffer, ProtobufError, ProtoReader } from "../protobuf.ts";
+import { KIND_NAMES } from "./names.ts";
 import { type Micros, type ZipkinEndpoint, ZipkinError, type ZipkinSpan } from "./span.ts";
 
 const TWO_32 = 2 ** 32;
-const KINDS = ["", "CLIENT", "SERVER", "PRODUCER", "CONSUMER"];
 
 /** Spans of Zipkin's ListOfSpans (zipkin.proto), as zipkin_proto3.ParseSpans reads them. Throws a ZipkinError. */
 export function zipkinFromProto(bytes: Uint8Array): ZipkinSpan[] {
@@ -87,7 +87,7 @@ function readSpan(reader: ProtoReader, where: string): ZipkinSpan {
     id,
     parentId: parentId.length === 0 ? undefined : parentId,
     name,
-    kind: KINDS[kind] ?? "",
+    kind: KIND_NAMES[kind] ?? "",
     // A time that is missing is 1970 here, unlike in JSON.
     timestamp,
     duration,
@@ -159,9 +159,14 @@ function readTag(reader: ProtoReader, tags: Map<string, string>): void {
 /** Text of proto3, which must be UTF-8. */
 function textOf(reader: ProtoReader): string {
   const at = reader.position;
-  const bytes = asBuffer(reader.lengthDelimited());
-  const text = bytes.toString("utf8");
-  if (text.includes("\ufffd") && !isUtf8(bytes)) throw new ProtobufError("a string that is no UTF-8", at);
+  const end = reader.length() + reader.position;
+  const start = reader.position;
+  reader.position = end;
+  // Views of each text would take longer than the texts.
+  const text = asBuffer(reader.bytes).toString("utf8", start, end);
+  if (text.includes("\ufffd") && !isUtf8(reader.bytes.subarray(start, end))) {
+    throw new ProtobufError("a string that is no UTF-8", at);
+  }
   return text;
 }
 

@@ -62,6 +62,16 @@ export function writeMicros(writer: ProtoWriter, field: number, time: Micros, pl
   if (nanos !== 0n) writer.fixed64Big(field, nanos);
 }
 
+/** Nanoseconds in halves, unsigned, as microseconds: rounded, or the rest left out. */
+export function microsOf(low: number, high: number, rounded: boolean): Micros {
+  // 2^32 is 4294967 times 1000, and 296.
+  const rest = high * 296 + low;
+  const micros = high * 4_294_967 + Math.floor(rest / 1000);
+  const isUp = rounded && rest % 1000 >= 500;
+  if (micros < Number.MAX_SAFE_INTEGER) return isUp ? micros + 1 : micros;
+  return BigInt(high) * 4_294_967n + BigInt(Math.floor(rest / 1000)) + (isUp ? 1n : 0n);
+}
+
 /** A tag as the type that its text looks like, for `parse_string_tags`. */
 export function typedTag(text: string): AnyValue {
   if (INTEGER.test(text)) return clamped(text);

@@ -1,8 +1,10 @@
 import { writeId } from "../jaeger/span.ts";
+import { NO_SERVICE } from "../jaeger/tags.ts";
 import { EVENT, LINK, RESOURCE, SCOPE, SPAN, SPAN_KIND, STATUS, STATUS_CODE } from "../otlp/fields.ts";
 import { type AnyValue, writeKeyValue } from "../otlp/values.ts";
 import { ProtoWriter } from "../protobuf.ts";
 import { SpanGroups } from "../span-groups.ts";
+import { ADDRESS_KEYS, KINDS, PORT_KEYS, STATUS_NAMES, TAG_KEY } from "./names.ts";
 import {
   attributesMessage,
   START_TIME_ABSENT,
@@ -13,25 +15,15 @@ import {
   type ZipkinSpan,
 } from "./span.ts";
 
-/** The name of a service that has none. */
-const NO_SERVICE = "OTLPResourceNoServiceName";
-const SERVICE_NAME_SOURCE = "otlp.service.name.source";
-const SCOPE_NAME_KEYS = ["otel.library.name", "otel.scope.name"];
-const SCOPE_VERSION_KEYS = ["otel.library.version", "otel.scope.version"];
+const SCOPE_NAME_KEYS = [TAG_KEY.scopeName, "otel.scope.name"];
+const SCOPE_VERSION_KEYS = [TAG_KEY.scopeVersion, "otel.scope.version"];
 const MAX_LINKS = 128;
 const MAX_UINT32 = 2 ** 32 - 1;
 const MIN_INT64 = -(2n ** 63n);
 const ID = /^[0-9a-fA-F]*$/;
 
-const KINDS: ReadonlyMap<string, number> = new Map([
-  ["CLIENT", SPAN_KIND.client],
-  ["SERVER", SPAN_KIND.server],
-  ["PRODUCER", SPAN_KIND.producer],
-  ["CONSUMER", SPAN_KIND.consumer],
-]);
 const STATUS_CODES: ReadonlyMap<string, number> = new Map([
-  ["STATUS_CODE_OK", STATUS_CODE.ok],
-  ["STATUS_CODE_ERROR", STATUS_CODE.error],
+  ...STATUS_NAMES.entries().map(([code, name]): [string, number] => [name, code]),
   ["Ok", STATUS_CODE.ok],
   ["Error", STATUS_CODE.error],
 ]);
@@ -59,7 +51,7 @@ const RESOURCE_TAGS: ReadonlySet<string> = new Set(
 /** Tags that never become attributes of a span, whether they became something else or not. */
 const NO_ATTRIBUTES: ReadonlySet<string> = new Set([
   ...RESOURCE_TAGS,
-  SERVICE_NAME_SOURCE,
+  TAG_KEY.serviceNameSource,
   ...SCOPE_NAME_KEYS,
   ...SCOPE_VERSION_KEYS,
 ]);
@@ -70,10 +62,8 @@ const NO_ATTRIBUTES: ReadonlySet<string> = new Set([
  */
 export function zipkinToOtlp(spans: readonly ZipkinSpan[], parseStringTags: boolean): Uint8Array {
   const groups = new SpanGroups();
-  for (const span of inOrder(spans)) {
+  for (const { span, service, library } of inOrder(spans)) {
     const { tags } = span;
-    const service = serviceOf(span);
-    const library = libraryOf(tags);
     if (!groups.hasGroup(service)) groups.setGroup(service, resourceOf(service, tags));
     if (!groups.hasScope(service, library)) groups.addScope(service, library, scopeOf(library, tags));
     groups.begin(service, library);
@@ -87,11 +77,12 @@ export function zipkinToOtlp(spans: readonly ZipkinSpan[], parseStringTags: bool
  * By service and library, those of equal ones in reverse: which span of a service comes first says what the resource is,
  * and this is what the Collector's sort does with up to twelve spans (with more, its order of equal ones is arbitrary).
  */
-function inOrder(spans: readonly ZipkinSpan[]): readonly ZipkinSpan[] {
+function inOrder(spans: readonly ZipkinSpan[]) {
   const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
   return spans
-    .toReversed()
-    .sort((a, b) => compare(serviceOf(a), serviceOf(b)) || compare(libraryOf(a.tags), libraryOf(b.tags)));
+    .map((span) => ({ span, service: serviceOf(span), library: libraryOf(span.tags) }))
+    .reverse()
+    .sort((a, b) => compare(a.service, b.service) || compare(a.library, b.library));
 }
 
 function serviceOf({ localEndpoint }: ZipkinSpan): string {
@@ -104,7 +95,7 @@ function libraryOf(tags: ReadonlyMap<string, string>): string {
 function resourceOf(service: string, tags: ReadonlyMap<string, string>): Uint8Array {
   const attributes = new Map<string, AnyValue>();
   if (service !== NO_SERVICE) {
-    attributes.set(tags.get(SERVICE_NAME_SOURCE) || "service.name", service);
+    attributes.set(tags.get(TAG_KEY.serviceNameSource) || TAG_KEY.serviceName, service);
     for (const [key, value] of tags) if (RESOURCE_TAGS.has(key)) attributes.set(key, value);
   }
   return attributesMessage(RESOURCE.attributes, attributes);
@@ -124,12 +115,12 @@ function writeSpan(writer: ProtoWriter, span: ZipkinSpan, parseStringTags: boole
   const { tags, parentId } = span;
   writeId(writer, SPAN.traceId, span.traceId);
   writeId(writer, SPAN.spanId, span.id);
-  const state = taken(tags, "w3c.tracestate");
+  const state = taken(tags, TAG_KEY.traceState);
   if (state) writer.string(SPAN.traceState, state);
   if (parentId !== undefined && !parentId.equals(span.id)) writeId(writer, SPAN.parentSpanId, parentId);
   if (span.name !== "") writer.string(SPAN.name, span.name);
   let kind = KINDS.get(span.kind);
-  if (kind === undefined) kind = taken(tags, "span.kind") === "internal" ? SPAN_KIND.internal : SPAN_KIND.unspecified;
+  if (kind === undefined) kind = taken(tags, TAG_KEY.kind) === "internal" ? SPAN_KIND.internal : SPAN_KIND.unspecified;
   if (kind !== SPAN_KIND.unspecified) writer.int32(SPAN.kind, kind);
   writeMicros(writer, SPAN.start, span.timestamp ?? 0, 0);
   writeMicros(writer, SPAN.end, span.timestamp ?? 0, span.duration);
@@ -153,15 +144,15 @@ function taken(tags: Map<string, string>, key: string): string | undefined {
 function writeStatus(writer: ProtoWriter, tags: Map<string, string>): void {
   let code: number = STATUS_CODE.unset;
   let message = "";
-  const told = taken(tags, "otel.status_code");
+  const told = taken(tags, TAG_KEY.statusCode);
   if (told !== undefined) {
     code = STATUS_CODES.get(told) ?? STATUS_CODE.unset;
-    message = taken(tags, "otel.status_description") ?? "";
+    message = taken(tags, TAG_KEY.statusMessage) ?? "";
   }
-  const error = tags.get("error");
+  const error = tags.get(TAG_KEY.error);
   if (error !== undefined) {
     code = STATUS_CODE.error;
-    if (error === "true") tags.delete("error");
+    if (error === "true") tags.delete(TAG_KEY.error);
   }
   if (code === STATUS_CODE.unset && message === "") return;
   const mark = writer.begin(SPAN.status);
@@ -173,7 +164,7 @@ function writeStatus(writer: ProtoWriter, tags: Map<string, string>): void {
 /** Tags `otlp.link.0` … hold what the Collector's exporter made of links: `trace|span|state|attributes|dropped`. */
 function writeLinks(writer: ProtoWriter, tags: Map<string, string>): void {
   for (let i = 0; i < MAX_LINKS; i++) {
-    const key = `otlp.link.${i}`;
+    const key = `${TAG_KEY.link}${i}`;
     const text = taken(tags, key);
     if (text === undefined) return;
     const parts = text.split("|");
@@ -259,9 +250,9 @@ function endpointAttributes(span: ZipkinSpan): Map<string, AnyValue> | undefined
     if (ip !== undefined) attributes.set(key, ip);
     if (endpoint !== undefined && endpoint.port > 0) attributes.set(portKey, BigInt(endpoint.port));
   };
-  address(local, "network.local.address", "net.host.port");
-  if (remote !== undefined && remote.serviceName !== "") attributes.set("service.peer.name", remote.serviceName);
-  address(remote, "network.peer.address", "net.peer.port");
+  address(local, ADDRESS_KEYS.local, PORT_KEYS.local);
+  if (remote !== undefined && remote.serviceName !== "") attributes.set(TAG_KEY.peerService, remote.serviceName);
+  address(remote, ADDRESS_KEYS.remote, PORT_KEYS.remote);
   if (span.timestamp === undefined) attributes.set(START_TIME_ABSENT, true);
   return attributes.size === 0 ? undefined : attributes;
 }
