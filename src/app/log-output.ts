@@ -5,7 +5,7 @@ import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { LogBatch } from "#pipeline/batch";
 import type { Consumer } from "#pipeline/consumer";
 import type { BlockHandler } from "#runtime/environment";
-import { withoutUserInfo } from "./api/redact.ts";
+import { withoutUrlSecrets } from "./api/redact.ts";
 
 interface LoggingArguments {
   readonly level: LogLevel;
@@ -82,7 +82,7 @@ export class LogOutput implements LogSink, BlockHandler {
   #format(record: LogRecord): string {
     const line = this.#arguments.format === "json" ? formatJson(record) : formatLogfmt(record);
     // Errors of servers and libraries may quote URLs with passwords in them.
-    return withoutUserInfo(line);
+    return withoutUrlSecrets(line);
   }
 
   #batch(records: readonly LogRecord[]): LogBatch {

@@ -6,7 +6,7 @@ import type { OtlpBatch } from "#pipeline/batch";
 import type { Consumer } from "#pipeline/consumer";
 import type { BlockHandler } from "#runtime/environment";
 import type { Tracer, TraceSpan } from "#runtime/tracer";
-import { withoutUserInfo } from "./api/redact.ts";
+import { withoutUrlSecrets } from "./api/redact.ts";
 
 interface TracingArguments {
   readonly sampling_fraction: number;
@@ -112,7 +112,7 @@ class Span implements TraceSpan {
     if (this.#ended) return;
     this.#ended = true;
     const endMs = performance.timeOrigin + performance.now();
-    this.#onEnd({ span: this, endMs, error: error === undefined ? undefined : withoutUserInfo(errorText(error)) });
+    this.#onEnd({ span: this, endMs, error: error === undefined ? undefined : withoutUrlSecrets(errorText(error)) });
   }
 }
 

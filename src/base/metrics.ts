@@ -139,7 +139,7 @@ export class Histogram implements Instrument {
         cumulative += this.#counts[i]!;
         into.push({
           name: `${name}_bucket`,
-          labels: [...prefix, "le", formatFloat(this.#bounds[i]!, 1e6)],
+          labels: [...prefix, "le", formatFloat(this.#bounds[i]!)],
           value: cumulative,
         });
       }
@@ -191,7 +191,7 @@ export class Summary implements Instrument {
       const recent = this.#values.filter((_, i) => this.#times[i]! >= oldest).sort((a, b) => a - b);
       for (const quantile of this.#quantiles) {
         const rank = Math.min(recent.length - 1, Math.ceil(quantile * recent.length) - 1);
-        const labels = [...prefix, "quantile", formatFloat(quantile, 1e6)];
+        const labels = [...prefix, "quantile", formatFloat(quantile)];
         into.push({ name, labels, value: recent[Math.max(0, rank)] ?? Number.NaN });
       }
       into.push({ name: `${name}_sum`, labels: prefix, value: this.#sum });
@@ -274,10 +274,10 @@ export class MetricRegistry {
 }
 
 /**
- * A number as Go's `%v` prints it, with Prometheus's spelling of the infinities. In labels (`le`), where the very text
- * counts, Go's clients use `strconv.FormatFloat(v, 'g', -1, 64)`, which has exponents from 1e6 on.
+ * A float as Go's `%v` and `strconv.FormatFloat(v, 'g', -1, 64)` print it, in labels (`le`) too. On pages of metrics, where
+ * only the number counts, exponents may come later.
  */
-export function formatFloat(value: number, exponentFrom = 1e21): string {
+export function formatFloat(value: number, exponentFrom = 1e6): string {
   if (Number.isNaN(value)) return "NaN";
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";

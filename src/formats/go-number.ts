@@ -40,16 +40,3 @@ export function parseGoSeconds(text: string): number | undefined {
   const seconds = Math.trunc(ms / 1000);
   return seconds + Math.round((ms - seconds * 1000) * 1e6) / 1e9;
 }
-
-/** A number as Go's `strconv.FormatFloat(v, 'f', -1, 64)`: never with an exponent. */
-export function formatPlainNumber(value: number): string {
-  if (Object.is(value, -0)) return "-0";
-  const text = String(value);
-  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
-  if (match === null) return value === Infinity ? "+Inf" : value === -Infinity ? "-Inf" : text;
-  const [, sign, first, rest = "", exponentText] = match;
-  const digits = first! + rest;
-  const exponent = Number(exponentText);
-  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${digits}`;
-  return sign + digits.padEnd(exponent + 1, "0");
-}

@@ -1,11 +1,22 @@
 /**
- * Hashes that are no cryptography: FNV-1a, MurmurHash3 and XXH3, by their specifications, without seeds. 64-bit
- * arithmetic with bigints: right, and fast enough for attributes.
+ * Hashes that are no cryptography and that Node has not: FNV-1a, MurmurHash3, XXH64 and XXH3, by their specifications,
+ * without seeds. (MD5, the SHA family and CRC-32 are in node:crypto and node:zlib.) 64-bit arithmetic with bigints: right,
+ * and fast enough for attributes.
  */
 
 const MASK = (1n << 64n) - 1n;
 const wrap = (value: bigint): bigint => value & MASK;
 const rotate = (value: bigint, bits: bigint): bigint => wrap((value << bits) | (value >> (64n - bits)));
+
+/** What FNV-1a of 32 bits begins with. */
+const FNV_32 = 0x811c9dc5;
+
+/** FNV-1a of 32 bits, with a sign. `from` is the hash of what came before the bytes. */
+export function fnv1a32(bytes: Uint8Array, from: number = FNV_32): number {
+  let hash = from;
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return hash | 0;
+}
 
 /** FNV-1a of 64 bits, unsigned. */
 export function fnv1a64(bytes: Uint8Array): bigint {
@@ -124,6 +135,32 @@ function avalanche64(value: bigint): bigint {
 }
 function mix16(bytes: Buffer, at: number, secret: number): bigint {
   return fold(bytes.readBigUInt64LE(at) ^ key(secret), bytes.readBigUInt64LE(at + 8) ^ key(secret + 8));
+}
+
+/** XXH64. */
+export function xxh64(bytes: Buffer): bigint {
+  const { length } = bytes;
+  const round = (lane: bigint, input: bigint) => wrap(rotate(wrap(lane + input * P64_2), 31n) * P64_1);
+  let at = 0;
+  let hash = P64_5;
+  if (length >= 32) {
+    const lanes = [wrap(P64_1 + P64_2), P64_2, 0n, wrap(-P64_1)];
+    for (; at + 32 <= length; at += 32) {
+      for (let lane = 0; lane < 4; lane++) lanes[lane] = round(lanes[lane]!, bytes.readBigUInt64LE(at + lane * 8));
+    }
+    hash = wrap(rotate(lanes[0]!, 1n) + rotate(lanes[1]!, 7n) + rotate(lanes[2]!, 12n) + rotate(lanes[3]!, 18n));
+    for (const lane of lanes) hash = wrap((hash ^ round(0n, lane)) * P64_1 + P64_4);
+  }
+  hash = wrap(hash + BigInt(length));
+  for (; at + 8 <= length; at += 8) {
+    hash = wrap(rotate(hash ^ round(0n, bytes.readBigUInt64LE(at)), 27n) * P64_1 + P64_4);
+  }
+  if (at + 4 <= length) {
+    hash = wrap(rotate(hash ^ wrap(BigInt(bytes.readUInt32LE(at)) * P64_1), 23n) * P64_2 + P64_3);
+    at += 4;
+  }
+  for (; at < length; at++) hash = wrap(rotate(hash ^ wrap(BigInt(bytes[at]!) * P64_5), 11n) * P64_1);
+  return avalanche64(hash);
 }
 
 /** XXH3 of 64 bits. */

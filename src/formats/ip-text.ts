@@ -6,6 +6,13 @@ const V4_PREFIX = Buffer.from("00000000000000000000ffff", "hex");
 /** An address in the one form that net.IP.String gives it; undefined for what net.ParseIP does not read. */
 export function canonicalIp(text: string): string | undefined {
   if (isIPv4(text)) return text;
+  const bytes = ipBytes(text);
+  return bytes === undefined ? undefined : ipText(bytes);
+}
+
+/** The 4 or 16 bytes of an address; undefined for what net.ParseIP does not read. */
+export function ipBytes(text: string): Buffer | undefined {
+  if (isIPv4(text)) return Buffer.from(text.split(".").map(Number));
   if (!isIPv6(text) || text.includes("%")) return undefined;
   // A dotted end is two groups more.
   const dotted = /[^:]+\.[^:]+$/.exec(text)?.[0];
@@ -14,11 +21,11 @@ export function canonicalIp(text: string): string | undefined {
   const left = before === "" ? [] : before.split(":");
   const right = after === undefined || after === "" ? [] : after.split(":");
   const groups = [...left, ...Array<string>(8 - left.length - right.length).fill("0"), ...right];
-  return ipText(Buffer.from(groups.map((group) => group.padStart(4, "0")).join(""), "hex"));
+  return Buffer.from(groups.map((group) => group.padStart(4, "0")).join(""), "hex");
 }
 
 function hexGroups(dotted: string): string {
-  const hex = Buffer.from(dotted.split(".").map(Number)).toString("hex");
+  const hex = ipBytes(dotted)!.toString("hex");
   return `${hex.slice(0, 4)}:${hex.slice(4)}`;
 }
 

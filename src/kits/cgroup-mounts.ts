@@ -14,12 +14,12 @@ const UNIFIED = "/sys/fs/cgroup";
  * Finds the mounts in the text of /proc/self/mountinfo; a controller that is mounted several times counts where it is
  * first. Undefined where nothing is mounted.
  */
-export function findCgroupMounts(mountInfo: string, unified = UNIFIED): CgroupMounts | undefined {
+export function findCgroupMounts(mountInfo: string): CgroupMounts | undefined {
   const folders = new Map<string, string>();
   for (const line of mountInfo.split("\n")) {
     if (!line.includes(" - cgroup")) continue;
     const { type, mountPoint, superOptions } = parseMount(line);
-    if (type === "cgroup2" && mountPoint === unified) return { version: 2, folders: new Map([["", mountPoint]]) };
+    if (type === "cgroup2" && mountPoint === UNIFIED) return { version: 2, folders: new Map([["", mountPoint]]) };
     if (type !== "cgroup") continue;
     for (const option of superOptions) {
       if (!FLAGS.has(option) && !option.includes("=") && !folders.has(option)) folders.set(option, mountPoint);

@@ -100,6 +100,14 @@ test("the machine's metadata give identity tokens and the project", async (t) =>
     const claims = JSON.parse(Buffer.from((await identity.token()).split(".")[1]!, "base64url").toString());
     assert.equal(claims.aud, "https://otlp.example");
   }
-  assert.deepEqual(await identity.projects(), { project: "shop-1", quotaProject: "" });
+  assert.deepEqual(await identity.projects({ project: "mine", quotaProject: "" }), {
+    project: "mine",
+    quotaProject: "",
+  });
+  assert.deepEqual(asked, ["instance/service-accounts/default/identity"]);
+  assert.deepEqual(await identity.projects({ project: "", quotaProject: "payer" }), {
+    project: "shop-1",
+    quotaProject: "payer",
+  });
   assert.deepEqual(asked, ["instance/service-accounts/default/identity", "project/project-id"]);
 });

@@ -56,17 +56,22 @@ export class GoogleIdentity {
     return this.#token.text();
   }
 
-  /** What the credentials tell about projects. Rejects if they cannot be read. */
-  projects(): Promise<GoogleProjects> {
+  /**
+   * The projects to name in requests: those that are `given`, and for those that are empty what the environment and the
+   * credentials tell. Asks the machine's metadata only for a project that nobody names. Rejects if what it needs cannot
+   * be read.
+   */
+  async projects(given: GoogleProjects): Promise<GoogleProjects> {
+    if (given.project !== "" && given.quotaProject !== "") return given;
     return this.#explained(async () => {
       const found = await this.#find();
       const text = (name: string) => {
         const value = found?.fields.get(name);
         return typeof value === "string" ? value : "";
       };
-      const named = this.#environment.GOOGLE_CLOUD_PROJECT || text("project_id");
+      const named = given.project || this.#environment.GOOGLE_CLOUD_PROJECT || text("project_id");
       const project = named === "" && found === undefined ? await this.#metadata("project/project-id") : named;
-      return { project, quotaProject: text("quota_project_id") };
+      return { project, quotaProject: given.quotaProject || text("quota_project_id") };
     });
   }
 

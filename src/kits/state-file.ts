@@ -1,6 +1,7 @@
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errorText, type Logger } from "#base/log";
+import { makeFolder } from "#pipeline/make-folder";
 
 /** A small file of a component's own, such as its positions, that is written anew as a whole. */
 export class StateFile {
@@ -27,7 +28,7 @@ export class StateFile {
     if (text === this.#saved) return;
     const temporary = `${this.path}.tmp`;
     try {
-      await mkdir(dirname(this.path), { recursive: true, mode: 0o750 });
+      await makeFolder(dirname(this.path), 0o750);
       const handle = await open(temporary, "w", 0o600);
       try {
         await handle.writeFile(text);

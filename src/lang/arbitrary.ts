@@ -7,7 +7,7 @@ import fc from "fast-check";
 
 const word = fc.stringMatching(/^[a-z_][a-z0-9_]{0,12}$/);
 const unicodeWord = fc.constantFrom("été", "ключ", "名前", "ß", "x²", "a٣", "𝒳y");
-export const identifierText = fc
+const identifierText = fc
   .oneof({ weight: 8, arbitrary: word }, { weight: 1, arbitrary: unicodeWord })
   .map((name) => (name === "true" || name === "false" || name === "null" ? "x" : name));
 

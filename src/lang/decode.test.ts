@@ -6,6 +6,7 @@ import type { Regex } from "#base/regex";
 import { ConversionError } from "./convert.ts";
 import { decodeBody, decodeValue, defaultsOf, encodeBody, sameArguments, sameValue } from "./decode.ts";
 import { scopeOf } from "./evaluate.ts";
+import { ArgumentError, faultsOf, within } from "./faults.ts";
 import { parseFile } from "./parser.ts";
 import { type AnyAttribute, type AnyBody, s } from "./schema.ts";
 import { standardScope } from "./stdlib.ts";
@@ -198,6 +199,49 @@ test("rules point at the field, in nested blocks too", () => {
   assert.deepEqual(decode(outer, 'tls { ca_file = "x" }').found, [["config.rule", "`tls.ca_file` is needed", '"x"']]);
   assert.deepEqual(decode(outer, "tls { }").found, [["config.rule", "`tls.ca_file` is needed", "tls"]]);
   assert.deepEqual(decode(outer, "").found, [["config.rule", "`tls.ca_file` is needed", 'test "x"']]);
+});
+
+test("a rule may say itself where the fault is", () => {
+  const entry = s.object({ names: s.list(s.string()).default([]), more: s.any().optional() });
+  const body = s.object({ each: s.blocks(entry), one: s.block(entry), stage: s.enumBlocks({ a: entry }) });
+  const found = (field: string, text: string) => {
+    const rule = body.refuse(() => [{ field, message: "is bad" }]);
+    const { found: all, diagnostics } = decode(rule, text);
+    assert.deepEqual([all.length, all[0]![0], all[0]![1]], [1, "config.rule", `\`${field}\` is bad`]);
+    // The second `each` is told from the first one by its line.
+    const line = diagnostics[0]!.span!.source.text.slice(0, diagnostics[0]!.span!.start).split("\n").length - 1;
+    return `${line}: ${all[0]![2]}`;
+  };
+  const text = 'each { }\none { names = ["a", "b"] }\neach { names = ["c", ("d")] }\nstage.a { }';
+  assert.equal(found("each[1]", text), "3: each");
+  assert.equal(found("each[1].names", text), '3: ["c", ("d")]');
+  assert.equal(found("each[1].names[1]", text), '3: ("d")');
+  assert.equal(found("each[0].names[1]", text), "1: each");
+  assert.equal(found("each[2].names[1]", text), '0: test "x"');
+  assert.equal(found("one.names[0]", text), '2: "a"');
+  assert.equal(found("one.names[7]", text), '2: ["a", "b"]');
+  assert.equal(found("stage", text), "4: stage.a");
+  assert.equal(found("names", text), '0: test "x"');
+  assert.equal(found("one.more.key[1].x", "one { more = {key = [1, {x = 2}]} }"), "1: 2");
+  assert.equal(found("one.more.key[1].x", "one { more = {key = array.concat([1])} }"), "1: array.concat([1])");
+});
+
+test("faults of what is made of arguments, each where it is", () => {
+  const bad = (field = "") => {
+    throw new ArgumentError("is bad", field);
+  };
+  const steps = [
+    () => within("a", () => within("b[1]", () => bad("c"))),
+    () => within("a", () => 1),
+    () => within("a", () => bad("[2]")),
+    () => within("a", () => bad()),
+  ];
+  assert.deepEqual(
+    faultsOf(steps).map(({ field, message }) => `${field} ${message}`),
+    ["a.b[1].c is bad", "a[2] is bad", "a is bad"],
+  );
+  const bug = () => within("a", () => assert.fail("a bug"));
+  assert.throws(() => faultsOf([bug]), /a bug/);
 });
 
 test("hints name what was meant", () => {

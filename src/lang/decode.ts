@@ -5,11 +5,19 @@ import {
   blockName,
   type Expression,
   type Span,
+  type Statement,
 } from "./ast.ts";
 import { ConversionError, type ValuePath } from "./convert.ts";
 import { decodeValue, defaultOf } from "./decode-value.ts";
 import { type Diagnostic, DiagnosticError } from "./diagnostic.ts";
-import { environmentVariables, evaluateExpression, references, type Scope, valueDiagnostic } from "./evaluate.ts";
+import {
+  environmentVariables,
+  evaluateExpression,
+  references,
+  type Scope,
+  valueDiagnostic,
+  writtenPart,
+} from "./evaluate.ts";
 import type {
   AnyAttribute,
   AnyBody,
@@ -314,12 +322,10 @@ class BodyDecoder {
   }
 
   #checkRules(schema: AnyBody, value: unknown, body: Body, place: Place): void {
-    for (const rule of schema.rules) {
-      if (rule.check(value)) continue;
-      const message = typeof rule.message === "function" ? rule.message(value) : rule.message;
-      const found = fieldAt(rule.field, body);
+    for (const { field, message } of schema.rules.flatMap((find) => find(value))) {
+      const found = fieldAt(field, body);
       const more = found?.value === undefined ? {} : this.#unsetVariable(found.value);
-      this.#error("config.rule", `\`${rule.field}\` ${message}`, found?.span ?? place.header, more);
+      this.#error("config.rule", `\`${field}\` ${message}`, found?.span ?? place.header, more);
     }
   }
 
@@ -423,7 +429,7 @@ interface FieldPlace {
 }
 
 /**
- * The value of an attribute or the header of a block, by a dotted path such as `endpoint[1].tls_config.ca_file`; the
+ * The value of an attribute or the header of a block, by a path such as `endpoint[1].tls_config.ca_file` or `tags[2]`; the
  * innermost of it that is written.
  */
 function fieldAt(path: string, body: Body): FieldPlace | undefined {
@@ -431,25 +437,29 @@ function fieldAt(path: string, body: Body): FieldPlace | undefined {
   let place: FieldPlace | undefined;
   let rest = path;
   while (rest !== "") {
-    const numbered = /^([^[]+)\[(\d+)\]\.?/.exec(rest);
-    if (numbered !== null) {
-      const blocks = statements.filter((each) => each.kind === "block" && blockName(each) === numbered[1]);
-      const block = blocks[Number(numbered[2])] as BlockStatement | undefined;
-      if (block === undefined) return place;
-      place = { span: headerOf(block) };
-      rest = rest.slice(numbered[0].length);
-      statements = block.body;
-      continue;
+    const found = statements.filter((each) => leadsTo(rest, each));
+    const [first] = found;
+    if (first === undefined) return place;
+    if (first.kind === "attribute") {
+      const [value] = writtenPart(first.value, valuePath(rest.slice(first.name.name.length)));
+      return { span: value.span, value };
     }
-    const found = statements.find((each) => {
-      const name = each.kind === "block" ? blockName(each) : each.name.name;
-      return rest === name || rest.startsWith(`${name}.`) || (each.kind === "block" && name.startsWith(`${rest}.`));
-    });
-    if (found === undefined) return place;
-    if (found.kind === "attribute") return { span: found.value.span, value: found.value };
-    place = { span: headerOf(found) };
-    rest = rest.slice(blockName(found).length + 1);
-    statements = found.body;
+    const [, number, inner] = /^(?:\[(\d+)\])?\.?(.*)$/.exec(rest.slice(blockName(first).length))!;
+    const block = found[Number(number ?? 0)];
+    if (block?.kind !== "block") return place;
+    place = { span: headerOf(block) };
+    rest = inner!;
+    statements = block.body;
   }
   return place;
+}
+/** Whether a path begins with what a statement writes; that of ordered blocks may be their kind: `stage` for `stage.json`. */
+function leadsTo(path: string, statement: Statement): boolean {
+  const name = statement.kind === "block" ? blockName(statement) : statement.name.name;
+  if (statement.kind === "block" && name.startsWith(`${path}.`)) return true;
+  return path.startsWith(name) && ["", ".", "["].includes(path.charAt(name.length));
+}
+/** Steps inside a value: `[2].name` are 2 and "name". */
+function valuePath(text: string): ValuePath {
+  return Array.from(text.matchAll(/\[(\d+)\]|\.([^.[]+)/g), ([, number, key]) => key ?? Number(number));
 }

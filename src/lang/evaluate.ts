@@ -175,16 +175,20 @@ export function valueDiagnostic(
   path: ValuePath,
   code = "expression.wrong_type",
 ): Diagnostic {
-  let part = expression;
-  let rest = path;
-  for (;;) {
-    const inner = rest.length === 0 ? undefined : literalPart(part, rest[0]!);
-    if (inner === undefined) break;
-    part = inner;
-    rest = rest.slice(1);
-  }
+  const [part, rest] = writtenPart(expression, path);
   const steps = rest.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
   return { severity: "error", code, message: `${sourceOf(part)}${steps} ${message}`, span: part.span };
+}
+
+/** The expression that a path leads to, as far as it goes through literals, and the rest of the path. */
+export function writtenPart(expression: Expression, path: ValuePath): [part: Expression, rest: ValuePath] {
+  let part = expression;
+  for (let i = 0; i < path.length; i++) {
+    const inner = literalPart(part, path[i]!);
+    if (inner === undefined) return [part, path.slice(i)];
+    part = inner;
+  }
+  return [part, []];
 }
 
 function literalPart(expression: Expression, step: string | number): Expression | undefined {

@@ -371,21 +371,19 @@ export class MapBlock<V> extends FieldBase<ReadonlyMap<string, V>> {
 export type Field = AnyAttribute | Block<any, any> | Blocks<any> | EnumBlocks<any> | RawBlock<any> | MapBlock<any>;
 export type Fields = Readonly<Record<string, Field>>;
 
-/** A rule across fields. `check` is true when the rule holds; the message completes "`field` …". */
-export interface Rule<T> {
-  /** The field at fault; a dotted path for a field of a block: `tls_config.ca_file`. */
-  readonly field: string;
-  readonly message: string | ((args: T) => string);
-  check(args: T): boolean;
-}
-
-/** Something that is allowed and hardly ever meant. `message` completes "`field` …". */
-export interface Suspicion {
-  /** As of a rule; the second of several blocks is `rule[1]`. */
+/**
+ * What is wrong with arguments that are right one by one: `message` completes "`field` …". The field is a dotted path, with a
+ * number for one of several blocks or values: `rule[1].source_labels[0]` is the first label of the second rule.
+ */
+export interface Fault {
   readonly field: string;
   readonly message: string;
+}
+/** Something that is allowed and hardly ever meant. */
+export interface Suspicion extends Fault {
   readonly hint: string;
 }
+type Rule<T> = (args: T) => readonly Fault[];
 type Suspect<T> = (args: T) => readonly Suspicion[];
 
 /** What the body of a component or block holds. `T` is what it decodes to: an object with exactly these keys. */
@@ -419,7 +417,12 @@ export class BodySchema<T> {
     check: (args: T) => boolean,
     message: string | ((args: T) => string),
   ): BodySchema<T> {
-    return new BodySchema(this.fields, [...this.rules, { field, check, message }], this);
+    const text = (args: T) => (typeof message === "function" ? message(args) : message);
+    return this.refuse((args) => (check(args) ? [] : [{ field, message: text(args) }]));
+  }
+  /** Adds a rule that says itself where the fault is, such as in the third of several blocks. */
+  refuse(find: Rule<T>): BodySchema<T> {
+    return new BodySchema(this.fields, [...this.rules, find], this);
   }
   doc(text: string): BodySchema<T> {
     return new BodySchema(this.fields, this.rules, { ...this, documentation: text });

@@ -5,7 +5,7 @@ import { Acknowledgement } from "./acknowledgement.ts";
 
 test("fires once, with the last reference", () => {
   fc.assert(
-    fc.property(fc.array(fc.nat(4), { maxLength: 20 }), (retains) => {
+    fc.property(fc.array(fc.nat(4), { maxLength: 20, size: "max" }), (retains) => {
       let fired = 0;
       const acknowledgement = new Acknowledgement(() => void (fired += 1));
       let references = 1;
@@ -30,7 +30,7 @@ test("one reference too many or too late is an error, not a lost acknowledgement
 
 test("a merged acknowledgement releases one reference of each part when it fires, and not before", () => {
   fc.assert(
-    fc.property(fc.array(fc.boolean(), { maxLength: 12 }), fc.nat(5), (real, retained) => {
+    fc.property(fc.array(fc.boolean(), { maxLength: 12, size: "max" }), fc.nat(5), (real, retained) => {
       const fired: number[] = [];
       const parts = real.map((isReal, i) =>
         isReal ? new Acknowledgement(() => void fired.push(i)) : Acknowledgement.none,

@@ -1,5 +1,6 @@
 import type { Labels } from "#base/labels";
 import type { Acknowledgement } from "./acknowledgement.ts";
+import type { RetryableError } from "./errors.ts";
 import type { SeriesRegistry } from "./series.ts";
 
 /**
@@ -124,7 +125,30 @@ export class Refusals {
   }
 }
 
-export interface OtlpBatch {
+/** What a receiver knows of the client that sent the data; kept for as long as the data is what one client sent. */
+export interface OtlpClient {
+  /** What it sent beside the data (lower-case header → values), kept when a receiver has `include_metadata`. */
+  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  /** Its IP address. */
+  readonly clientAddress?: string | undefined;
+  /** What its authentication told, such as `username`; for receivers with `auth`. May hold secrets. */
+  readonly clientAttributes?: ReadonlyMap<string, string> | undefined;
+}
+
+/** Of data that is not one client's any more. */
+export const NO_CLIENT: OtlpClient = {
+  clientMetadata: undefined,
+  clientAddress: undefined,
+  clientAttributes: undefined,
+};
+
+/** A client that waits for its data to be accepted and can send it again. */
+export interface WaitingClient {
+  /** Ends its waiting at once with a refusal for now. Nothing happens where the data was accepted already. */
+  sendAway(why: RetryableError): void;
+}
+
+export interface OtlpBatch extends OtlpClient {
   readonly signal: "otlp";
   readonly kind: OtlpKind;
   /** Protobuf bodies of Export…ServiceRequest messages; together they are one request, since such messages concatenate. */
@@ -133,10 +157,8 @@ export interface OtlpBatch {
   readonly items: number;
   /** Sum of the parts' lengths. */
   readonly bytes: number;
-  /** What the client sent beside the data (lower-case header → values), kept when a receiver has `include_metadata`. */
-  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
-  /** The IP address of the client, for as long as the data is what one client sent. */
-  readonly clientAddress?: string | undefined;
+  /** There if a client waits and may be sent away: not behind what would count the data twice if it came again. */
+  readonly waiting?: WaitingClient | undefined;
   /** There if the source tells its sender. Lost where batches are merged or kept: what comes later comes too late. */
   readonly refusals?: Refusals | undefined;
   readonly acknowledgement: Acknowledgement;

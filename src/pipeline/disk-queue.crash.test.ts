@@ -71,7 +71,7 @@ test("kill -9 loses nothing that append resolved for and repeats little", { time
   const queue = await DiskQueue.open(dir, { readers: ["a"], onDrop: (...drop) => assert.fail(`dropped ${drop}`) });
   const reader = queue.reader("a");
   while (reader.pending.items > 0) {
-    const records = await reader.next(1e6, AbortSignal.timeout(5000));
+    const records = await reader.next(1e6, AbortSignal.timeout(60_000));
     for (const record of records) got.set(idOf(record), (got.get(idOf(record)) ?? 0) + 1);
     reader.ack(...records);
   }
@@ -150,7 +150,7 @@ async function fullDisk(dir: string, fill: () => Promise<void>, free: () => Prom
   ] as const) {
     const reader = queue.reader(name);
     while (got.length < 41) {
-      const records = await reader.next(20_000, AbortSignal.timeout(5000));
+      const records = await reader.next(20_000, AbortSignal.timeout(60_000));
       got.push(...records.map(idOf));
       reader.ack(...records);
     }
@@ -203,7 +203,7 @@ test("closing while the disk is full rejects what waits and keeps what is on dis
     await queue.close();
     await waiting;
     queue = await DiskQueue.open(dir, { readers: ["a"] });
-    const records = await queue.reader("a").next(1e6, AbortSignal.timeout(5000));
+    const records = await queue.reader("a").next(1e6, AbortSignal.timeout(60_000));
     assert.deepEqual(records.map(idOf), [0]);
     await queue.close();
   } finally {

@@ -32,7 +32,7 @@ const idOf = (record: QueueRecord) => Number.parseInt(Buffer.from(record.bytes).
 async function readAll(reader: QueueReader, count: number): Promise<number[]> {
   const ids: number[] = [];
   while (ids.length < count) {
-    const records = await reader.next(1000, AbortSignal.timeout(5000));
+    const records = await reader.next(1000, AbortSignal.timeout(60_000));
     for (const record of records) {
       assert.equal(record.tag, idOf(record));
       ids.push(idOf(record));
@@ -520,7 +520,7 @@ test("records of any size come back from disk, whatever falls on the border of a
         const reader = queue.reader("a");
         const got: number[] = [];
         while (got.length < sizes.length) {
-          for (const record of await reader.next(maxBytes, AbortSignal.timeout(5000))) {
+          for (const record of await reader.next(maxBytes, AbortSignal.timeout(60_000))) {
             assert.equal(record.bytes.length, sizes[idOf(record)]);
             got.push(idOf(record));
           }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, unlink } from "node:fs/promises";
+import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "#base/clock";
 import { ACK_FILE, AcknowledgedFile, ackFileName } from "./disk-queue/acknowledged.ts";
@@ -16,6 +16,7 @@ import {
   type QueueStatus,
 } from "./disk-queue/types.ts";
 import { SegmentWriter } from "./disk-queue/writer.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export * from "./disk-queue/types.ts";
 
@@ -124,7 +125,7 @@ export class DiskQueue {
   static async open(dir: string, options: DiskQueueOptions): Promise<DiskQueue> {
     let lock: FolderLock | undefined;
     try {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeFolder(dir, 0o700);
       lock = await FolderLock.take(dir);
       const segments = await loadSegments(dir, options.onNotice ?? (() => {}));
       const queue = new DiskQueue(dir, options, lock, segments);

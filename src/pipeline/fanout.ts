@@ -110,14 +110,18 @@ export class Fanout<S extends Signal> {
   ) {
     let cause = error;
     for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(pauseMs * 2, LAST_RETRY_MS)) {
-      if (signal.aborted) throw signal.reason;
-      edge.lastError = { time: this.#clock.now(), message: errorText(cause) };
+      if (signal.aborted) {
+        // Whoever waited was sent away; where it is the end of the component, nothing is wrong.
+        if (signal.reason instanceof RetryableError) this.#takesNothing(first, edge, signal.reason);
+        throw signal.reason;
+      }
       if (!(cause instanceof RetryableError)) {
+        edge.lastError = { time: this.#clock.now(), message: errorText(cause) };
         const reason = cause instanceof PermanentError ? cause.reason : "internal_error";
         this.#giveUp(edge, batch, items, reason, `${first.componentId} refused ${items} items: ${errorText(cause)}`);
         return;
       }
-      this.#flow.degraded(`${first.componentId} takes nothing: ${cause.message}`);
+      this.#takesNothing(first, edge, cause);
       await this.#clock.sleep(cause.retryAfterMs ?? pauseMs, signal);
       const consumer = this.#consumers.find((each) => each.componentId === first.componentId);
       if (consumer === undefined) {
@@ -132,6 +136,11 @@ export class Fanout<S extends Signal> {
         cause = again;
       }
     }
+  }
+
+  #takesNothing({ componentId }: Consumer<S>, edge: EdgeCounts, cause: RetryableError): void {
+    edge.lastError = { time: this.#clock.now(), message: errorText(cause) };
+    this.#flow.degraded(`${componentId} takes nothing: ${cause.message}`);
   }
 
   #giveUp(edge: EdgeCounts, batch: Batch<S>, items: number, reason: string, message: string): void {

@@ -44,6 +44,19 @@ test("starts idle, says since when and tells each change of state once", () => {
   assert.deepEqual(changes, ["idle>ok", "ok>failing"]);
 });
 
+test("data that is kept or counted ends that there is none, and no failure", () => {
+  const { flow, changes, pass } = flowAt();
+  flow.took();
+  assert.deepEqual([flow.status.state, flow.lastSuccess], ["ok", 1_000]);
+  pass(10);
+  flow.failing("no route");
+  flow.took();
+  assert.equal(flow.status.state, "failing");
+  flow.restarted();
+  flow.took();
+  assert.deepEqual(changes, ["idle>ok", "ok>failing", "failing>idle", "idle>ok"]);
+});
+
 test("another cause of the same state keeps the time since when it holds", () => {
   const { flow, changes, pass } = flowAt();
   flow.degraded("a");

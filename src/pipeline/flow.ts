@@ -209,6 +209,10 @@ export class Flow {
     this.#event = { state: "ok", cause: "" };
     this.judge();
   }
+  /** Data came of which something is handed on later, if at all: ends what said that there is none. */
+  took(): void {
+    if (this.#event.state === "idle") this.ok();
+  }
   idle(cause: string): void {
     this.#event = { state: "idle", cause };
     this.judge();

@@ -19,7 +19,7 @@ test("what is added comes out, also after a reset", () => {
     asBytes: fc.boolean(),
   });
   fc.assert(
-    fc.property(fc.array(entry, { maxLength: 400 }), fc.boolean(), (entries, take) => {
+    fc.property(fc.array(entry, { maxLength: 400, size: "max" }), fc.boolean(), (entries, take) => {
       builder.reset();
       for (const { line, labels, ms, ns, metadata, asBytes } of entries) {
         const stream = builder.streamId(labels);

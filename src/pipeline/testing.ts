@@ -170,6 +170,25 @@ export function decodeArguments<A>(
   return decoded.value;
 }
 
+/** What is wrong with the inside of a component's block: each message, behind the line (from 1) and the text it points at. */
+export function refusals<A>(
+  definition: Pick<ComponentDefinition<A>, "name" | "args">,
+  config: string,
+  options: Pick<StartOptions, "scope"> = {},
+): string[] {
+  try {
+    decodeArguments(definition, config, options);
+    return [];
+  } catch (error) {
+    if (!(error instanceof DiagnosticError)) throw error;
+    return error.diagnostics.map(({ message, span }) => {
+      if (span === undefined) return message;
+      const line = config.slice(0, span.start).split("\n").length;
+      return `${line} ${config.slice(span.start, span.end)}: ${message}`;
+    });
+  }
+}
+
 /** A consumer as a value for `StartOptions.scope`. */
 export function consumerValue<S extends Signal>(consumer: Consumer<S>): Value {
   return new Capsule(CONSUMER_CAPSULES[consumer.signal], consumer);

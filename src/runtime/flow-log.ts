@@ -13,7 +13,7 @@ export interface FlowLogPauses {
   readonly silentAgainMs: number;
 }
 
-export const FLOW_LOG_PAUSES: FlowLogPauses = {
+const FLOW_LOG_PAUSES: FlowLogPauses = {
   repeatMs: 5 * 60_000,
   changeMs: 60_000,
   silenceRepeatMs: 30 * 60_000,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Labels } from "#base/labels";
+import { processorMs } from "#base/processor-time.testing";
 import { decodeBody, encodeBody } from "#lang/decode";
 import { scopeOf } from "#lang/evaluate";
 import { parseFile } from "#lang/parser";
@@ -87,9 +88,9 @@ test("long values end with a note, and soon", () => {
   const long = valueText("x".repeat(10_000));
   assert.ok(long.length < 2_100 && long.endsWith("… (the rest is not shown)"), long.slice(-60));
   const targets = Array.from({ length: 50_000 }, (_, i) => Labels.from([["__address__", `host-${i}:80`]]));
-  const began = performance.now();
-  const text = valueText(targets);
-  assert.ok(performance.now() - began < 500);
+  let text = "";
+  const ms = processorMs(() => (text = valueText(targets)));
+  assert.ok(ms < 500, `${ms} ms`);
   assert.ok(text.length < 2_100 && text.endsWith("… (the rest of 50000 elements is not shown)"), text.slice(-60));
   assert.match(text, /^\[\{\s+__address__ = "host-0:80",/);
   const short = Array.from({ length: 3 }, () => new Map([["a", "b"]]));

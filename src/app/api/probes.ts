@@ -2,7 +2,7 @@ import type { HttpRequest, HttpResponse } from "#pipeline/component";
 import { ComponentNode } from "#runtime/component-node";
 import type { Agent } from "../agent.ts";
 import { time } from "./flow.ts";
-import { withoutUserInfo } from "./redact.ts";
+import { withoutUrlSecrets } from "./redact.ts";
 import { text } from "./responses.ts";
 
 /**
@@ -60,7 +60,7 @@ function failingFlows(agent: Agent): string[] {
 }
 
 function problemText(status: number, headline: string, problems: readonly string[]): HttpResponse {
-  return text(status, withoutUserInfo(`${headline}\n${problems.join("\n")}\n`));
+  return text(status, withoutUrlSecrets(`${headline}\n${problems.join("\n")}\n`));
 }
 
 /** A parameter that is on or off; off when it is left out, undefined for another value. */

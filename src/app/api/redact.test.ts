@@ -5,7 +5,15 @@ import { parseFile } from "#lang/parser";
 import { renderDiagnostics } from "#lang/render";
 import type { Value } from "#lang/value";
 import { alloyJsonBody } from "./alloy-json.ts";
-import { hideNamed, hideSecrets, isRedacted, isSecretName, redactFile, redactSpan } from "./redact.ts";
+import {
+  hideNamed,
+  hideSecrets,
+  isRedacted,
+  isSecretName,
+  redactFile,
+  redactSpan,
+  withoutUrlSecrets,
+} from "./redact.ts";
 
 const redact = (text: string) => redactFile({ name: "a.alloy", text });
 
@@ -115,6 +123,9 @@ test("a message that quotes a secret quotes it no more", () => {
 test("values under secret names are hidden, others only lose passwords in URLs", () => {
   const value = new Map<string, Value>([
     ["url", "http://a:hunter2@b/"],
+    ["token_url", "https://login/token?k=hunter2"],
+    ["probe", "http://blackbox/probe?module=http&target=a"],
+    ["regex", "https?://b/[?]id=(.+)"],
     ["headers", new Map([["X", "hunter2"]])],
     ["deep", [new Map([["api_token", "hunter2"]])]],
     ["name", "visible"],
@@ -123,6 +134,26 @@ test("values under secret names are hidden, others only lose passwords in URLs",
   assert.doesNotMatch(JSON.stringify(shown), /hunter2/);
   assert.match(JSON.stringify(shown), /visible.*/);
   assert.match(JSON.stringify(shown), /http:\/\/\(secret\)@b\//);
+  assert.match(JSON.stringify(shown), /token\?k=xxxxx.*module=http&target=a.*\[\?\]id=\(\.\+\)/);
+});
+
+test("text loses the values of parameters that are named like secrets, and nothing else", () => {
+  const cases = [
+    ["GET https://a/b?page=2&api_key=hunter2&q=x", "GET https://a/b?page=2&api_key=(secret)&q=x"],
+    ['{"url":"/hook?X-Amz-Signature=hunter2","n":1}', '{"url":"/hook?X-Amz-Signature=(secret)","n":1}'],
+    [
+      "no token from https://a/?code=hunter2: HTTP status 401",
+      "no token from https://a/?code=(secret) HTTP status 401",
+    ],
+    ["https://a/?status_code=200&monkeys=2", "https://a/?status_code=200&monkeys=2"],
+  ] as const;
+  for (const [text, shown] of cases) assert.equal(withoutUrlSecrets(text), shown);
+  const config = 'a.b "c" {\n  url = "https://a/?access_token=hunter2&x=1"\n}\n';
+  assert.equal(redact(config), config.replace("hunter2", "(secret)"));
+  assert.doesNotMatch(
+    hideSecrets(parseFile({ name: "a", text: `${config}x = \n` }).diagnostics)[0]!.span!.source.text,
+    /hunter2/,
+  );
 });
 
 test("a part of a block: what is hidden in it, and nothing of the rest", () => {

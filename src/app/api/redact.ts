@@ -1,3 +1,4 @@
+import { shownUrl } from "#kits/http/url";
 import type { Body, Expression, Source, Span, Statement } from "#lang/ast";
 import type { Diagnostic } from "#lang/diagnostic";
 import { parseFile } from "#lang/parser";
@@ -5,7 +6,7 @@ import { isObjectValue, Secret, type Value } from "#lang/value";
 
 /**
  * Configuration text as it may be shown: strings in attributes and object fields that hold secrets become `"(secret)"`,
- * passwords inside of URLs go as well. Goes by names, since a shown text may have blocks whose schema nobody has loaded,
+ * passwords and keys inside of URLs go as well. Goes by names, since a shown text may have blocks whose schema nobody has loaded,
  * such as those inside of a `declare`; it rather hides too much.
  */
 
@@ -37,6 +38,11 @@ const SECRET_WORDS =
 
 /** Up to the last @: a password that should have been escaped may hold slashes and more. */
 const USER_INFO = /\/\/[^/@\s"`:]*:[^\s"`]*@/g;
+/** A parameter of a URL's query whose name says that its value is secret. */
+const SECRET_PARAMETER =
+  /([?&](?:[\w.%-]{0,60}(?:password|passwd|pwd|passphrase|secret|token|credentials?|key|signature|jwt|authorization)|code|sig|auth)=)([^\s&"'`#<>\\]+)/gi;
+/** A value that is a URL, and not a pattern for URLs. */
+const PLAIN_URL = /^[a-z][a-z0-9+.-]*:\/\/[^\s()*^$\\|{}]+$/i;
 
 export function isSecretName(name: string): boolean {
   return SECRET_NAMES.has(name) || SECRET_WORDS.test(name);
@@ -55,10 +61,10 @@ export function redactSpan(span: Span, body: Body): string {
   let out = "";
   let at = span.start;
   for (const { start, end } of hiddenInside(span, body)) {
-    out += `${withoutUserInfo(text.slice(at, start))}"(secret)"${text.slice(start, end).replace(/[^\n]/g, "")}`;
+    out += `${withoutUrlSecrets(text.slice(at, start))}"(secret)"${text.slice(start, end).replace(/[^\n]/g, "")}`;
     at = end;
   }
-  return out + withoutUserInfo(text.slice(at, span.end));
+  return out + withoutUrlSecrets(text.slice(at, span.end));
 }
 
 /** Whether something of a span, which is a part of `body`, is hidden by its name. */
@@ -70,14 +76,19 @@ function hiddenInside(span: Span, body: Body): readonly Span[] {
   return body.flatMap(hiddenIn).filter(({ start, end }) => start >= span.start && end <= span.end);
 }
 
-/** `scheme://user:password@host` without user and password. */
-export function withoutUserInfo(text: string): string {
-  return text.replace(USER_INFO, "//(secret)@");
+/** Text in which URLs have no user, no password, and no parameters that are named like secrets. */
+export function withoutUrlSecrets(text: string): string {
+  return text.replace(USER_INFO, "//(secret)@").replace(SECRET_PARAMETER, "$1(secret)");
 }
 
-/** Values as the API shows them: what is named like a secret, headers, and passwords inside of URLs are hidden. */
+/** A value of the configuration: of a URL nothing is shown that may be secret. */
+function shownText(text: string): string {
+  return withoutUrlSecrets(PLAIN_URL.test(text) ? shownUrl(text) : text);
+}
+
+/** Values as the API shows them: what is named like a secret, headers, and what may be secret inside of URLs are hidden. */
 export function hideNamed(value: Value, isSecret = false): Value {
-  if (typeof value === "string") return isSecret ? new Secret(value) : withoutUserInfo(value);
+  if (typeof value === "string") return isSecret ? new Secret(value) : shownText(value);
   if (Array.isArray(value)) return value.map((each) => hideNamed(each, isSecret));
   if (value === null || typeof value !== "object" || !isObjectValue(value)) return value;
   const shown = new Map<string, Value>();
@@ -98,7 +109,7 @@ export function hideSecrets(diagnostics: readonly Diagnostic[]): readonly Diagno
     if (diagnostic.span === undefined) return diagnostic;
     const { source, hidden } = maskOf(diagnostic.span.source);
     const clean = (text: string) =>
-      withoutUserInfo(hidden.reduce((rest, each) => rest.replaceAll(each, '"(secret)"'), text));
+      withoutUrlSecrets(hidden.reduce((rest, each) => rest.replaceAll(each, '"(secret)"'), text));
     const { message, why, hint, related, span } = diagnostic;
     return {
       ...diagnostic,
@@ -139,6 +150,7 @@ function masked({ name, text }: Source): { readonly source: Source; readonly hid
     return whole.slice(0, -value.length) + stars(value);
   });
   out = out.replace(USER_INFO, (whole) => `//${stars(whole.slice(3))}@`);
+  out = out.replace(SECRET_PARAMETER, (_whole, name: string, value: string) => name + stars(value));
   return { source: { name, text: out }, hidden: [...hidden].filter((each) => each.length > 2) };
 }
 

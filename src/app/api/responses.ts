@@ -1,9 +1,13 @@
 import type { HttpResponse } from "#pipeline/component";
-import { withoutUserInfo } from "./redact.ts";
+import { withoutUrlSecrets } from "./redact.ts";
 
 /** Messages and targets may quote URLs with passwords in them, so these are hidden in every answer. */
 export function json(value: unknown): HttpResponse {
-  return { status: 200, headers: { "Content-Type": "application/json" }, body: withoutUserInfo(JSON.stringify(value)) };
+  return {
+    status: 200,
+    headers: { "Content-Type": "application/json" },
+    body: withoutUrlSecrets(JSON.stringify(value)),
+  };
 }
 
 export function text(status: number, body: string): HttpResponse {

@@ -1,5 +1,5 @@
 import { zip } from "../zip.ts";
-import { redactFile, withoutUserInfo } from "./redact.ts";
+import { redactFile, withoutUrlSecrets } from "./redact.ts";
 
 /** Names of environment variables that say how the agent runs and hold no secrets. */
 const SHOWN_ENVIRONMENT = [
@@ -41,7 +41,7 @@ export async function supportBundle(source: SupportBundleSource, sleep: Promise<
     `uptime_seconds: ${Math.round((Date.now() - source.startedMs) / 1000)}`,
   ];
   const environment = SHOWN_ENVIRONMENT.filter((name) => process.env[name] !== undefined).map(
-    (name) => `${name}=${withoutUserInfo(process.env[name]!)}`,
+    (name) => `${name}=${withoutUrlSecrets(process.env[name]!)}`,
   );
   const flags = [...source.flags].map(([name, value]) => `--${name}=${String(value)}`);
   const files: [string, string | Uint8Array][] = [

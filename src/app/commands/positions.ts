@@ -142,7 +142,7 @@ const COLUMNS: readonly Column[] = [
   { title: "LABELS", align: "left" },
 ];
 
-export function positionsText(rows: readonly PositionRow[], style: OutputStyle): string {
+function positionsText(rows: readonly PositionRow[], style: OutputStyle): string {
   if (rows.length === 0) return "There are no positions yet.\n";
   const cells = rows.map((row): readonly Cell[] => [
     { text: row.component },

@@ -1,8 +1,8 @@
-import { mkdirSync } from "node:fs";
 import { errorText } from "#base/log";
 import { DiagnosticError } from "#lang/diagnostic";
 import { renderDiagnostics } from "#lang/render";
 import type { Stability } from "#pipeline/component";
+import { makeFolderSync } from "#pipeline/make-folder";
 import { Agent } from "../agent.ts";
 import { hideSecrets } from "../api/redact.ts";
 import { splitAddress } from "../api-server.ts";
@@ -107,7 +107,7 @@ function stopSignal(agent: Agent): Promise<NodeJS.Signals> {
 
 function prepareStorage(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolderSync(path);
   } catch (error) {
     throw new Error(`cannot make the storage folder ${path} (--storage.path): give a folder that this user may write`, {
       cause: error,

@@ -7,7 +7,7 @@ import { shortAge, shortNumber } from "../terminal/quantities.ts";
 import { type Cell, type Column, cut, layOutTable, type OutputStyle, paint } from "../terminal/table.ts";
 
 /** What scripts go by: the worst that there is. 1 means that the agent could not be asked. */
-export const STATUS_EXIT = { ok: EXIT.ok, degraded: 3, failing: 4, unhealthy: 5 } as const;
+const STATUS_EXIT = { ok: EXIT.ok, degraded: 3, failing: 4, unhealthy: 5 } as const;
 
 export const status: Command = {
   usage: "invar status [flags] [component-glob ...]",

@@ -1,7 +1,8 @@
-import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorText } from "#base/log";
 import { type ImportedPosition, parsePositionsYaml } from "#kits/tail/positions-yaml";
+import { makeFolderSync } from "#pipeline/make-folder";
 import type { Reader } from "./format.ts";
 import type { Report } from "./report.ts";
 
@@ -92,11 +93,10 @@ function save(storage: string, { id }: Reader, entries: readonly Entry[]): void 
     `  : ${JSON.stringify(position)}`,
   ]);
   const folder = join(storage, id);
-  const first = mkdirSync(folder, { recursive: true, mode: 0o750 });
+  const isNew = makeFolderSync(folder, 0o750);
   const file = join(folder, "positions.yml");
   writeFileSync(file, `positions:\n${lines.join("\n")}\n`, { mode: 0o600 });
   // Often root converts what another user runs.
   const { uid, gid } = statSync(storage);
-  if (process.getuid?.() === 0)
-    for (const path of first === undefined ? [file] : [file, folder]) chownSync(path, uid, gid);
+  if (process.getuid?.() === 0) for (const path of isNew ? [file, folder] : [file]) chownSync(path, uid, gid);
 }

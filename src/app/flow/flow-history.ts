@@ -5,7 +5,7 @@ import type { HistoryJson, RatesJson } from "../api/json.ts";
 const SAMPLES = 7;
 /** Points of the history, and the time between two of them. */
 export const HISTORY_POINTS = 90;
-export const HISTORY_STEP_MS = 10_000;
+const HISTORY_STEP_MS = 10_000;
 /** Rates over less than this would be noise. */
 const LEAST_WINDOW_MS = 1_000;
 

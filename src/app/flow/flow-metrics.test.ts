@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatFloat, type MetricFamily } from "#base/metrics";
+import type { MetricFamily } from "#base/metrics";
 import { contexts, PIPELINE, queues, send, setUp } from "./flow.testing.ts";
 import { flowMetrics } from "./flow-metrics.ts";
 
@@ -13,7 +13,7 @@ function samplesOf(families: readonly MetricFamily[], id: string): string[] {
       assert.deepEqual(labels.slice(0, 4), ["component_id", id, "component_path", "/"]);
       const own: string[] = [];
       for (let i = 4; i < labels.length; i += 2) own.push(`${labels[i]}=${labels[i + 1]}`);
-      lines.push(`${name.replace("alloy_component_", "")}{${own.join(",")}} ${formatFloat(value)}`);
+      lines.push(`${name.replace("alloy_component_", "")}{${own.join(",")}} ${value}`);
     }
   }
   return lines.sort();

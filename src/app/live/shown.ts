@@ -4,7 +4,7 @@ import type { LiveItem, Pairs } from "../api/json.ts";
 /** How things are written in the live view: bounded in length, valid as text whatever bytes they came from. */
 
 /** Longer texts are cut, with a mark that says how much is left out. */
-export const LONGEST_TEXT = 4096;
+const LONGEST_TEXT = 4096;
 
 /** Bytes as text; what is no UTF-8 becomes U+FFFD. */
 export function shownBytes(data: Uint8Array, start: number, end: number): string {

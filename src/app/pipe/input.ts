@@ -184,13 +184,13 @@ export function readSamples(
     if (!(error instanceof ExpositionError)) throw error;
     throw new InputError(`the input is not in Prometheus's text format: ${error.message}`);
   }
-  const { count, columns, cache } = parser;
+  const { count, columns } = parser;
   const now = Math.floor(nowMs);
   return {
     signal: "metrics",
     count,
     registry: series,
-    ref: Int32Array.from({ length: count }, (_, i) => cache.ref[columns.entry[i]!]!),
+    ref: Int32Array.from({ length: count }, (_, i) => parser.refOf(i)),
     timestamp: Float64Array.from({ length: count }, (_, i) => {
       const own = columns.timestamp[i]!;
       return parser.hasTimestamps && !Number.isNaN(own) ? own : now;

@@ -126,7 +126,7 @@ test("a rate limit costs no time", async () => {
     }`;
   const { run } = await pipeLines(subject(process_, config), false, LINES);
   assert.equal(run.sent, 4);
-  assert.ok(performance.now() - began < 5_000);
+  assert.ok(performance.now() - began < 60_000, "three lines would wait for five minutes");
 });
 
 const bodyWithOutput = s.object({

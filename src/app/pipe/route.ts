@@ -2,7 +2,7 @@ import { errorText } from "#base/log";
 import type { HttpRequest, HttpResponse } from "#pipeline/component";
 import type { Agent } from "../agent.ts";
 import type { PipeJson } from "../api/json.ts";
-import { withoutUserInfo } from "../api/redact.ts";
+import { withoutUrlSecrets } from "../api/redact.ts";
 import { text } from "../api/responses.ts";
 import { EntryReader, InputError, parseLabels, readSamples } from "./input.ts";
 import { MAX_BODY_BYTES, MAX_LINES, type PipeRequest } from "./pipe-request.ts";
@@ -49,7 +49,7 @@ export async function servePipe(agent: Agent, request: HttpRequest, signal: Abor
     if (signal.aborted) return text(503, "the client did not wait for the answer\n");
     const refusal = statusOf(error);
     if (refusal === undefined) throw error;
-    return text(refusal, `${withoutUserInfo(errorText(error))}\n`);
+    return text(refusal, `${withoutUrlSecrets(errorText(error))}\n`);
   } finally {
     waiting -= 1;
   }

@@ -5,7 +5,7 @@ import { type Color, type OutputStyle, paint } from "./table.ts";
 /** How the terminal's commands see a component: health and flow as one state. */
 
 /** From worst to best. */
-export const SHOWN_STATES = ["unhealthy", "failing", "degraded", "idle", "ok", "exited"] as const;
+const SHOWN_STATES = ["unhealthy", "failing", "degraded", "idle", "ok", "exited"] as const;
 export type ShownState = (typeof SHOWN_STATES)[number];
 
 const COLORS: Readonly<Record<ShownState, Color>> = {

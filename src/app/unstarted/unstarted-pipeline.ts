@@ -5,7 +5,7 @@ import { readConfiguration } from "../agent.ts";
 import { NO_FIGURES } from "../api/flow.ts";
 import type { PipelineJson } from "../api/json.ts";
 import { pipelineJson } from "../api/pipeline.ts";
-import { hideSecrets, withoutUserInfo } from "../api/redact.ts";
+import { hideSecrets, withoutUrlSecrets } from "../api/redact.ts";
 import type { ParsedCommandLine } from "../command-line.ts";
 import { unstartedController } from "./unstarted.ts";
 
@@ -39,5 +39,5 @@ export async function pipelineOfPath(
 /** Nothing runs, so nothing is said of how it goes. */
 function withoutFlow(drawn: PipelineJson): PipelineJson {
   const nodes = drawn.nodes.map((node) => ({ ...node, state: null, cause: "", rates: null }));
-  return JSON.parse(withoutUserInfo(JSON.stringify({ ...drawn, nodes }))) as PipelineJson;
+  return JSON.parse(withoutUrlSecrets(JSON.stringify({ ...drawn, nodes }))) as PipelineJson;
 }

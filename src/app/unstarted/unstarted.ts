@@ -5,7 +5,7 @@ import { standardScope } from "#lang/stdlib";
 import type { Stability } from "#pipeline/component";
 import { SeriesRegistry } from "#pipeline/series";
 import { Controller } from "#runtime/controller";
-import { withoutUserInfo } from "../api/redact.ts";
+import { withoutUrlSecrets } from "../api/redact.ts";
 import type { ParsedCommandLine } from "../command-line.ts";
 import { host } from "../host.ts";
 import { registry } from "../registry.ts";
@@ -28,7 +28,7 @@ export function unstartedController(line: ParsedCommandLine, warn: (message: str
     clock: systemClock,
     log: createLogger({
       enabled: (level) => level === "warn",
-      write: (record) => warn(withoutUserInfo(warningText(record))),
+      write: (record) => warn(withoutUrlSecrets(warningText(record))),
     }),
     services: {
       metrics: new MetricRegistry(),

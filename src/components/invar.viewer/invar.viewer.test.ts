@@ -6,19 +6,11 @@ import fc from "fast-check";
 import { requestFromJson } from "#formats/otlp/json";
 import { ProtoWriter } from "#formats/protobuf";
 import { compress } from "#formats/snappy";
+import { freePort } from "#kits/free-port.testing";
 import type { HttpResponse } from "#pipeline/component";
 import { startComponent } from "#pipeline/testing";
 import viewer from "./invar.viewer.ts";
 import { Stores } from "./stores.ts";
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function start(more = "") {
   const port = await freePort();

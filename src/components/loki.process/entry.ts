@@ -1,23 +1,23 @@
 import { Labels } from "#base/labels";
-import { formatPlainNumber } from "#formats/go-number";
 import { decodeEscaped, type FieldValue } from "#formats/json-fields";
+import { formatFloat } from "#lang/number";
 import type { Acknowledgement } from "#pipeline/acknowledgement";
 import { allocate, type SliceableBuffer, sliceable } from "#pipeline/log-batch";
 import type { TextInterner } from "./interner.ts";
 
 /** What an extracted value is. */
-export const VALUE_ABSENT = 0;
-export const VALUE_NULL = 1;
+const VALUE_ABSENT = 0;
+const VALUE_NULL = 1;
 /** A string, in `texts`. */
-export const VALUE_TEXT = 2;
+const VALUE_TEXT = 2;
 /** A string that is still a range of the data. */
 export const VALUE_RANGE = 3;
 /** The same with JSON escapes in it. */
 export const VALUE_ESCAPED = 4;
 /** A number: a range of the data that holds its token, or in `numbers` if the range is empty. */
 export const VALUE_NUMBER = 5;
-export const VALUE_TRUE = 6;
-export const VALUE_FALSE = 7;
+const VALUE_TRUE = 6;
+const VALUE_FALSE = 7;
 
 /**
  * The names of extracted values that a pipeline knows from its configuration, numbered. Values under other names are kept
@@ -268,7 +268,7 @@ export class Entry {
     if (slot !== undefined) return this.text(slot);
     const value = this.extra?.get(name);
     if (value === undefined || value === null) return undefined;
-    return typeof value === "number" ? formatPlainNumber(value) : String(value);
+    return typeof value === "number" ? formatFloat(value) : String(value);
   }
 
   /** Makes an extracted string the line: without copying where it is a range of the data. False if there is no string. */
@@ -322,7 +322,7 @@ export class Entry {
       const token = this.interner.text(this.store.data, from, to);
       if (PLAIN_INTEGER.test(token)) return token;
     }
-    return formatPlainNumber(this.#number(slot));
+    return formatFloat(this.#number(slot));
   }
 }
 

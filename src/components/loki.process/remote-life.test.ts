@@ -56,10 +56,10 @@ test("what can be read again is accepted at once, and acknowledged when it is de
   let open = () => {};
   run.recorder.gate = () => new Promise<void>((resolve) => (open = resolve));
   assert.equal(run.send(["a 1"], "one"), undefined);
-  await until(() => run.component.flow.edge("test.logs").waiting > 0, "it comes out", 20_000);
+  await until(() => run.component.flow.edge("test.logs").waiting > 0, "it comes out");
   assert.deepEqual(run.fired, []);
   open();
-  await until(() => run.fired.length === 1, "it is acknowledged", 20_000);
+  await until(() => run.fired.length === 1, "it is acknowledged");
 });
 
 test("what cannot be read again is accepted when the consumer has accepted it", async () => {
@@ -68,7 +68,7 @@ test("what cannot be read again is accepted when the consumer has accepted it", 
   run.recorder.gate = () => new Promise<void>((resolve) => (open = resolve));
   let accepted = false;
   const pending = Promise.resolve(run.send(["a 1"])).then(() => (accepted = true));
-  await until(() => run.component.flow.edge("test.logs").waiting > 0, "it comes out", 20_000);
+  await until(() => run.component.flow.edge("test.logs").waiting > 0, "it comes out");
   assert.equal(accepted, false);
   open();
   await pending;
@@ -85,11 +85,11 @@ test("a consumer that takes nothing makes senders wait, and nothing is lost or o
   for (let i = 0; i < 100; i++) {
     all.push(Promise.resolve(run.send(numbered("a", i * 10), `${i}`)).then(() => void accepted++));
   }
-  await until(() => accepted > 0 && run.component.flow.edge("test.logs").waiting > 0, "it is full", 20_000);
+  await until(() => accepted > 0 && run.component.flow.edge("test.logs").waiting > 0, "it is full");
   assert.ok(accepted < 40, `${accepted} batches were accepted`);
   open();
   await Promise.all(all);
-  await until(() => run.fired.length === 100, "all came", 20_000);
+  await until(() => run.fired.length === 100, "all came");
   assert.deepEqual(run.lines(), numbered("a", 0, 1000));
 });
 
@@ -109,7 +109,7 @@ test("a sender that gives up while it waits is told, and its batch is not taken"
   await refused;
   open();
   await Promise.all(all);
-  await until(() => run.fired.length === 50, "all came", 20_000);
+  await until(() => run.fired.length === 50, "all came");
   assert.ok(!run.lines().includes("late"));
 });
 
@@ -118,9 +118,9 @@ test("a thread that dies: its batches and the lines that stages held are process
   await using run = await start(BLOCKS, pool);
   await run.send(["one", " more"], "1", A);
   await run.send(["other", " more"], "2", B);
-  await until(() => run.component.flow.receiving("logs").items === 4, "they are held", 20_000);
+  await until(() => run.component.flow.receiving("logs").items === 4, "they are held");
   await run.send(["first of next"], "3", A);
-  await until(() => run.lines().length === 1, "a block came", 20_000);
+  await until(() => run.lines().length === 1, "a block came");
   const before = [...workers];
   // Batches that are on their way when the threads end.
   await run.send([" and more", "last"], "4", A);
@@ -143,7 +143,7 @@ test("threads that keep dying: the main thread takes over, and nothing is lost",
     await run.send([`block ${i}`, ` more ${i}`], `${i}`);
     const live = workers.at(-1)!;
     if (i < 3) await live.terminate();
-    await until(() => i >= 2 || workers.at(-1) !== live, "it has a successor, or none is tried any more", 20_000);
+    await until(() => i >= 2 || workers.at(-1) !== live, "it has a successor, or none is tried any more");
   }
   const { debugInfo } = run.component.instance;
   assert.deepEqual(debugInfo!(), { runs_in: "main thread", because: "worker threads kept dying" });
@@ -174,11 +174,11 @@ test("the main thread takes over while senders wait", async () => {
   const { pool, workers } = testPool(1);
   await using run = await start(BLOCKS, pool);
   const { open, all, blocks, accepted } = crowd(run, 30);
-  await until(() => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0, "it is full", 20_000);
+  await until(() => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0, "it is full");
   for (let i = 0; i < 3; i++) {
     const live = workers.at(-1)!;
     await live.terminate();
-    await until(() => i === 2 || workers.at(-1) !== live, "it has a successor, or none is tried any more", 20_000);
+    await until(() => i === 2 || workers.at(-1) !== live, "it has a successor, or none is tried any more");
   }
   open();
   await all;
@@ -191,7 +191,7 @@ test("a changed configuration while senders wait and a thread dies", async () =>
   const { pool, workers } = testPool(1);
   await using run = await start(BLOCKS, pool);
   const { open, all, blocks, accepted } = crowd(run, 30);
-  await until(() => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0, "it is full", 20_000);
+  await until(() => accepted() > 2 && run.component.flow.edge("test.logs").waiting > 0, "it is full");
   await run.component.update(`forward_to = [sink]\n${BLOCKS}\nstage.static_labels { values = { version = "2" } }`);
   await workers.at(-1)!.terminate();
   open();
@@ -269,9 +269,9 @@ test("a change while stages hold lines hands them on", async () => {
 test("lines that stages hold come out when their time is over", async () => {
   await using run = await start(`stage.multiline {\nfirstline = "^\\\\S"\nmax_wait_time = "100ms"\n}`);
   await run.send(["one", " more"], "1");
-  await until(() => run.lines().length === 1, "they come", 20_000);
+  await until(() => run.lines().length === 1, "they come");
   assert.deepEqual(run.lines(), ["one\n more"]);
-  await until(() => run.fired.length === 1, "they are acknowledged", 20_000);
+  await until(() => run.fired.length === 1, "they are acknowledged");
 });
 
 test("who watches sees each stage's work, and what flows stays the same", async () => {
@@ -283,7 +283,7 @@ test("who watches sees each stage's work, and what flows stays the same", async 
     show: (trace) => void traces.push(trace),
   });
   await run.send(numbered("a", 0), "1");
-  await until(() => run.fired.length === 1, "it came", 20_000);
+  await until(() => run.fired.length === 1, "it came");
   unwatch();
   assert.equal(traces.length, 3);
   assert.equal(traces[0]!.before.line, "a 0");
@@ -303,9 +303,9 @@ test("lines that no stage can read are reported with one of them", async () => {
   const send = () => run.send(new Array(600).fill("level=info msg=hello"), "x");
   await send();
   await send();
-  await until(() => judged().state === "degraded", "they are counted", 20_000);
+  await until(() => judged().state === "degraded", "they are counted");
   await send();
-  await until(() => /Such as: level=info msg=hello/.test(judged().cause), "a line is shown", 20_000);
+  await until(() => /Such as: level=info msg=hello/.test(judged().cause), "a line is shown");
   assert.match(judged().cause, /^stage 0\.json: 100 % .*logfmt/);
   assert.equal(run.component.metric("loki_process_unmatched_lines_total", { stage: "0.json" }), 1800);
   const reports = run.component.logs.filter(({ message }) => /were passed on unchanged/.test(message));
@@ -321,7 +321,7 @@ test("lines and entries beyond the room that there is for them come whole", asyn
     }
     stage.output { source = "long" }`);
   await run.send([JSON.stringify(Array.from({ length: 500 }, (_, i) => i)), "[1, 2]"], "1");
-  await until(() => run.fired.length === 1, "they come", 20_000);
+  await until(() => run.fired.length === 1, "they come");
   const wanted = [...Array(500).keys(), 1, 2].map((number) => String(number).repeat(3000));
   assert.ok(run.lines().every((line, i) => line === wanted[i]));
   assert.equal(run.lines().length, 502);
@@ -342,7 +342,7 @@ test("more label sets than the tables hold", async () => {
     labels_from_groups = true
   }`);
   for (let i = 0; i < 12; i++) await run.send(numbered("a", i * 1000, 1000), `${i}`);
-  await until(() => run.fired.length === 12, "they come", 20_000);
+  await until(() => run.fired.length === 12, "they come");
   for (const [i, { labels, line }] of run.recorder.items.entries()) {
     assert.equal(line, `a ${i}`);
     assert.equal(labels, `{app="a", number="${i}"}`);

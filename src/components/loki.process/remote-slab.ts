@@ -54,7 +54,7 @@ export function slabData(memory: ArrayBufferLike, shape: SlabShape, length = sha
   return Buffer.from(memory, dataAt(shape), length) as SliceableBuffer;
 }
 /** How many bytes of lines there is room for. */
-export function dataRoom(memory: ArrayBufferLike, shape: SlabShape): number {
+function dataRoom(memory: ArrayBufferLike, shape: SlabShape): number {
   return memory.byteLength - dataAt(shape);
 }
 

@@ -108,7 +108,7 @@ test("the status says when the rules drop everything, and when only the rules ar
 
 test("a cache of any size makes the same labels as none", () => {
   const rules = new RelabelRules(decodeArguments(relabel, `forward_to = []\n${RULES}`).rule);
-  const names = fc.array(fc.constantFrom("a", "b", "c", "d", "noise"), { maxLength: 20 });
+  const names = fc.array(fc.constantFrom("a", "b", "c", "d", "noise"), { maxLength: 20, size: "max" });
   fc.assert(
     fc.property(fc.array(names, { maxLength: 5 }), fc.integer({ min: 1, max: 4 }), (batches, limit) => {
       const cache = new RelabelCache(rules, limit);

@@ -65,7 +65,7 @@ export async function eventually(
   check: () => boolean | Promise<boolean>,
   what: () => unknown = () => "",
 ): Promise<void> {
-  const end = performance.now() + 15_000;
+  const end = performance.now() + 60_000;
   while (!(await check())) {
     if (performance.now() > end) throw new Error(`it did not come about: ${String(await what())}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

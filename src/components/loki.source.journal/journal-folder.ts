@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "#base/log";
 
-export const SYSTEM_FOLDERS = ["/var/log/journal", "/run/log/journal"] as const;
+const SYSTEM_FOLDERS = ["/var/log/journal", "/run/log/journal"] as const;
 
 const GROUPS =
   "add the user that Invar runs as to the groups systemd-journal and adm (`usermod -aG adm,systemd-journal USER`) and restart it";

@@ -42,7 +42,7 @@ async function start(t: TestContext, place: Place, config = "", rules = "") {
 }
 
 async function eventually(check: () => boolean, what: () => unknown = () => ""): Promise<void> {
-  const end = performance.now() + 15_000;
+  const end = performance.now() + 60_000;
   while (!check()) {
     if (performance.now() > end) throw new Error(`it did not come about: ${String(what())}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -96,6 +96,14 @@ const listenerSchema = s
     if (a.protocol !== "udp" || !wantsTls(a.tls_config)) return [];
     const message = 'has no effect with `protocol = "udp"`: what comes is not encrypted';
     return [{ field: "tls_config", message, hint: 'use `protocol = "tcp"`' }];
+  })
+  .suspect(({ tls_config: tls }) => {
+    if (tls.server_name === "" && !tls.insecure_skip_verify) return [];
+    const message =
+      "has `server_name` or `insecure_skip_verify`, which have no effect: clients are not asked for names";
+    return [
+      { field: "tls_config", message, hint: "leave them out; `ca_file` says whose certificates clients must have" },
+    ];
   });
 
 export const argumentsSchema = s.object({

@@ -9,6 +9,8 @@ import { systemClock } from "#base/clock";
 import { until } from "#base/until.testing";
 import { createAuthority } from "#kits/certificates.testing";
 import { RELABEL_RULES_CAPSULE, type RelabelRule, relabelRuleSchema } from "#kits/relabel-schema";
+import { decodeBody } from "#lang/decode";
+import { parseFile } from "#lang/parser";
 import { s } from "#lang/schema";
 import { Capsule } from "#lang/value";
 import { decodeArguments, recordLogs, startComponent } from "#pipeline/testing";
@@ -332,6 +334,20 @@ test("arguments that have no effect are errors", async (t) => {
   }
 });
 
+test("arguments of clients have no effect on a listener, which is said", () => {
+  const told = (tls: string) => {
+    const text = `forward_to = []\nlistener {\naddress = "127.0.0.1:0"\ntls_config {\ncert_pem = "c"\nkey_pem = "k"\n${tls}\n}\n}`;
+    const { file } = parseFile({ name: "test.alloy", text });
+    const scope = { name: syslog.name, minimumStability: "generally-available" } as const;
+    const { diagnostics } = decodeBody(syslog.args, file.body, { lookup: () => undefined }, scope);
+    return diagnostics.map(({ severity, message }) => `${severity}: ${message}`);
+  };
+  assert.deepEqual(told(""), []);
+  for (const each of ['server_name = "a"', "insecure_skip_verify = true"]) {
+    assert.match(told(each).join("\n"), /^warning: `tls_config` has .* which have no effect: clients are not asked/m);
+  }
+});
+
 test("datagrams that the system throws away are counted, and the status says so", async (t) => {
   const { recorder, port, judge, dropped } = await start(t, 'protocol = "udp"', { rules: KEEP_ALL });
   const to = await port();
@@ -343,7 +359,7 @@ test("datagrams that the system throws away are counted, and the status says so"
   await Promise.all(
     Array.from({ length: 5_000 }, () => new Promise((resolve) => sender.send(burst, to, "127.0.0.1", resolve))),
   );
-  await until(() => dropped("receive_buffer_full") > 0, "packets are lost", 10_000);
+  await until(() => dropped("receive_buffer_full") > 0, "packets are lost");
   await until(() => recorder.items.length === 5_001 - dropped("receive_buffer_full"), "the rest is read");
   assert.match(judge().cause, /dropped \d+ messages as receive_buffer_full.* from senders to udp 127.0.0.1:0: /);
 });

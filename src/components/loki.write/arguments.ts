@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { senderIdentity } from "#kits/http/client-identity";
 import { type HttpClientArguments, httpClientFields, httpClientRules } from "#kits/http/client-schema";
 import { defaultsOf } from "#lang/decode";
+import { repeated } from "#lang/faults";
 import { type Infer, type Suspicion, s } from "#lang/schema";
 
 const queueConfig = s
@@ -83,10 +84,12 @@ export const schema = s
     endpoint: s.blocks(endpoint).doc("Servers to send to."),
     wal: s.block(wal).presentByDefault().doc("A queue on disk before the endpoints."),
   })
-  .rule(
-    "endpoint",
-    (args) => new Set(endpointNames(args.endpoint)).size === args.endpoint.length,
-    "is there twice with the same `name`, or with the same `url`, tenant, user and headers and no name: give each a name of its own",
+  .refuse((args) =>
+    repeated(endpointNames(args.endpoint), (i) => ({
+      field: `endpoint[${i}]`,
+      message:
+        "is there twice with the same `name`, or with the same `url`, tenant, user and headers and no name: give each a name of its own",
+    })),
   )
   .suspect(uselessWithWal);
 

@@ -39,7 +39,7 @@ export interface DeliveryEvents {
  * While an endpoint refuses for a reason that only its owner can mend (credentials, the URL), a request is kept and tried
  * again this long before it is dropped: time enough to rotate a token, and not for ever.
  */
-export const REFUSED_GRACE_MS = 10 * 60_000;
+const REFUSED_GRACE_MS = 10 * 60_000;
 const FIRST_REFUSED_PAUSE_MS = 10_000;
 const LAST_REFUSED_PAUSE_MS = 60_000;
 

@@ -63,12 +63,12 @@ test("wal: a folder that cannot be used makes senders wait, is named, and is tak
   await writeFile(path, "");
   const { component, send, numbers } = await start(t, path);
   const accepted = send();
-  await until(() => component.flow.status.state === "failing", "it says so", 10_000);
+  await until(() => component.flow.status.state === "failing", "it says so");
   assert.match(component.flow.status.cause, /a file is in the way of the folder .*: move it/);
   await rm(path);
   await accepted;
-  await until(() => numbers().size === LINES, "everything came", 10_000);
-  await until(() => component.flow.status.state === "ok", "it says so", 10_000);
+  await until(() => numbers().size === LINES, "everything came");
+  await until(() => component.flow.status.state === "ok", "it says so");
   assert.equal(component.logs.filter(({ message }) => /cannot open the queue/.test(message)).length, 1);
   assert.deepEqual(component.failures, []);
   const [watcher] = ["loki_write_wal_watcher_running", "loki_write_wal_watcher_records_read_total"].map((name) =>
@@ -76,7 +76,7 @@ test("wal: a folder that cannot be used makes senders wait, is named, and is tak
   );
   assert.equal(watcher, 1);
   const latency = () => component.metric("loki_write_entry_propagation_latency_seconds_count");
-  await until(() => latency() === LINES, "latency is measured", 10_000);
+  await until(() => latency() === LINES, "latency is measured");
   assert.equal(component.metric("loki_write_wal_writer_last_written_timestamp"), 1_700_000_000);
 });
 
@@ -100,15 +100,15 @@ test("wal: a disk that is full holds senders back while the endpoint is away, an
   const all = Array.from({ length: 60 }, () => send().then(() => accepted++));
   const isFull = () =>
     component.flow.findings.some((found) => found.rule === "disk" && /no space left/.test(found.cause));
-  await until(isFull, "it says so", 20_000);
-  await until(() => component.flow.status.state === "failing", "it fails with the endpoint", 10_000);
+  await until(isFull, "it says so");
+  await until(() => component.flow.status.state === "failing", "it fails with the endpoint");
   const before = accepted;
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.ok(accepted === before && accepted < 60, `${accepted} batches were accepted without room for them`);
   await disk.empty();
   await Promise.all(all);
   server.answer = (response) => response.writeHead(204).end();
-  await until(() => numbers().size === 61 * LINES, "everything came", 20_000);
-  await until(() => component.flow.status.state === "ok", "it says so", 10_000);
+  await until(() => numbers().size === 61 * LINES, "everything came");
+  await until(() => component.flow.status.state === "ok", "it says so");
   assert.equal(component.flow.dropped.size, 0);
 });

@@ -27,7 +27,7 @@ export interface ReceivedEntry {
 }
 
 /** The entries of an uncompressed push request. */
-export function decodeOracle(bytes: Uint8Array, tenant?: string): ReceivedEntry[] {
+function decodeOracle(bytes: Uint8Array, tenant?: string): ReceivedEntry[] {
   const request = PushRequest.toObject(PushRequest.decode(bytes), { longs: String, defaults: true }) as {
     streams: { labels: string; entries: OracleEntry[] }[];
   };

@@ -90,7 +90,7 @@ test("reloads under load lose and repeat nothing", async () => {
     sending = false;
     await source;
     await component.update(endpoint(server.url) + wal);
-    await until(() => new Set(server.entries.map(({ line }) => line)).size === sent, "everything came", 10_000);
+    await until(() => new Set(server.entries.map(({ line }) => line)).size === sent, "everything came");
     const seen = new Map<string, number>();
     for (const { line } of server.entries) seen.set(line, (seen.get(line) ?? 0) + 1);
     const memoryOnly = [...seen].filter(([, times]) => times > 1);

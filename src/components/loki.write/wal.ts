@@ -42,7 +42,7 @@ export function encodeWalRecords(batch: LogBatch, streams: StreamTable): QueueIn
 }
 
 /** The tenant (undefined for none) and the snappy block of a record. */
-export function decodeWalRecord(bytes: Uint8Array): {
+function decodeWalRecord(bytes: Uint8Array): {
   readonly tenant: string | undefined;
   readonly block: Uint8Array;
 } {

@@ -56,13 +56,7 @@ export const WRITE_METRICS = {
 export type WriteMetrics = InstrumentsOf<typeof WRITE_METRICS>;
 
 /** Alloy's reasons for dropped entries; ours, in the flow accounting, are finer. */
-export const ALLOY_REASONS = [
-  "ingester_error",
-  "rate_limited",
-  "stream_limited",
-  "line_too_long",
-  "queue_is_full",
-] as const;
+const ALLOY_REASONS = ["ingester_error", "rate_limited", "stream_limited", "line_too_long", "queue_is_full"] as const;
 export type AlloyReason = (typeof ALLOY_REASONS)[number];
 
 /** Why entries were dropped, in the flow accounting. */

@@ -24,7 +24,8 @@ test("the old arguments serve clients and servers", async () => {
   const component = await startComponent(basic, 'username = "u"\npassword = "p:w"');
   const { handler } = component.exports;
   assert.equal(await sent(handler), header("u", "p:w"));
-  await check(handler, header("u", "p:w"));
+  const attributes = { username: "u", raw: Buffer.from("u:p:w").toString("base64") };
+  assert.deepEqual(Object.fromEntries((await check(handler, header("u", "p:w")))!), attributes);
   await assert.rejects(check(handler, header("u", "x")), {
     name: "AuthenticationError",
     message: "invalid credentials",

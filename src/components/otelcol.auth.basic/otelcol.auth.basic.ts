@@ -103,16 +103,20 @@ function server({ username, password, htpasswd }: Arguments, now: () => number):
   let known = new Secret(inline);
   let table = new Htpasswd(inline);
   return async (headers) => {
-    const match = /^Basic (.+)$/i.exec(headers.get("authorization") ?? "");
-    if (match === null) throw new AuthenticationError("authentication didn't succeed: no basic auth provided");
+    const raw = /^Basic (.+)$/i.exec(headers.get("authorization") ?? "")?.[1];
+    if (raw === undefined) throw new AuthenticationError("authentication didn't succeed: no basic auth provided");
     const text = file === undefined ? inline : `${await file.get()}\n${inline}`;
     if (text !== known.reveal()) {
       known = new Secret(text);
       table = new Htpasswd(text);
     }
-    const [user, pass] = splitOnce(Buffer.from(match[1]!, "base64").toString("utf8"));
+    const [user, pass] = splitOnce(Buffer.from(raw, "base64").toString("utf8"));
     if (pass === undefined) throw new AuthenticationError("invalid authorization format");
     if (!table.matches(user, pass)) throw new AuthenticationError("invalid credentials");
+    return new Map([
+      ["username", user],
+      ["raw", raw],
+    ]);
   };
 }
 

@@ -39,13 +39,12 @@ export default defineComponent({
     let known: GoogleProjects | undefined;
     const client: ClientAuth = async ({ headers }) => {
       headers.set("authorization", `Bearer ${await identity.token()}`);
-      known ??= await identity.projects();
-      const project = given.project || known.project;
+      known ??= await identity.projects({ project: given.project, quotaProject: given.quota_project });
+      const { project, quotaProject } = known;
       if (project === "") {
         throw new Error("no project is known: set `project`, or GOOGLE_CLOUD_PROJECT in the agent's environment");
       }
       headers.set("x-goog-project-id", project);
-      const quotaProject = given.quota_project || known.quotaProject;
       if (quotaProject !== "") headers.set("x-goog-user-project", quotaProject);
     };
     ctx.export({ handler: { componentId: ctx.id, client, server: undefined } });

@@ -11,8 +11,9 @@ const headerSchema = s
     from_attribute: s
       .string()
       .optional()
-      .unsupported("attributes of authenticated clients are not kept; use `from_context` with `include_metadata`")
-      .doc("Attribute of the authenticated client whose value the header gets."),
+      .doc(
+        "What authentication told of the client and the header gets: `username` or `raw` (user and password in Base64) where the receiver has `otelcol.auth.basic`; empty otherwise, and behind `otelcol.processor.batch` and queues on disk.",
+      ),
     action: s
       .oneOf(["insert", "update", "upsert", "delete"], { ignoreCase: true })
       .default("upsert")
@@ -52,15 +53,17 @@ export default defineComponent({
     const handler = (given: Infer<typeof args>): AuthHandler => ({
       componentId: ctx.id,
       server: undefined,
-      client({ headers, clientMetadata }) {
-        for (const { key, value, from_context: context, action } of given.header) {
+      client({ headers, clientMetadata, clientAttributes }) {
+        for (const { key, value, from_context: context, from_attribute: attribute, action } of given.header) {
           const name = key.toLowerCase();
           if (action === "delete") {
             headers.delete(name);
             continue;
           }
-          const fixed = typeof value === "object" ? value.reveal() : value;
-          const text = context === undefined ? fixed : clientMetadata?.get(context.toLowerCase())?.join(", ");
+          let text: string | undefined;
+          if (context !== undefined) text = clientMetadata?.get(context.toLowerCase())?.join(", ");
+          else if (attribute !== undefined) text = clientAttributes?.get(attribute);
+          else text = typeof value === "object" ? value.reveal() : value;
           // As in the Collector, a client that sent nothing makes the header empty.
           if (action === "insert" && headers.has(name)) continue;
           if (action === "update" && !headers.has(name)) continue;

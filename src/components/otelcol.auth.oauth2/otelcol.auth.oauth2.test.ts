@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, verify } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import * as http from "node:http";
+import * as https from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
-import { startComponent } from "#pipeline/testing";
+import { createAuthority } from "#kits/certificates.testing";
+import { decodeArguments, startComponent } from "#pipeline/testing";
 import oauth2 from "./otelcol.auth.oauth2.ts";
 
 const signal = new AbortController().signal;
@@ -52,7 +57,7 @@ test("fetches a token once for all, and again before it expires", async () => {
     `{"access_token":"t${count}","token_type":"bearer","expires_in":100}`,
   ]);
   const { header, pass } = await start(
-    `client_id = "id"\nclient_secret = "s&c"\ntoken_url = "${url}"\nscopes = ["a", "b"]\nendpoint_params = { "audience" = ["x", "y"] }`,
+    `client_id = "id"\nclient_secret = "s&c"\ntoken_url = "${url}"\nscopes = ["a", "b"]\nendpoint_params = { "audience" = ["x", "y"] }\nexpiry_buffer = "0s"`,
   );
   assert.deepEqual(await Promise.all([header(), header(), header()]), ["Bearer t1", "Bearer t1", "Bearer t1"]);
   assert.equal(
@@ -66,15 +71,51 @@ test("fetches a token once for all, and again before it expires", async () => {
   assert.equal(forms.length, 2);
 });
 
+test("unless told otherwise it replaces a token five minutes before its expiry", async () => {
+  const { url } = await tokenServer((_form, count) => [200, `{"access_token":"t${count}","expires_in":3600}`]);
+  const { header, pass } = await start(`client_id = "id"\nclient_secret = "s"\ntoken_url = "${url}"`);
+  assert.equal(await header(), "Bearer t1");
+  pass(3_299_000);
+  assert.equal(await header(), "Bearer t1");
+  pass(1_000);
+  assert.equal(await header(), "Bearer t2");
+});
+
+test("certificates are read again after the interval", async () => {
+  const authority = createAuthority();
+  const server = https.createServer(authority.issue({}), (_, response) => void response.end('{"access_token":"t"}'));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const folder = mkdtempSync(join(tmpdir(), "oauth2-"));
+  clean.push(() => {
+    rmSync(folder, { recursive: true });
+    server.close().closeAllConnections();
+  });
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, createAuthority().cert);
+  const config = (interval: string) =>
+    `client_id = "id"\nclient_secret = "s"\ntoken_url = "https://127.0.0.1:${(server.address() as { port: number }).port}"\n` +
+    `tls {\nca_file = "${ca}"\nreload_interval = "${interval}"\n}`;
+  const [once, often] = [await start(config("0s")), await start(config("1m"))];
+  for (const { header } of [once, often]) await assert.rejects(header(), /no token from .*certificate/);
+  writeFileSync(ca, authority.cert);
+  await assert.rejects(often.header(), /certificate/);
+  for (const { pass } of [once, often]) pass(60_000);
+  await assert.rejects(once.header(), /certificate/);
+  assert.equal(await often.header(), "Bearer t");
+});
+
 test("a refusal says what was refused and nothing secret; the next request tries again", async () => {
   const { url } = await tokenServer((form, count) =>
     count === 1
       ? [401, `{"error":"invalid_client","hint":"${form.get("client_secret")}"}`]
       : [200, '{"access_token":"t"}'],
   );
-  const { header } = await start(`client_id = "id"\nclient_secret = "hush"\ntoken_url = "${url}"`);
+  const { header } = await start(
+    `client_id = "id"\nclient_secret = "hush"\ntoken_url = "${url.replace("//", "//me:hush@")}?code=hush"`,
+  );
   await assert.rejects(header(), (error: Error) => {
-    assert.equal(error.message, `no token from ${url}: HTTP status 401, invalid_client`);
+    const shown = `${url.replace("//", "//me:xxxxx@")}?code=xxxxx`;
+    assert.equal(error.message, `no token from ${shown}: HTTP status 401, invalid_client`);
     return true;
   });
   assert.equal(await header(), "Bearer t");
@@ -97,6 +138,18 @@ test("signs JWTs for the jwt-bearer grant", async () => {
   assert.partialDeepStrictEqual(decode(payload), { n: 7, iss: "id", sub: "id", aud: url, iat: 1_700_000_000 });
   const key = { key: publicKey, dsaEncoding: "ieee-p1363" } as const;
   assert.ok(verify("sha256", Buffer.from(`${head}.${payload}`), key, Buffer.from(signature, "base64url")));
+});
+
+test("insecure beside https:// does nothing, which is said", () => {
+  const told = (url: string) => {
+    const config = `client_id = "a"\nclient_secret = "b"\ntoken_url = "${url}"\ntls {\ninsecure = true\n}`;
+    const args = decodeArguments(oauth2, config);
+    return oauth2.args.suspicions.flatMap((find) => find(args)).map(({ field, message }) => `${field} ${message}`);
+  };
+  assert.deepEqual(told("https://x"), [
+    "tls has `insecure`, which has no effect: https:// in the URL says that TLS is used",
+  ]);
+  assert.deepEqual(told("http://x"), []);
 });
 
 test("what is missing is said at the start", async () => {

@@ -1,6 +1,6 @@
 import { authExports, type ClientAuth } from "#kits/otelcol/auth";
 import { debugMetricsSchema } from "#kits/otelcol/schema";
-import { tlsClientSchema } from "#kits/otelcol/tls";
+import { tlsClientSchema, uselessInsecure } from "#kits/otelcol/tls";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { SIGNATURE_ALGORITHMS, TokenSource } from "./token-source.ts";
@@ -28,7 +28,7 @@ export const oauth2Arguments = s
     endpoint_params: s.map(s.list(s.string())).default({}).doc("Further parameters of the request for a token."),
     scopes: s.list(s.string()).default([]).doc("Permissions to ask for."),
     timeout: s.duration().default("0s").doc("Time for a token to be fetched; 0 for none."),
-    expiry_buffer: s.duration().default("0s").doc("Time before its expiry at which a token is replaced."),
+    expiry_buffer: s.duration().default("5m").doc("Time before its expiry at which a token is replaced."),
     tls: s.block(tlsClientSchema).presentByDefault().doc("TLS towards the token server."),
     debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
   })
@@ -44,7 +44,8 @@ export const oauth2Arguments = s
       a.grant_type !== JWT_BEARER || a.client_certificate_key.reveal() !== "" || a.client_certificate_key_file !== "",
     "or `client_certificate_key_file` is required for this grant type",
   )
-  .rule("token_url", (a) => URL.canParse(a.token_url), "must be a URL");
+  .rule("token_url", (a) => URL.canParse(a.token_url), "must be a URL")
+  .suspect((a) => uselessInsecure("tls", a.tls, a.token_url));
 
 export default defineComponent({
   name: "otelcol.auth.oauth2",

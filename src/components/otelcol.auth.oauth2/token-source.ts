@@ -3,6 +3,7 @@ import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent } from "
 import type { Clock } from "#base/clock";
 import { Labels } from "#base/labels";
 import { errorText } from "#base/log";
+import { shownUrl } from "#kits/http/url";
 import { FileValue } from "#kits/otelcol/file-value";
 import { loadClientTls, type TlsClientArguments } from "#kits/otelcol/tls";
 import { Capsule, Secret, type Value } from "#lang/value";
@@ -54,6 +55,7 @@ export class TokenSource {
   #expiresAt = -Infinity;
   #fetching: Promise<void> | undefined;
   #dispatcher: Dispatcher | undefined;
+  #loadedAt = 0;
 
   constructor(args: TokenArguments, clock: Clock) {
     this.#args = args;
@@ -105,7 +107,7 @@ export class TokenSource {
       this.#header = `${token.type} ${token.value}`;
       this.#expiresAt = this.#clock.now() + lifetimeMs - Math.max(MIN_EXPIRY_BUFFER_MS, buffer);
     } catch (error) {
-      throw new Error(`no token from ${url}: ${errorText(error)}`, { cause: error });
+      throw new Error(`no token from ${shownUrl(url)}: ${errorText(error)}`, { cause: error });
     }
   }
 
@@ -150,11 +152,17 @@ export class TokenSource {
     return `${content}.${sign(`sha${alg.slice(2)}`, Buffer.from(content), options).toString("base64url")}`;
   }
 
+  /** With the certificates that are there now, once those in use are older than `reload_interval`. */
   async #connections(): Promise<Dispatcher> {
-    if (this.#dispatcher !== undefined) return this.#dispatcher;
+    const { reload_interval: interval } = this.#args.tls;
+    const now = this.#clock.monotonic();
+    const before = this.#dispatcher;
+    if (before !== undefined && (interval === 0 || now - this.#loadedAt < interval)) return before;
     const connect = (await loadClientTls(this.#args.tls)).options as buildConnector.BuildOptions;
     const proxied = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"].some((name) => process.env[name]);
     this.#dispatcher = proxied ? new EnvHttpProxyAgent({ connect, requestTls: connect }) : new Agent({ connect });
+    this.#loadedAt = now;
+    await before?.close();
     return this.#dispatcher;
   }
 }

@@ -8,7 +8,8 @@ import { OttlContext } from "#kits/ottl/context";
 import type { CompiledCondition } from "#kits/ottl/programs";
 import { anyHolds } from "#kits/ottl/transform";
 import { attributeText, typeOf } from "#kits/ottl/value";
-import { lentPoints, pointsOf } from "#kits/ottl/walk";
+import { pointsOf } from "#kits/ottl/walk";
+import type { OtlpClient } from "#pipeline/batch";
 
 /** Counting what is in requests. Matches connector/countconnector of the Collector. */
 
@@ -158,7 +159,7 @@ export class RequestCounter {
   readonly #request = new OtlpRecord();
   readonly #entry = new OtlpRecord();
   readonly #event = new OtlpRecord();
-  readonly #lent = lentPoints();
+  readonly #point = new OtlpRecord();
 
   constructor(kind: OtlpKind, [outer, inner]: CountMetrics) {
     this.#kind = kind;
@@ -171,9 +172,9 @@ export class RequestCounter {
    * The counts of each resource as delta sums; `now`, in nanoseconds, is the time of what has none. Throws ProtobufError for
    * what is no request, and OttlError for a condition that fails.
    */
-  count(bytes: Uint8Array, clientMetadata: OttlContext["clientMetadata"], now: bigint): Counted {
+  count(bytes: Uint8Array, client: OtlpClient, now: bigint): Counted {
     const c = this.#context;
-    c.clientMetadata = clientMetadata;
+    c.setClient(client);
     const resources = resourceGroups(this.#request.reset(bytes));
     const out = new OtlpRecord();
     let points = 0;
@@ -234,7 +235,7 @@ export class RequestCounter {
     this.#outer.add(c, NO_ATTRIBUTES);
     const points = this.#innerCounts ? pointsOf(c) : undefined;
     for (let i = 0; i < (points?.length ?? 0); i++) {
-      c.point = points!.borrow(i, this.#lent[c.pointKind]);
+      c.point = points!.borrow(i, this.#point);
       this.#inner.sawTime(c.point.fixed64(POINT.time));
       this.#inner.add(c, c.point.map(POINT.attributes[c.pointKind]));
     }

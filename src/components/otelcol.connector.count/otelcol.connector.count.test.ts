@@ -5,7 +5,7 @@ import { requestFromJson } from "#formats/otlp/json";
 import type { OtlpKind } from "#formats/otlp/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { PermanentError } from "#pipeline/errors";
-import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
+import { acknowledged, recordOtlp, refusals, startComponent } from "#pipeline/testing";
 import component from "./otelcol.connector.count.ts";
 
 const signal = new AbortController().signal;
@@ -65,7 +65,14 @@ const REQUESTS: Readonly<Record<OtlpKind, object>> = {
     resourceLogs: [
       {
         resource: { attributes: [text("service.name", "shop")] },
-        scopeLogs: [{ logRecords: [{ severityNumber: 17, body: { stringValue: "x" } }, { severityNumber: 9 }] }],
+        scopeLogs: [
+          {
+            logRecords: [
+              { severityNumber: 17, body: { stringValue: "x" }, timeUnixNano: "7" },
+              { severityNumber: 9, timeUnixNano: "4" },
+            ],
+          },
+        ],
       },
     ],
   },
@@ -127,7 +134,7 @@ test("without blocks everything is counted under the names of the Collector", as
     "metric.count{} 3 1700000000123000000-1700000000123000000",
     "metric.datapoint.count{} 3 8-10",
   ]);
-  assert.deepEqual(await counts("logs"), ["log.record.count{} 2 1700000000123000000-1700000000123000000"]);
+  assert.deepEqual(await counts("logs"), ["log.record.count{} 2 4-7"]);
 });
 
 test("the counts keep the resource and name their scope", async () => {
@@ -151,7 +158,7 @@ test("conditions choose, and several of them are joined by or", async () => {
   }`;
   assert.deepEqual(await counts("traces", config), ["errors{} 1 500-5000"]);
   assert.deepEqual(await counts("logs", `logs {\nconditions = ["severity_number >= SEVERITY_NUMBER_ERROR"]\n}`), [
-    "log.record.count{} 1 1700000000123000000-1700000000123000000",
+    "log.record.count{} 1 4-7",
   ]);
   assert.deepEqual(await counts("metrics", 'metrics {\nconditions = ["type == METRIC_DATA_TYPE_HISTOGRAM"]\n}'), [
     "metric.count{} 1 1700000000123000000-1700000000123000000",
@@ -203,15 +210,38 @@ test("a condition that fails refuses the data, and nothing to count is acknowled
 
 test("what cannot be counted is refused with its reason", async () => {
   for (const [config, message] of [
-    ['spans {\nname = "a"\n}\nspans {\nname = "a"\n}', /metric `a` twice/],
-    ['logs {\n}\nlogs {\nname = "log.record.count"\n}', /metric `log.record.count` twice/],
+    ['spans {\nname = "a"\n}\nspans {\nname = "a"\n}', /`spans\[1\]` has the metric `a` of another block/],
+    ['logs {\n}\nlogs {\nname = "log.record.count"\n}', /`logs\[1\]` has the metric `log.record.count` of another/],
     ['spans {\nconditions = ["nam == 1"]\n}', /no path nam; did you mean name\? at character 1/],
-    ['metrics {\nattributes {\nkey = "a"\n}\n}', /metrics have no attributes; count `datapoints`/],
-    ['spans {\nattributes {\nkey = ""\n}\n}', /the `key` of an attribute is empty/],
-    ['spans {\nattributes {\nkey = "a"\n}\nattributes {\nkey = "a"\n}\n}', /attribute `a` is there twice/],
-    ['spans {\nattributes {\nkey = "a"\ndefault_value = out\n}\n}', /`default_value` is a secret, a capsule/],
+    [
+      'metrics {\nattributes {\nkey = "a"\n}\n}',
+      /`metrics\[0\].attributes\[0\]` is of no use: metrics have no attributes; count `datapoints`/,
+    ],
+    ['spans {\nattributes {\nkey = ""\n}\n}', /`spans\[0\].attributes\[0\].key` is empty/],
+    [
+      'spans {\nattributes {\nkey = "a"\n}\nattributes {\nkey = "a"\n}\n}',
+      /`spans\[0\].attributes\[1\].key` is there twice: "a"/,
+    ],
+    [
+      'spans {\nattributes {\nkey = "a"\ndefault_value = out\n}\n}',
+      /`spans\[0\].attributes\[0\].default_value` is a secret, a capsule/,
+    ],
     ['logs {\nconditions = ["severity_number >"]\n}', /found the end/],
   ] as const) {
     await assert.rejects(start(config), message, config);
   }
+});
+
+test("what is wrong is told at the block that has it", () => {
+  const scope = { out: recordOtlp().value };
+  const found = (config: string) => refusals(component, `${config}\noutput {\nmetrics = [out]\n}`, { scope });
+  const good = 'spans {\nname = "a"\n}\n';
+  const [first, second, ...others] = found(
+    `${good}${good}spans {\nname = "b"\nconditions = ["true", "nam"]\nattributes {\nkey = "x"\n}\n}`,
+  );
+  assert.match(first!, /^4 spans: `spans\[1\]` has the metric/);
+  assert.match(second!, /^9 "nam": `spans\[2\]\.conditions\[1\]` has an error/);
+  assert.deepEqual(others, []);
+  const [twice] = found('logs {\nattributes {\nkey = "x"\n}\nattributes {\nkey = "x"\n}\n}');
+  assert.match(twice!, /^6 "x": `logs\[0\]\.attributes\[1\]\.key` is there twice/);
 });

@@ -2,10 +2,12 @@ import type { OtlpKind } from "#formats/otlp/otlp";
 import { AttributeKey } from "#formats/otlp/values";
 import { attempt, KINDS } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
-import { InvalidValueError, valueFromConfig } from "#kits/otlp/config-value";
+import { valueFromConfig } from "#kits/otlp/config-value";
 import { metricsOutputSchema } from "#kits/otlp/output";
 import type { ContextName } from "#kits/ottl/contexts";
-import { compileConditions, OttlProgramError } from "#kits/ottl/programs";
+import type { Groups } from "#kits/ottl/processor";
+import { compileConditions } from "#kits/ottl/programs";
+import { ArgumentError, faultsOf, within } from "#lang/faults";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
@@ -62,62 +64,42 @@ const baseArgs = s.object({
 type Arguments = Infer<typeof baseArgs>;
 type MetricArguments = Arguments["spans"][number];
 
-/** Throws OttlProgramError, and InvalidValueError for a default that attributes cannot hold. */
-function compileMetric(what: What, { name, description, conditions, attributes }: MetricArguments): CountMetric {
+/** The metrics that count something; one that counts everything if there is no block. */
+function metricsOf(what: What, given: Arguments): Groups<CountMetric> {
+  const { name, description } = COUNTED[what];
+  if (given[what].length === 0) return [() => ({ name, description, conditions: [], attributes: [] })];
+  const names = given[what].map((metric) => metric.name || name);
+  return given[what].map((metric, i) => {
+    return () => within(`${what}[${i}]`, () => compileMetric(what, metric, names[i]!, names.indexOf(names[i]!) < i));
+  });
+}
+/** Throws ArgumentError. */
+function compileMetric(what: What, given: MetricArguments, name: string, isTaken: boolean): CountMetric {
+  const { description, conditions, attributes } = given;
+  if (isTaken) throw new ArgumentError(`has the metric \`${name}\` of another block; give each a \`name\` of its own`);
+  if (what === "metrics" && attributes.length > 0) {
+    throw new ArgumentError("is of no use: metrics have no attributes; count `datapoints` by them", "attributes[0]");
+  }
   return {
-    name: name === "" ? COUNTED[what].name : name,
+    name,
     description,
-    conditions: compileConditions(COUNTED[what].context, conditions),
-    attributes: attributes.map(({ key, default_value: given }): CountedAttribute => {
-      const isGiven = given !== undefined && given !== null;
-      return { key: new AttributeKey(key), fallback: isGiven ? { value: valueFromConfig(given) } : undefined };
-    }),
+    conditions: within("conditions", () => compileConditions(COUNTED[what].context, conditions)),
+    attributes: attributes.map((each, i) => within(`attributes[${i}]`, () => compileAttribute(each, attributes, i))),
   };
 }
-/** Without a block there is one metric that counts everything. */
-function compileAll(what: What, given: Arguments): CountMetric[] {
-  const { name, description } = COUNTED[what];
-  if (given[what].length === 0) return [{ name, description, conditions: [], attributes: [] }];
-  return given[what].map((metric) => compileMetric(what, metric));
+type AttributeArguments = MetricArguments["attributes"][number];
+function compileAttribute(
+  { key, default_value: given }: AttributeArguments,
+  all: readonly AttributeArguments[],
+  i: number,
+): CountedAttribute {
+  if (key === "") throw new ArgumentError("is empty", "key");
+  if (all.findIndex((each) => each.key === key) < i) throw new ArgumentError(`is there twice: ${quoted(key)}`, "key");
+  if (given === undefined || given === null) return { key: new AttributeKey(key), fallback: undefined };
+  return { key: new AttributeKey(key), fallback: { value: within("default_value", () => valueFromConfig(given)) } };
 }
-
-/** What is wrong with the blocks of one kind; undefined if nothing is. */
-function faultOf(what: What, given: Arguments): string | undefined {
-  const names = new Set<string>();
-  for (const metric of given[what]) {
-    const name = metric.name === "" ? COUNTED[what].name : metric.name;
-    if (names.has(name)) return `have the metric \`${name}\` twice; give each a \`name\` of its own`;
-    names.add(name);
-    const fault = faultOfMetric(what, metric);
-    if (fault !== undefined) return `have an error in the metric \`${name}\`: ${fault}`;
-  }
-  return undefined;
-}
-function faultOfMetric(what: What, metric: MetricArguments): string | undefined {
-  const keys = metric.attributes.map((each) => each.key);
-  if (what === "metrics" && keys.length > 0) {
-    return "metrics have no attributes; count `datapoints` by attributes instead";
-  }
-  if (keys.includes("")) return "the `key` of an attribute is empty";
-  const twice = keys.find((key, i) => keys.indexOf(key) !== i);
-  if (twice !== undefined) return `the attribute \`${twice}\` is there twice`;
-  try {
-    compileMetric(what, metric);
-    return undefined;
-  } catch (error) {
-    if (error instanceof OttlProgramError) return error.message;
-    if (error instanceof InvalidValueError) return `a \`default_value\` ${error.message}`;
-    throw error;
-  }
-}
-
-let args = baseArgs;
-for (const what of ALL) {
-  args = args.rule(
-    what,
-    (a) => faultOf(what, a) === undefined,
-    (a) => faultOf(what, a)!,
-  );
+function quoted(text: string): string {
+  return JSON.stringify(text);
 }
 
 export default defineComponent({
@@ -145,7 +127,7 @@ otelcol.exporter.otlp "default" {
     endpoint = "localhost:4317"
   }
 }`,
-  args,
+  args: baseArgs.refuse((a) => ALL.flatMap((what) => faultsOf(metricsOf(what, a)))),
   exports: inputExports,
 
   start(ctx, first) {
@@ -153,16 +135,16 @@ otelcol.exporter.otlp "default" {
     const counters = new Map<OtlpKind, RequestCounter>();
     for (const kind of KINDS) {
       const [outer, inner] = SIGNALS[kind];
-      const metrics = [outer, inner].map((what) => (what === undefined ? [] : compileAll(what, first)));
+      const metrics = [outer, inner].map((what) =>
+        what === undefined ? [] : metricsOf(what, first).map((compile) => compile()),
+      );
       counters.set(kind, new RequestCounter(kind, [metrics[0]!, metrics[1]!]));
     }
 
     /** The counts; undefined where there is nothing to count. */
     function count(batch: OtlpBatch): OtlpBatch | undefined {
       const now = BigInt(Math.trunc(ctx.clock.now())) * 1_000_000n;
-      const counted = attempt(() =>
-        batch.parts.map((part) => counters.get(batch.kind)!.count(part, batch.clientMetadata, now)),
-      );
+      const counted = attempt(() => batch.parts.map((part) => counters.get(batch.kind)!.count(part, batch, now)));
       const parts = counted.map(({ bytes }) => bytes).filter((bytes) => bytes !== undefined);
       if (parts.length === 0) return undefined;
       return {
@@ -181,6 +163,7 @@ otelcol.exporter.otlp "default" {
           const counts = count(batch);
           if (counts !== undefined) return out.consume(counts, signal);
           batch.acknowledgement.release();
+          ctx.flow.ok(); // nothing in it is counted
         },
         { mutates: false },
       ),

@@ -77,6 +77,14 @@ test("each host of an interval is a point, once", async () => {
   assert.deepEqual(it.hosts(), []);
 });
 
+test("traces flow, also those that make no metric", async () => {
+  await using it = await setUp();
+  const state = () => it.component.flow.status.state;
+  assert.equal(state(), "idle");
+  await it.send(traces(["a"], "host.name"));
+  assert.equal(state(), "ok");
+});
+
 test("what is noted at the stop is sent", async () => {
   const it = await setUp('host_identifiers = ["host.name", "host.id"]\nmetrics_flush_interval = "5m"');
   await it.send(traces(["a"]));
@@ -107,6 +115,12 @@ test("other signals are dropped and counted", async () => {
   await using it = await setUp();
   await it.send(Buffer.alloc(0), "logs");
   assert.equal(it.component.flow.dropped.get("otlp")!.get("unsupported_signal"), 1);
+  it.component.flow.judge();
+  assert.equal(it.component.flow.status.rule, "unsupported_signal");
+  assert.match(
+    it.component.flow.status.cause,
+    /^1 items as unsupported_signal .* takes .* came; take it out of `output\./,
+  );
 });
 
 test("arguments that cannot be are refused", async () => {

@@ -3,6 +3,7 @@ import { OtlpRecord } from "#formats/otlp/record";
 import { AttributeKey, writeKeyValue } from "#formats/otlp/values";
 import { resourceGroups } from "#formats/otlp/walk";
 import { ProtoWriter } from "#formats/protobuf";
+import { oneKindInput } from "#kits/otelcol/one-kind";
 import { attempt } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
 import { writeNanos } from "#kits/otlp/nanos";
@@ -104,14 +105,13 @@ otelcol.exporter.otlp "default" {
     ctx.every(first.metrics_flush_interval, flush);
 
     function consume(batch: OtlpBatch): void {
-      if (batch.kind === "traces") {
-        attempt(() => {
-          for (const part of batch.parts) note(part);
-        });
-      } else ctx.flow.drop("otlp", "unsupported_signal", batch.items);
+      attempt(() => {
+        for (const part of batch.parts) note(part);
+      });
+      ctx.flow.took(); // the first metric may be a minute away, and spans without a host make none
       batch.acknowledgement.release();
     }
-    ctx.export({ input: ctx.receiver("otlp", consume, { mutates: false }) });
+    ctx.export({ input: oneKindInput(ctx, "traces", consume) });
     return { drain: flush };
   },
 });

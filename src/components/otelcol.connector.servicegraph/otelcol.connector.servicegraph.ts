@@ -1,4 +1,5 @@
 import { counter } from "#base/metrics";
+import { oneKindInput } from "#kits/otelcol/one-kind";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
 import { metricsOutputSchema } from "#kits/otlp/output";
 import { ServiceGraph, type ServiceGraphLoss, type ServiceGraphOptions } from "#kits/service-graph/aggregator";
@@ -157,15 +158,11 @@ otelcol.exporter.otlp "default" {
     }
 
     ctx.export({
-      input: ctx.receiver(
-        "otlp",
-        (batch, signal) => {
-          const flushed = connector.take(batch, signal);
-          account(connector.counter);
-          return flushed;
-        },
-        { mutates: false },
-      ),
+      input: oneKindInput(ctx, "traces", (batch, signal) => {
+        const flushed = connector.take(batch, signal);
+        account(connector.counter);
+        return flushed;
+      }),
     });
     return instance;
   },

@@ -101,6 +101,12 @@ test("nothing to log is acknowledged; other signals are counted", async () => {
   await it.send([span("x", 0, true)], other.acknowledgement, "metrics");
   assert.ok(other.fired);
   assert.equal(it.component.flow.dropped.get("otlp")!.get("unsupported_signal"), 1);
+  it.component.flow.judge();
+  assert.equal(it.component.flow.status.rule, "unsupported_signal");
+  assert.match(
+    it.component.flow.status.cause,
+    /^1 items as unsupported_signal .* takes .* came; take it out of `output\./,
+  );
 });
 
 test("a key that logfmt cannot have is refused with its name", async () => {

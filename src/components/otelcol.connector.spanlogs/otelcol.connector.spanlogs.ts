@@ -1,3 +1,4 @@
+import { oneKindInput } from "#kits/otelcol/one-kind";
 import { attempt } from "#kits/otelcol/processor";
 import { inputExports } from "#kits/otelcol/schema";
 import { LogfmtKeyError } from "#kits/otlp/logfmt";
@@ -77,11 +78,6 @@ otelcol.exporter.otlp "default" {
     }
 
     function consume(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
-      if (batch.kind !== "traces") {
-        ctx.flow.drop("otlp", "unsupported_signal", batch.items);
-        batch.acknowledgement.release();
-        return;
-      }
       let logs: OtlpBatch | undefined;
       try {
         logs = attempt(() => convert(batch));
@@ -91,8 +87,9 @@ otelcol.exporter.otlp "default" {
       }
       if (logs !== undefined) return out.consume(logs, signal);
       batch.acknowledgement.release();
+      ctx.flow.ok(); // nothing in it is to be logged
     }
-    ctx.export({ input: ctx.receiver("otlp", consume, { mutates: false }) });
+    ctx.export({ input: oneKindInput(ctx, "traces", consume) });
     return {
       update(next) {
         lines = new SpanLines(optionsOf(next));

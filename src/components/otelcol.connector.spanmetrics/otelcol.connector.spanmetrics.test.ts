@@ -405,8 +405,8 @@ test("what is wrong with a configuration is said", async () => {
     [dimension(""), /one of `name` and `glob`/],
     [dimension('name = "a"\nglob = "b"'), /only one of/],
     [dimension('name = "span.name"'), /label by itself/],
-    [dimension('name = "a"\n}\ndimension {\nname = "a"'), /twice/],
-    [dimension('glob = "a"\ndefault = "b"'), /`default`/],
+    [dimension('name = "a"\n}\ndimension {\nname = "a"'), /`dimension\[1\].name` names a twice/],
+    [dimension('glob = "a"\ndefault = "b"'), /`dimension\[0\].default` cannot be set together/],
     [dimension('glob = "["'), /cannot be used/],
     [dimension('glob = "span.*"'), /also finds span\./],
   ];

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { oneKindInput } from "#kits/otelcol/one-kind";
 import { debugMetricsSchema, inputExports } from "#kits/otelcol/schema";
 import { metricsOutputSchema } from "#kits/otlp/output";
 import { LATENCY_BUCKETS, SPAN_CONNECTOR_MEMORY, startSpanConnector } from "#kits/span-connector";
 import { SpanMetrics, type SpanMetricsLoss, type SpanMetricsOptions } from "#kits/span-metrics/aggregator";
-import { dimensionSchema, faultOfDimensions } from "#kits/span-metrics/dimensions";
+import { dimensionFaults, dimensionSchema } from "#kits/span-metrics/dimensions";
 import { commonLosses, type LossKind } from "#kits/span-metrics/status";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
@@ -51,11 +52,7 @@ const histogramSchema = s
     (a) => a.explicit !== undefined || a.exponential !== undefined,
     "or `explicit` has to be there; write `explicit {}` for the usual buckets",
   )
-  .rule(
-    "dimension",
-    (a) => faultOfDimensions(a.dimension) === undefined,
-    (a) => `${faultOfDimensions(a.dimension)}`,
-  );
+  .refuse((a) => dimensionFaults("dimension", a.dimension));
 
 const args = s
   .object({
@@ -142,22 +139,10 @@ const args = s
     (a) => !a.exemplars.enabled || a.exemplars.max_per_data_point >= 0,
     "must not be negative",
   )
-  .rule(
-    "dimension",
-    (a) => faultOfDimensions(a.dimension) === undefined,
-    (a) => `${faultOfDimensions(a.dimension)}`,
-  )
-  .rule(
-    "calls_dimension",
-    (a) => faultOfDimensions(a.calls_dimension) === undefined,
-    (a) => `${faultOfDimensions(a.calls_dimension)}`,
-  )
+  .refuse((a) => dimensionFaults("dimension", a.dimension))
+  .refuse((a) => dimensionFaults("calls_dimension", a.calls_dimension))
   .rule("events", (a) => !a.events.enabled || a.events.dimension.length > 0, "needs at least one `dimension`")
-  .rule(
-    "events",
-    (a) => !a.events.enabled || faultOfDimensions(a.events.dimension) === undefined,
-    (a) => `has a \`dimension\` that ${faultOfDimensions(a.events.dimension)}`,
-  );
+  .refuse((a) => (a.events.enabled ? dimensionFaults("events.dimension", a.events.dimension) : []));
 type Arguments = Infer<typeof args>;
 
 function optionsOf(given: Arguments, instanceId: string): SpanMetricsOptions {
@@ -230,7 +215,7 @@ otelcol.exporter.otlp "default" {
       figures: ({ counted, sizes }) => ({ spans: counted, ...sizes }),
     });
     ctx.export({
-      input: ctx.receiver("otlp", (batch, signal) => connector.take(batch, signal), { mutates: false }),
+      input: oneKindInput(ctx, "traces", (batch, signal) => connector.take(batch, signal)),
     });
     return instance;
   },

@@ -86,8 +86,9 @@ const METRICS = {
   ],
 };
 
+const decode = (kind: OtlpKind, plain: object) => decodeRequest(kind, [oracleEncode(kind, plain)]);
+
 test("basic counts, normal gives lines, detailed gives everything", () => {
-  const decode = (kind: OtlpKind, plain: object) => decodeRequest(kind, [oracleEncode(kind, plain)]);
   assert.equal(
     normalText("traces", decode("traces", TRACES)),
     "ResourceTraces #0 [https://x] service.name=shop\nScopeTraces #0 lib@1.0\n" +
@@ -112,7 +113,44 @@ test("basic counts, normal gives lines, detailed gives everything", () => {
   ]) {
     assert.ok(detailed.includes(`${line}\n`), `${line}\n---\n${detailed}`);
   }
+  const logRecords = [{ severityNumber: 10 }, { severityNumber: 17 }, {}];
+  const logs = detailedText("logs", decode("logs", { resourceLogs: [{ scopeLogs: [{ logRecords }] }] }));
+  assert.deepEqual(
+    [...logs.matchAll(/SeverityNumber: (.*)/g)].map(([, text]) => text),
+    ["Info2(10)", "Error(17)", "Unspecified(0)"],
+  );
+  const metrics = detailedText("metrics", decode("metrics", METRICS));
+  assert.match(metrics, /\nExplicitBounds #0: 0\.100000\nBuckets #0, Count: 1\nBuckets #1, Count: 2\n/);
 });
+
+test("numbers and values are written as the Collector writes them", () => {
+  const values = [
+    attribute("z", { intValue: "9007199254740993" }),
+    attribute("b", { doubleValue: 1e21 }),
+    attribute("a", { doubleValue: 1e-7 }),
+    attribute("h", { stringValue: "<&>" }),
+    attribute("y", { bytesValue: Buffer.of(1, 2).toString("base64") }),
+    attribute("e", {}),
+    attribute("s", { arrayValue: { values: [{ doubleValue: 1e6 }, { boolValue: true }] } }),
+  ];
+  const point = {
+    asDouble: 1_234_567.5,
+    attributes: [attribute("m", { kvlistValue: { values } }), attribute("d", { doubleValue: 1e6 })],
+  };
+  const tie = { asDouble: 2 ** -7 };
+  const metrics = [{ name: "g", gauge: { dataPoints: [point, tie] } }];
+  const request = decode("metrics", { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
+  const map = '{"a":1e-7,"b":1e+21,"e":null,"h":"<&>","s":[1000000,true],"y":"AQI=","z":9007199254740993}';
+  assert.match(normalText("metrics", request), literal(`g{m=${map},d=1000000} 1.2345675e+06\ng{} 0.0078125\n`));
+  const detailed = detailedText("metrics", request);
+  assert.match(detailed, literal(`-> m: Map(${map})`));
+  assert.match(detailed, literal("-> d: Double(1000000)"));
+  assert.match(detailed, /Value: 1234567\.500000.*Value: 0\.007812\n/s);
+});
+
+function literal(text: string): RegExp {
+  return new RegExp(text.replace(/[{}()[\]+.\\]/g, "\\$&"));
+}
 
 test("any request can be written", () => {
   for (const kind of kinds) {

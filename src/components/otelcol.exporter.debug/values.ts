@@ -1,7 +1,9 @@
 /** How the debug exporter writes values. Matches exporter/debugexporter/internal of the OpenTelemetry Collector. */
 import { formatFloat } from "#base/metrics";
 import type { OtlpObject, OtlpValue } from "#formats/otlp/decode";
-import { objectToJson } from "#formats/otlp/json";
+import { attributeText } from "#formats/otlp/value-text";
+import { type AnyValue, KeyValues, ValueList } from "#formats/otlp/values";
+import { formatGoFloat } from "#lang/stdlib-float";
 
 /** A member that is a list of messages; empty when it is missing. */
 export function list(object: OtlpObject | undefined, name: string): readonly OtlpObject[] {
@@ -30,8 +32,7 @@ export function float(value: OtlpValue | undefined): string {
 
 /** Go's `%f`. */
 export function fixed(value: OtlpValue | undefined): string {
-  const double = Number(value ?? 0);
-  return Number.isFinite(double) ? double.toFixed(6) : formatFloat(double);
+  return formatGoFloat(Number(value ?? 0), "f", 6);
 }
 
 /** `2023-11-20 12:00:00.000000001 +0000 UTC` of nanoseconds since 1970. */
@@ -45,18 +46,7 @@ export function timestamp(nanos: OtlpValue | undefined): string {
 
 /** An AnyValue as plain text: `pcommon.Value.AsString`. */
 export function plain(value: OtlpObject | undefined): string {
-  const [name, content] = Object.entries(value ?? {})[0] ?? [];
-  switch (name) {
-    case undefined:
-      return "";
-    case "doubleValue":
-      return float(content);
-    case "arrayValue":
-    case "kvlistValue":
-      return objectToJson(raw(value) as OtlpObject);
-    default:
-      return String(content);
-  }
+  return attributeText(anyValue(value));
 }
 
 /** An AnyValue with its type: `Str(GET)`. */
@@ -74,13 +64,24 @@ export function typed(value: OtlpObject | undefined): string {
   return `${name === undefined ? "Empty" : (names[name] ?? "Empty")}(${plain(value)})`;
 }
 
-/** What an AnyValue stands for in JSON. */
-function raw(value: OtlpObject | undefined): OtlpValue | null {
+function anyValue(value: OtlpObject | undefined): AnyValue {
   const [name, content] = Object.entries(value ?? {})[0] ?? [];
-  if (name === undefined) return null;
-  if (name === "intValue") return Number(content);
-  if (name === "arrayValue") return list(content as OtlpObject, "values").map((each) => raw(each) as OtlpValue);
-  if (name !== "kvlistValue") return content as OtlpValue;
-  const pairs = list(content as OtlpObject, "values").map((each) => [text(each, "key"), raw(child(each, "value"))]);
-  return Object.fromEntries(pairs) as OtlpObject;
+  switch (name) {
+    case undefined:
+      return undefined;
+    case "intValue":
+      return BigInt(String(content));
+    case "bytesValue":
+      return Buffer.from(String(content), "base64");
+    case "arrayValue":
+      return new ValueList(list(content as OtlpObject, "values").map(anyValue));
+    case "kvlistValue": {
+      const map = new KeyValues();
+      for (const each of list(content as OtlpObject, "values"))
+        map.append(text(each, "key"), anyValue(child(each, "value")));
+      return map;
+    }
+    default:
+      return content as string | number | boolean;
+  }
 }

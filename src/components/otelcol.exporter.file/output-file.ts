@@ -1,8 +1,9 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { abortable } from "#base/abortable";
 import type { ComponentContext } from "#pipeline/component";
+import { makeFolder } from "#pipeline/make-folder";
 import { putAside, type Rotation, removeOld } from "./rotation.ts";
 import { wholeRecordsEnd } from "./whole-records.ts";
 
@@ -173,7 +174,7 @@ export class OutputFile {
 
   async #open(): Promise<FileHandle> {
     const { makesFolders, framing, rotation } = this.#options;
-    if (makesFolders) await mkdir(dirname(this.#path), { recursive: true, mode: FOLDER_MODE });
+    if (makesFolders) await makeFolder(dirname(this.#path), FOLDER_MODE);
     if (rotation !== undefined) await removeOld(this.#path, rotation, this.#ctx.clock.now());
     const { O_RDWR, O_CREAT, O_APPEND, O_TRUNC } = constants;
     const flags = O_RDWR | O_CREAT | O_APPEND | (this.#truncates ? O_TRUNC : 0);

@@ -156,16 +156,17 @@ test("the format logfmt writes everything in pairs", async () => {
       { body: list(text("null"), { boolValue: true }) },
     ],
     logfmt,
-    { name: "lib" },
+    { name: "lib", attributes: attributes({ k: text("v"), l: int(2) }) },
   );
   const trace = "01".repeat(16);
+  const scope = "instrumentation_scope_attribute_k=v instrumentation_scope_attribute_l=2";
   assert.deepEqual(
     entries.map((entry) => entry.slice('{exporter="OTLP"} '.length)),
     [
-      `msg="was logfmt" traceID=kept traceID=${trace} severity=Info attribute_a_b_0=1 attribute_a_b_1=2 instrumentation_scope_name=lib`,
-      'msg="not = logfmt" attribute_badkey="with \\"quotes\\"\\n" instrumentation_scope_name=lib',
-      `severity=Info n=1e+08 traceID=${trace} instrumentation_scope_name=lib`,
-      'body_0="null" body_1=true instrumentation_scope_name=lib',
+      `msg="was logfmt" traceID=kept traceID=${trace} severity=Info attribute_a_b_0=1 attribute_a_b_1=2 instrumentation_scope_name=lib ${scope}`,
+      `msg="not = logfmt" attribute_badkey="with \\"quotes\\"\\n" instrumentation_scope_name=lib ${scope}`,
+      `severity=Info n=1e+08 traceID=${trace} instrumentation_scope_name=lib ${scope}`,
+      `body_0="null" body_1=true instrumentation_scope_name=lib ${scope}`,
     ],
   );
 });
@@ -222,4 +223,10 @@ test("other signals are dropped and counted", async () => {
   await it.send([{}], {}, {}, done.acknowledgement);
   assert.ok(done.fired);
   assert.equal(it.component.flow.dropped.get("otlp")!.get("unsupported_signal"), 1);
+  it.component.flow.judge();
+  assert.equal(it.component.flow.status.rule, "unsupported_signal");
+  assert.match(
+    it.component.flow.status.cause,
+    /^1 items as unsupported_signal .* takes .* came; take it out of `output\./,
+  );
 });

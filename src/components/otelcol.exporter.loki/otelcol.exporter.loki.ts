@@ -1,4 +1,5 @@
 import { counter } from "#base/metrics";
+import { oneKindInput } from "#kits/otelcol/one-kind";
 import { attempt } from "#kits/otelcol/processor";
 import { inputExports } from "#kits/otelcol/schema";
 import { LogsDecoder, type RecordDropReason } from "#kits/otlp/to-logs";
@@ -60,11 +61,6 @@ loki.write "default" {
     }
 
     function consume(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
-      if (batch.kind !== "logs") {
-        ctx.flow.drop("otlp", "unsupported_signal", batch.items);
-        batch.acknowledgement.release();
-        return;
-      }
       const builder = spare.pop() ?? new LogBatchBuilder();
       builder.reset();
       const now = ctx.clock.now();
@@ -77,7 +73,7 @@ loki.write "default" {
       spare.push(builder);
       batch.acknowledgement.release();
     }
-    ctx.export({ input: ctx.receiver("otlp", consume, { mutates: false }) });
+    ctx.export({ input: oneKindInput(ctx, "logs", consume) });
     return { update: (next) => out.set(next.forward_to) };
   },
 });

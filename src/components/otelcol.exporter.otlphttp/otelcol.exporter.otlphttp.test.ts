@@ -8,6 +8,8 @@ import { requestFromJson } from "#formats/otlp/json";
 import { itemsOf, oracleEncode } from "#formats/otlp/oracle.testing";
 import { ProtoWriter } from "#formats/protobuf";
 import { uncompress } from "#formats/snappy";
+import { decodeBody } from "#lang/decode";
+import { parseFile } from "#lang/parser";
 import { Capsule } from "#lang/value";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
@@ -384,4 +386,22 @@ test("headers that no request can have are refused without their value, and doub
     (error: Error) => /"Authorization" with a line break/.test(error.message) && !error.message.includes("s3cr3t"),
   );
   assert.doesNotThrow(() => client('headers = { "X-Key" = "a b\\tc" }'));
+});
+
+test("endpoints that look wrong are warned of", () => {
+  const warnings = (endpoint: string) => {
+    const { file } = parseFile({ name: "test.alloy", text: `client {\nendpoint = "${endpoint}"\n}` });
+    const scope = { lookup: () => undefined };
+    const { diagnostics } = decodeBody(exporter.args, file.body, scope, {
+      name: exporter.name,
+      minimumStability: "experimental",
+    });
+    return diagnostics.map(({ severity, message }) => `${severity}: ${message}`);
+  };
+  assert.deepEqual(warnings("http://tempo:4318"), []);
+  assert.match(
+    warnings("http://tempo:4318/v1/traces/").join(),
+    /^warning: `client.endpoint` ends with \/v1\/traces\/,/,
+  );
+  assert.match(warnings("http://tempo:4317").join(), /^warning: `client.endpoint` has the port 4317/);
 });

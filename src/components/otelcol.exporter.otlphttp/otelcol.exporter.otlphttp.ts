@@ -15,6 +15,7 @@ import { SendError } from "#kits/otelcol/retry";
 import { debugMetricsSchema, inputExports, queueSchema, retrySchema } from "#kits/otelcol/schema";
 import { OtlpSender, type SenderOptions } from "#kits/otelcol/sender";
 import { shownAnswer } from "#kits/otelcol/shown-answer";
+import { uselessInsecure } from "#kits/otelcol/tls";
 import { credentialsRemedy, type ShownCredentials } from "#kits/refused-credentials";
 import { type Infer, s } from "#lang/schema";
 import type { OtlpBatch } from "#pipeline/batch";
@@ -81,7 +82,8 @@ const args = s
       return [{ field: "client.endpoint", message, hint: "use port 4318, or otelcol.exporter.otlp" }];
     }
     return [];
-  });
+  })
+  .suspect(({ client }) => uselessInsecure("client.tls", client.tls, client.endpoint));
 type Arguments = Infer<typeof args>;
 
 function isUrl(text: string): boolean {
@@ -176,6 +178,7 @@ class Backend {
         contentType: json ? JSON_TYPE : PROTOBUF,
         parts: json ? [Buffer.from(requestToJson(batch.kind, batch.parts))] : batch.parts,
         clientMetadata: batch.clientMetadata,
+        clientAttributes: batch.clientAttributes,
         signal,
       });
     } catch (error) {

@@ -92,20 +92,25 @@ test("gauges and sums, with names as Prometheus has them", async () => {
   await using it = await setUp();
   const metrics = [
     { ...gauge("memory.usage", at(TIME, { "os.type": "linux" }, { asDouble: 12.5 })), unit: "By" },
+    { ...gauge("memory.limit", at(TIME, { "os.type": "linux" }, { asDouble: 13 })), unit: "By" },
     sum("requests", at(TIME, { code: 200 }, { asInt: "-7" }), at(TIME, { code: 500 }, { asDouble: 0 })),
     { name: "level", sum: { dataPoints: [at(TIME, {}, { asInt: "3" })], aggregationTemporality: 2 } },
+    histogram("level", at(TIME, {}, { count: "2" })),
   ];
   const resource = { "service.namespace": "shop", "service.name": "web", "service.instance.id": "i-1" };
   assert.deepEqual(await it.send(metrics, { resource }), [
     '{__name__="memory_usage_bytes", instance="i-1", job="shop/web", os_type="linux"} 12.5',
+    '{__name__="memory_limit_bytes", instance="i-1", job="shop/web", os_type="linux"} 13',
     '{__name__="requests_total", code="200", instance="i-1", job="shop/web"} -7',
     '{__name__="requests_total", code="500", instance="i-1", job="shop/web"} 0',
     '{__name__="level", instance="i-1", job="shop/web"} 3',
+    '{__name__="level_count", instance="i-1", job="shop/web"} 2',
+    '{__name__="level_bucket", instance="i-1", job="shop/web", le="+Inf"} 2',
   ]);
   await using plain = await setUp("include_target_info = false\nadd_metric_suffixes = false");
   assert.deepEqual(
-    (await plain.send(metrics)).map((text) => text.split('"')[1]),
-    ["memory_usage", "requests", "requests", "level"],
+    (await plain.send(metrics.slice(0, 4))).map((text) => text.split('"')[1]),
+    ["memory_usage", "memory_limit", "requests", "requests", "level"],
   );
 });
 
@@ -145,6 +150,9 @@ test("histograms and summaries become series", async () => {
     '{__name__="lat_bucket", le="2", path="/"} 1',
     '{__name__="lat_bucket", le="+Inf", path="/"} 3',
   ]);
+  const moved = { ...others, explicitBounds: [3] };
+  const [, , bucket] = await it.send([histogram("lat", at(TIME, { path: "/" }, moved))]);
+  assert.equal(bucket, '{__name__="lat_bucket", le="3", path="/"} 1');
 });
 
 test("exponential histograms become native ones", async () => {
@@ -255,6 +263,12 @@ test("other signals are dropped and counted", async () => {
   assert.deepEqual(await it.send([], {}, done.acknowledgement), []);
   assert.ok(done.fired);
   assert.equal(it.component.flow.dropped.get("otlp")!.get("unsupported_signal"), 1);
+  it.component.flow.judge();
+  assert.equal(it.component.flow.status.rule, "unsupported_signal");
+  assert.match(
+    it.component.flow.status.cause,
+    /^1 items as unsupported_signal .* takes .* came; take it out of `output\./,
+  );
 });
 
 test("exemplars go to the series that they belong to", async () => {

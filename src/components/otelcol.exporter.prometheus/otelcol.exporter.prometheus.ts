@@ -1,4 +1,5 @@
 import { MetricFanout, metricFanoutMetrics } from "#kits/metric-fanout";
+import { oneKindInput } from "#kits/otelcol/one-kind";
 import { attempt } from "#kits/otelcol/processor";
 import { inputExports } from "#kits/otelcol/schema";
 import { MetricsDecoder, type ToMetricsOptions } from "#kits/otlp/to-metrics";
@@ -110,11 +111,6 @@ prometheus.remote_write "default" {
     }
 
     function consume(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
-      if (batch.kind !== "metrics") {
-        ctx.flow.drop("otlp", "unsupported_signal", batch.items);
-        batch.acknowledgement.release();
-        return;
-      }
       const columns = spare.pop() ?? new SampleColumns();
       columns.reset();
       const now = ctx.clock.now();
@@ -126,7 +122,7 @@ prometheus.remote_write "default" {
       spare.push(columns);
       batch.acknowledgement.release();
     }
-    ctx.export({ input: ctx.receiver("otlp", consume, { mutates: false }) });
+    ctx.export({ input: oneKindInput(ctx, "metrics", consume) });
 
     ctx.run(async (signal) => {
       while (!signal.aborted) {

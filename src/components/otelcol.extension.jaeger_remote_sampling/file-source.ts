@@ -7,6 +7,7 @@ import {
   type SamplingStrategy,
 } from "#formats/jaeger/sampling";
 import { clientDefaults, HttpClient } from "#kits/http/client";
+import type { OtlpClient } from "#pipeline/batch";
 
 /** Time for a server to answer, as in Jaeger. */
 const DOWNLOAD_MS = 1_000;
@@ -18,8 +19,8 @@ const DEFAULTS = "null";
 export interface StrategySource {
   /** Resolves once there are strategies. Rejects with an error that says what failed and what to do. */
   ready(signal: AbortSignal): Promise<void>;
-  /** Rejects with an error if nobody can tell. */
-  strategyFor(service: string, signal: AbortSignal): SamplingStrategy | Promise<SamplingStrategy>;
+  /** Rejects with an error if nobody can tell. `client` is who asks. */
+  strategyFor(service: string, client: OtlpClient, signal: AbortSignal): SamplingStrategy | Promise<SamplingStrategy>;
   close(): Promise<void>;
 }
 

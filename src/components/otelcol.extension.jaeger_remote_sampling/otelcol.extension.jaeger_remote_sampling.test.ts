@@ -9,6 +9,8 @@ import { cleanUp } from "#base/clean-up.testing";
 import { until } from "#base/until.testing";
 import { GRPC } from "#formats/grpc";
 import { decodeSamplingStrategy, encodeServiceName } from "#formats/jaeger/sampling";
+import type { AuthHandler } from "#kits/otelcol/auth";
+import { Capsule } from "#lang/value";
 import { startComponent } from "#pipeline/testing";
 import extension from "./otelcol.extension.jaeger_remote_sampling.ts";
 
@@ -159,6 +161,35 @@ test("asks another one, keeps answers for a while, and says why there are none",
   const refused = await fresh.call(GET, encodeServiceName("a"));
   assert.ok("code" in refused && refused.code === GRPC.UNAVAILABLE, String(refused));
   assert.deepEqual([fresh.judge().state, fresh.judge().rule], ["failing", "source_failed"]);
+});
+
+test("what a client sent is there for the credentials with which another one is asked", async (t) => {
+  const origin = await start(t, `content = ${JSON.stringify(document(0.4))}`);
+  const tenants: unknown[] = [];
+  const handler: AuthHandler = {
+    componentId: "otelcol.auth.test.t",
+    client: ({ clientMetadata }) => void tenants.push(clientMetadata?.get("x-tenant")),
+    server: undefined,
+  };
+  const source = `source {\nremote {\nendpoint = "${await origin.address("grpc")}"\nauth = auth\ntls {\ninsecure = true\n}\n}\n}`;
+  const server = 'endpoint = "127.0.0.1:0"\ninclude_metadata = true';
+  const component = await startComponent(extension, `http {\n${server}\n}\ngrpc {\n${server}\n}\n${source}`, {
+    scope: { auth: new Capsule("otelcol.Handler", handler) },
+  });
+  cleanUp(t, () => component.stop());
+  const listeners = () =>
+    (component.instance.debugInfo!() as { listeners: { http: string | null; grpc: string | null } }).listeners;
+  await until(() => listeners().http !== null && listeners().grpc !== null, "both listen");
+  const headers = { "x-tenant": "blue" };
+  assert.equal((await fetch(`http://${listeners().http}/sampling?service=a`, { headers })).status, 200);
+  const client = new grpcjs.Client(listeners().grpc!, grpcjs.credentials.createInsecure());
+  cleanUp(t, () => client.close());
+  const metadata = new grpcjs.Metadata();
+  metadata.set("x-tenant", "red");
+  const plain = (value: Buffer) => value;
+  const message = Buffer.from(encodeServiceName("a"));
+  await new Promise((resolve) => client.makeUnaryRequest(GET, plain, plain, message, metadata, resolve));
+  assert.deepEqual(tenants, [["blue"], ["red"]]);
 });
 
 test("wants one source and one server", async () => {

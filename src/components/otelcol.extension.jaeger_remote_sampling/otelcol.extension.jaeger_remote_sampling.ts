@@ -97,8 +97,8 @@ export default defineComponent({
       }
       if (signal.aborted) return;
       report(undefined);
-      const handlers = samplingHandlers(source);
       if (grpc !== undefined) {
+        const handlers = samplingHandlers(source, grpc.include_metadata);
         const own = withKeepalive(grpc);
         listeners.grpc.on(grpc.tls, (tls) => otelGrpcServer({ args: own, tls, handlers, recordCall }));
       }

@@ -4,6 +4,7 @@ import { ProtobufError } from "#formats/protobuf";
 import { type ClientAuth, clientAuth } from "#kits/otelcol/auth";
 import type { GrpcClientArguments } from "#kits/otelcol/client-schema";
 import { Connection } from "#kits/otelcol/grpc-exporter";
+import type { OtlpClient } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import type { StrategySource } from "./file-source.ts";
 
@@ -37,12 +38,12 @@ export class RemoteSource implements StrategySource {
 
   async ready(): Promise<void> {}
 
-  async strategyFor(service: string, signal: AbortSignal): Promise<SamplingStrategy> {
+  async strategyFor(service: string, client: OtlpClient, signal: AbortSignal): Promise<SamplingStrategy> {
     const now = this.#clock.monotonic();
     const known = this.#answers.get(service);
     if (known !== undefined && now <= known.until) return known.strategy;
     try {
-      const strategy = await this.#ask(service, signal);
+      const strategy = await this.#ask(service, client, signal);
       this.#keep(service, strategy);
       this.problem = undefined;
       return strategy;
@@ -61,11 +62,13 @@ export class RemoteSource implements StrategySource {
     this.#connection.close();
   }
 
-  async #ask(service: string, signal: AbortSignal): Promise<SamplingStrategy> {
+  async #ask(service: string, asker: OtlpClient, signal: AbortSignal): Promise<SamplingStrategy> {
     const headers = new Map<string, string>();
     for (const [name, value] of this.#args.headers) headers.set(name.toLowerCase(), value);
     const url = this.#connection.url + GET_STRATEGY;
-    await this.#auth?.({ method: "POST", url, headers, body: new Uint8Array(0), clientMetadata: undefined }, signal);
+    const { clientMetadata, clientAttributes } = asker;
+    const body = new Uint8Array(0);
+    await this.#auth?.({ method: "POST", url, headers, body, clientMetadata, clientAttributes }, signal);
     const client = await this.#connection.client();
     const answer = await client.call(GET_STRATEGY, [encodeServiceName(service)], {
       timeoutMs: CALL_MS,

@@ -8,6 +8,7 @@ import {
 } from "#formats/jaeger/sampling";
 import { ProtobufError } from "#formats/protobuf";
 import type { GrpcHandler } from "#kits/grpc/server";
+import { callMetadata } from "#kits/otelcol/grpc-server";
 import { type OtelHttpResponse, OtelHttpServer } from "#kits/otelcol/http-server";
 import type { HttpServerArguments } from "#kits/otelcol/server-schema";
 import { textAnswer } from "#kits/otelcol/trace-receiver";
@@ -20,7 +21,7 @@ const SERVICES = ["", "jaeger.api_v2.SamplingManager"];
 const SERVING = new Uint8Array([8, 1]);
 
 /** Jaeger's SamplingManager, and gRPC's health check for it. */
-export function samplingHandlers(source: StrategySource): ReadonlyMap<string, GrpcHandler> {
+export function samplingHandlers(source: StrategySource, includeMetadata: boolean): ReadonlyMap<string, GrpcHandler> {
   const serviceOf = (bytes: Uint8Array) => {
     try {
       return decodeServiceName(bytes);
@@ -33,7 +34,9 @@ export function samplingHandlers(source: StrategySource): ReadonlyMap<string, Gr
     [
       GET_STRATEGY,
       (bytes, call) => {
-        const found = source.strategyFor(serviceOf(bytes), call.signal);
+        const clientMetadata = includeMetadata ? callMetadata(call.headers) : undefined;
+        const client = { clientMetadata, clientAttributes: call.clientAttributes };
+        const found = source.strategyFor(serviceOf(bytes), client, call.signal);
         return found instanceof Promise ? found.then(encodeSamplingStrategy) : encodeSamplingStrategy(found);
       },
     ],
@@ -64,12 +67,13 @@ export function samplingHttpServer(
     tls,
     check: (_method, path) => (path === "/sampling" ? undefined : textAnswer(404, "404 page not found")),
     refuse: textAnswer,
-    handle({ query, signal }) {
+    handle({ query, allHeaders, clientAttributes, signal }) {
       const service = new URLSearchParams(query).get("service") ?? "";
       if (service === "") return textAnswer(400, "'service' parameter must be provided");
       const failed = ({ message }: Error) =>
         textAnswer(500, `failed to get sampling strategy for service ${JSON.stringify(service)}: ${message}`);
-      const found = source.strategyFor(service, signal);
+      const clientMetadata = args.include_metadata ? allHeaders() : undefined;
+      const found = source.strategyFor(service, { clientMetadata, clientAttributes }, signal);
       return found instanceof Promise ? found.then(answer, failed) : answer(found);
     },
   });

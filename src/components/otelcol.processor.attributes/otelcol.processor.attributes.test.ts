@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { attributesOf, itemsIn, logsOf, startProcessor, tracesOf, valuesOf } from "#kits/otelcol/processor.testing";
-import { decodeArguments, recordOtlp } from "#pipeline/testing";
+import { decodeArguments, recordOtlp, refusals } from "#pipeline/testing";
 import definition from "./otelcol.processor.attributes.ts";
 
 const sha256 = (bytes: string | Buffer) => createHash("sha256").update(bytes).digest("hex");
@@ -14,7 +14,7 @@ const action = (fields: Readonly<Record<string, string>>) =>
 /** The attributes of a span after these actions. */
 async function after(actions: readonly Readonly<Record<string, string>>[], before: Readonly<Record<string, unknown>>) {
   await using processor = await startProcessor(definition, actions.map(action).join(""));
-  const client = { metadata: { "x-tenant": ["a", "b"] }, address: "10.0.0.7" };
+  const client = { metadata: { "x-tenant": ["a", "b"] }, address: "10.0.0.7", attributes: { username: "blue" } };
   const [span] = itemsIn(await processor.run("traces", tracesOf([{ attributes: attributesOf(before) }]), client));
   return valuesOf(span);
 }
@@ -33,10 +33,12 @@ test("insert, update and upsert set values, attributes and what is known of the 
         { action: '"upsert"', key: '"g"', from_context: '"client.address"' },
         { action: '"upsert"', key: '"h"', value: "7" },
         { action: '"upsert"', key: '"i"', from_attribute: '"none"' },
+        { action: '"upsert"', key: '"j"', from_context: '"auth.username"' },
+        { action: '"upsert"', key: '"k"', from_context: '"auth.subject"' },
       ],
       before,
     ),
-    { a: "1", b: "1", c: 1.5, e: "a;b", g: "10.0.0.7", h: "7n" },
+    { a: "1", b: "1", c: 1.5, e: "a;b", g: "10.0.0.7", h: "7n", j: "blue" },
   );
   const nested = { kvlistValue: { values: attributesOf({ k: { arrayValue: { values: [{ intValue: "1" }] } } }) } };
   await using processor = await startProcessor(
@@ -202,27 +204,68 @@ test("refuses actions and selections that cannot be", () => {
   const refused = (config: string, message: RegExp, outputs = "traces = [sink]") =>
     assert.throws(() => decodeArguments(definition, `${config}\noutput { ${outputs} }`, { scope }), message);
   const wrong = (fields: Readonly<Record<string, string>>, message: RegExp) => refused(action(fields), message);
-  wrong({ action: '"insert"', value: "1" }, /number 1 \(insert\) needs `key`/);
+  wrong({ action: '"insert"', value: "1" }, /`action\[0\]` needs `key`/);
   wrong({ action: '"hash"' }, /needs `key` or `pattern`/);
   wrong({ action: '"insert"', key: '"a"' }, /needs one of `value`/);
   wrong({ action: '"upsert"', key: '"a"', value: "1", from_attribute: '"b"' }, /has more than one of `value`/);
-  wrong({ action: '"insert"', key: '"a"', value: "1", pattern: '"x"' }, /does not use `pattern`/);
-  wrong({ action: '"delete"', key: '"a"', value: "1" }, /does not use `value`/);
-  wrong({ action: '"delete"', pattern: '"("' }, /invalid `pattern`.*missing closing/);
-  wrong({ action: '"extract"', key: '"a"', pattern: '"x"' }, /without groups/);
+  wrong(
+    { action: '"insert"', key: '"a"', value: "1", pattern: '"x"' },
+    /`action\[0\].pattern` means nothing to `insert`/,
+  );
+  wrong({ action: '"delete"', key: '"a"', value: "1" }, /`action\[0\].value` means nothing to `delete`/);
+  wrong(
+    { action: '"delete"', pattern: '"("' },
+    /`action\[0\].pattern` is an invalid regular expression: .*missing closing/,
+  );
+  wrong({ action: '"extract"', key: '"a"', pattern: '"x"' }, /`action\[0\].pattern` has no groups/);
   wrong({ action: '"extract"', key: '"a"', pattern: '"(x)"' }, /group that has no name/);
-  wrong({ action: '"convert"', key: '"a"' }, /needs `converted_type`/);
-  wrong({ action: '"convert"', key: '"a"', converted_type: '"bool"' }, /needs `converted_type`/);
-  wrong({ action: '"insert"', key: '"a"', from_context: '"auth.username"' }, /does not hand on/);
+  wrong({ action: '"convert"', key: '"a"' }, /`action\[0\].converted_type` must be "string"/);
+  wrong({ action: '"convert"', key: '"a"', converted_type: '"bool"' }, /`action\[0\].converted_type` must be "string"/);
   wrong({ action: '"remove"', key: '"a"' }, /cannot be "remove"/);
   refused(
     `include { match_type = "strict"\n metric_names = ["a"] }`.replace("{ ", "{\n").replace(" }", "\n}"),
-    /spans do not have/,
+    /`include.metric_names` is something that spans do not have/,
   );
   refused('include {\n match_type = "strict"\n}', /selects no spans: give at least one of/);
-  refused('include {\n match_type = "regexp"\n span_names = ["("]\n}', /invalid regular expression "\("/);
-  refused('include {\n match_type = "strict"\n span_kinds = ["server"]\n}', /unknown span kind "server"/);
-  refused('exclude {\n match_type = "regexp"\n attribute {\n key = "a"\n value = 1\n}\n}', /that is no text/);
-  refused('include {\n match_type = "strict"\n span_names = ["a"]\n}', /log records do not have/, "logs = [sink]");
+  refused(
+    'include {\n match_type = "regexp"\n span_names = ["("]\n}',
+    /`include.span_names\[0\]` is an invalid regular expression: .*missing closing/,
+  );
+  refused(
+    'include {\n match_type = "strict"\n span_kinds = ["server"]\n}',
+    /`include.span_kinds\[0\]` is the unknown span kind "server"/,
+  );
+  refused(
+    'exclude {\n match_type = "regexp"\n attribute {\n key = "a"\n value = 1\n}\n}',
+    /`exclude.attribute\[0\].value` is no text/,
+  );
+  refused(
+    'include {\n match_type = "strict"\n span_names = ["a"]\n}',
+    /`include.span_names` is something that log records do not have/,
+    "logs = [sink]",
+  );
   refused('include {\n match_type = "exact"\n span_names = ["a"]\n}', /match_type.*cannot be "exact"/);
+});
+
+test("what is wrong is told at the block and the argument that have it", () => {
+  const scope = { sink: recordOtlp().value };
+  const good = action({ action: '"delete"', key: '"a"' });
+  const blocks =
+    good +
+    action({ action: '"insert"', key: '"a"' }) +
+    action({ action: '"delete"', key: '"a"', from_context: '"x"' }) +
+    action({ action: '"hash"', pattern: '"("' });
+  const match =
+    'include {\n match_type = "regexp"\n services = ["a", "(", "b"]\n}\nexclude {\n match_type = "strict"\n log_bodies = ["x"]\n}\n';
+  const found = refusals(definition, `${match}${blocks}output {\n traces = [sink]\n}`, { scope });
+  assert.deepEqual(
+    found.map((each) => each.split("` ")[0]),
+    [
+      '3 "(": `include.services[1]',
+      '7 ["x"]: `exclude.log_bodies',
+      "13 action: `action[1]",
+      '20 "x": `action[2].from_context',
+      '24 "(": `action[3].pattern',
+    ],
+  );
 });

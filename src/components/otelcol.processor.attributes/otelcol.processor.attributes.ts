@@ -3,11 +3,11 @@ import { OtlpRecord } from "#formats/otlp/record";
 import type { RecordList } from "#formats/otlp/record-list";
 import { editingInput, KINDS, outputsOf, type RequestEdit } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
-import { actionSchema, actionsFault, compileActions } from "#kits/otlp/attribute-actions";
+import { actionFaults, actionSchema, compileActions } from "#kits/otlp/attribute-actions";
 import { AttributeProgram } from "#kits/otlp/attribute-program";
 import { ItemSelection, matchBlocks, withMatchRules } from "#kits/otlp/match";
 import { type Infer, s } from "#lang/schema";
-import type { OtlpBatch } from "#pipeline/batch";
+import type { OtlpClient } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 
 const baseArgs = s.object({
@@ -21,11 +21,7 @@ type Arguments = Infer<typeof baseArgs>;
 /** The signals that go on from here: only for these must `include` and `exclude` fit. */
 const signalsOf = (a: Arguments) => KINDS.filter((kind) => a.output[kind].length > 0);
 
-const args = withMatchRules(baseArgs, signalsOf).rule(
-  "action",
-  (a) => actionsFault(a.action) === undefined,
-  (a) => actionsFault(a.action)!,
-);
+const args = withMatchRules(baseArgs, signalsOf).refuse((a) => actionFaults(a.action));
 
 export default defineComponent({
   name: "otelcol.processor.attributes",
@@ -71,15 +67,14 @@ otelcol.exporter.otlp "default" {
 const SPAN_OR_LOG = { traces: SPAN.attributes, logs: LOG.attributes } as const;
 
 /** Actions on the attributes of one message of a list: on its bytes where that is possible. */
-type PlaceEdit = (items: RecordList, k: number, field: number, client: Client) => void;
-type Client = Pick<OtlpBatch, "clientMetadata" | "clientAddress">;
+type PlaceEdit = (items: RecordList, k: number, field: number, client: OtlpClient) => void;
 
 function placeEdit(actions: Arguments["action"]): PlaceEdit {
   const lent = new OtlpRecord();
   const edit = compileActions(actions);
-  const generally: PlaceEdit = (items, k, field, { clientMetadata, clientAddress }) => {
+  const generally: PlaceEdit = (items, k, field, client) => {
     const item = items.borrow(k, lent);
-    edit(item.map(field), clientMetadata, clientAddress);
+    edit(item.map(field), client);
     items.giveBack(k, item);
   };
   const program = AttributeProgram.compile(actions);
@@ -97,8 +92,7 @@ function placeEdit(actions: Arguments["action"]): PlaceEdit {
 
 function itemEdit(selection: ItemSelection, field: number, edit: PlaceEdit): RequestEdit {
   const lent = new OtlpRecord();
-  return (request, clientMetadata, clientAddress) => {
-    const client = { clientMetadata, clientAddress };
+  return (request, client) => {
     selection.eachPlace(request, lent, (items, k) => edit(items, k, field, client));
   };
 }
@@ -106,8 +100,7 @@ function itemEdit(selection: ItemSelection, field: number, edit: PlaceEdit): Req
 /** The attributes of all data points of the selected metrics. */
 function pointEdit(selection: ItemSelection, edit: PlaceEdit): RequestEdit {
   const lent = new OtlpRecord();
-  return (request, clientMetadata, clientAddress) => {
-    const client = { clientMetadata, clientAddress };
+  return (request, client) => {
     selection.each(request, lent, (metric) => {
       const data = dataField(metric);
       if (data === 0) return;

@@ -41,6 +41,23 @@ async function start(config = "") {
 const drops = (component: { flow: { dropped: ReadonlyMap<string, ReadonlyMap<string, number>> } }) =>
   Object.fromEntries(component.flow.dropped.get("otlp") ?? []);
 
+test("a client whose points are counted is not sent away to bring them again", async () => {
+  const { component, sink } = await start('initial_value = "keep"');
+  const waiting = { sendAway: () => {} };
+  const metrics = metricsBatch([sum([{ asInt: "1", ...at(1) }])]);
+  for (const batch of [metrics, { ...metrics, kind: "traces", parts: [] } as const]) {
+    await component.exports.input.consume({ ...batch, waiting }, signal);
+  }
+  assert.deepEqual(
+    sink.items.map((each) => [each.kind, each.waiting]),
+    [
+      ["metrics", undefined],
+      ["traces", waiting],
+    ],
+  );
+  await component.stop();
+});
+
 test("sends the difference to the point before, of each series by itself", async () => {
   const { component, send } = await start('initial_value = "drop"');
   const points = (a: number, b: number) => [
@@ -251,9 +268,9 @@ test("says what is wrong with arguments", async () => {
     ['max_staleness = "-1s"', /max_staleness/],
     ['include {\nmetrics = ["a"]\n}', /must be set if `metrics` are supplied/],
     ['include {\nmatch_type = "strict"\n}', /must be supplied if `match_type` is set/],
-    ['exclude {\nmetrics = ["a"]\nmatch_type = "glob"\n}', /must be one of "strict" and "regexp"/],
+    ['exclude {\nmetrics = ["a"]\nmatch_type = "glob"\n}', /`match_type` cannot be "glob"/],
     ['exclude {\nmetrics = ["("]\nmatch_type = "regexp"\n}', /missing closing \)/],
-    ['include {\nmetric_types = ["gauge"]\n}', /must be one of "sum" and "histogram"/],
+    ['include {\nmetric_types = ["gauge"]\n}', /`metric_types\[0\]` cannot be "gauge"/],
   ] as const) {
     await assert.rejects(start(config), message, config);
   }

@@ -1,11 +1,12 @@
 import { counter, gauge } from "#base/metrics";
 import { compileRegex } from "#base/regex";
-import { DATA, EXPONENTIAL, HISTOGRAM, SUM, TEMPORALITY } from "#formats/otlp/fields";
+import { EXPONENTIAL, HISTOGRAM, type PointKind, pointKindOf, SUM, TEMPORALITY } from "#formats/otlp/fields";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
-import { metricEditingInput } from "#kits/otlp/metric-input";
+import { pointEditingInput } from "#kits/otlp/metric-input";
 import { SeriesLimit } from "#kits/otlp/metric-limit";
-import { type MetricHeader, STATE_LIMIT, type VisitedMetric } from "#kits/otlp/metric-walk";
-import { regexFault } from "#kits/regex-fault";
+import { SHORTEST_SWEEP_MS } from "#kits/otlp/metric-series";
+import { type MetricHeader, STATE_LIMIT } from "#kits/otlp/metric-walk";
+import { regexFaults } from "#kits/regex-argument";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { type DropReason, Tracker } from "./tracker.ts";
@@ -13,22 +14,15 @@ import { type DropReason, Tracker } from "./tracker.ts";
 const matchSchema = s
   .object({
     metrics: s.list(s.string()).default([]).doc("Names of metrics, or expressions that names contain a match of."),
-    match_type: s.string().default("").doc("`strict` for names, `regexp` for expressions."),
-    metric_types: s.list(s.string()).default([]).doc("Types of metrics: `sum`, `histogram`."),
+    match_type: s.oneOf(["", "strict", "regexp"]).default("").doc("`strict` for names, `regexp` for expressions."),
+    metric_types: s
+      .list(s.oneOf(["sum", "histogram"]))
+      .default([])
+      .doc("Types of metrics: `sum`, `histogram`."),
   })
-  .rule("match_type", (a) => ["", "strict", "regexp"].includes(a.match_type), 'must be one of "strict" and "regexp"')
   .rule("match_type", (a) => a.metrics.length === 0 || a.match_type !== "", "must be set if `metrics` are supplied")
   .rule("metrics", (a) => a.match_type === "" || a.metrics.length > 0, "must be supplied if `match_type` is set")
-  .rule(
-    "metrics",
-    (a) => a.match_type !== "regexp" || regexFault(...a.metrics) === undefined,
-    (a) => `has an error: ${regexFault(...a.metrics)}`,
-  )
-  .rule(
-    "metric_types",
-    (a) => a.metric_types.every((type) => type === "sum" || type === "histogram"),
-    'must be one of "sum" and "histogram"',
-  );
+  .refuse((a) => (a.match_type === "regexp" ? regexFaults("metrics", a.metrics) : []));
 type Match = Infer<typeof matchSchema>;
 
 const args = s.object({
@@ -43,19 +37,19 @@ const args = s.object({
   debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
 });
 
-const TYPES = new Map([
-  [SUM, "sum"],
-  [HISTOGRAM, "histogram"],
-  [EXPONENTIAL, "exponential_histogram"],
-]);
+/** Types by what their points are. Other metrics are not converted. */
+const TYPES: Readonly<Record<PointKind, string>> = {
+  number: "sum",
+  histogram: "histogram",
+  exponential: "exponential_histogram",
+  summary: "",
+};
 /** What the Collector calls its reasons; it does not count the others. */
 const REASONS: Readonly<Partial<Record<DropReason, string>>> = {
   initial_value: "initial",
   counter_reset: "reset",
   bucket_mismatch: "bucket_mismatch",
 };
-/** Forgetting series takes a look at all of them. */
-const SHORTEST_SWEEP_MS = 1_000;
 
 export default defineComponent({
   name: "otelcol.processor.cumulativetodelta",
@@ -109,29 +103,6 @@ otelcol.exporter.otlp "default" {
     );
     ctx.metrics.streams.read = () => tracker.walk.table.series;
 
-    function convert(visited: VisitedMetric): boolean {
-      if (!isToConvert(visited)) return true;
-      const { field, kind, data, points } = visited;
-      if (points.length === 0) return field !== SUM; // as the Collector does
-      const type = TYPES.get(field)!;
-      let converted = 0;
-      const left = tracker.walk.keepPoints((point) => {
-        const reason = tracker.convert(point, kind);
-        if (reason === undefined) {
-          converted += 1;
-          return true;
-        }
-        ctx.flow.drop("otlp", reason, 1);
-        if (reason === "too_many_series") limit.refused(1, "the memory for series is used up");
-        const known = REASONS[reason];
-        if (known !== undefined) ctx.metrics.dropped.labels(type, known).inc();
-        return false;
-      });
-      if (converted > 0) ctx.metrics.datapoints.labels(type).inc(converted);
-      data.setVarint(DATA.temporality, TEMPORALITY.delta, 32);
-      return left > 0;
-    }
-
     if (first.max_staleness > 0) {
       ctx.every(Math.max(first.max_staleness, SHORTEST_SWEEP_MS), () => {
         const before = BigInt(Math.floor(ctx.clock.now() - first.max_staleness)) * 1_000_000n;
@@ -139,13 +110,16 @@ otelcol.exporter.otlp "default" {
       });
     }
     ctx.export({
-      input: metricEditingInput(ctx, first.output, {
+      input: pointEditingInput(ctx, first.output, {
         walk: tracker.walk,
         step: tracker,
-        isKept: convert,
-        end() {
-          if (tracker.converted > 0) ctx.metrics.datapoints.labels("sum").inc(tracker.converted);
-          tracker.converted = 0;
+        edit: (point, { kind }) => tracker.convert(point, kind),
+        limit,
+        keepsEmpty: ({ field }) => field !== SUM, // as the Collector does
+        edited: (points, kind) => ctx.metrics.datapoints.labels(TYPES[kind]).inc(points),
+        dropped(reason, kind) {
+          const known = REASONS[reason];
+          if (known !== undefined) ctx.metrics.dropped.labels(TYPES[kind], known).inc();
         },
       }),
     });
@@ -156,9 +130,9 @@ otelcol.exporter.otlp "default" {
 function matcher({ metrics, match_type, metric_types }: Match) {
   const names = new Set(match_type === "strict" ? metrics : []);
   const expressions = match_type === "regexp" ? metrics.map((each) => compileRegex(each)) : [];
-  const types = new Set(metric_types);
+  const types: ReadonlySet<string> = new Set(metric_types);
   return (metric: MetricHeader, forInclude: boolean): boolean => {
-    const hasType = types.has(TYPES.get(metric.field)!);
+    const hasType = types.has(TYPES[pointKindOf(metric.field)]);
     const hasName = () => {
       const { name } = metric;
       return names.has(name) || expressions.some((each) => each.test(name));

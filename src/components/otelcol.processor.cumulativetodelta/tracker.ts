@@ -87,8 +87,6 @@ export class Tracker implements NumberStep {
   /** Nanoseconds since 1970. */
   readonly #startTime: bigint;
   readonly #isToConvert: (metric: MetricHeader) => boolean;
-  /** Points converted the short way that nobody has counted yet. */
-  converted = 0;
 
   constructor(
     initialValue: InitialValue,
@@ -126,7 +124,6 @@ export class Tracker implements NumberStep {
     this.walk.setStart(point, before.timeLow, before.timeHigh);
     before.timeLow = point.timeLow;
     before.timeHigh = point.timeHigh;
-    this.converted += 1;
     return true;
   }
 

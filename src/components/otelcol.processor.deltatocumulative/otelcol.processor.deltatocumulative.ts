@@ -1,9 +1,8 @@
 import { counter, gauge } from "#base/metrics";
-import { DATA, TEMPORALITY } from "#formats/otlp/fields";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
-import { metricEditingInput } from "#kits/otlp/metric-input";
+import { pointEditingInput } from "#kits/otlp/metric-input";
 import { SeriesLimit } from "#kits/otlp/metric-limit";
-import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp/metric-walk";
+import { STATE_LIMIT } from "#kits/otlp/metric-walk";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { Aggregator, type DropReason } from "./aggregator.ts";
@@ -65,45 +64,26 @@ otelcol.exporter.otlp "default" {
     const limit = new SeriesLimit(
       ctx,
       "raise `max_streams`, lower `max_stale`, or drop attributes with ever new values",
+      () => `there are ${walk.table.series} series already`,
     );
     const accepted = ctx.metrics.datapoints.labels("");
     ctx.metrics.limit.set(first.max_streams);
     ctx.metrics.maxStale.set(Math.floor(first.max_stale / 1000));
     ctx.metrics.tracked.read = () => walk.table.series;
 
-    function accumulate(metric: VisitedMetric): boolean {
-      if (!aggregator.concerns(metric)) return true;
-      const { kind, data } = metric;
-      let added = 0;
-      const left = walk.keepPoints((point) => {
-        const reason = aggregator.add(point, kind);
-        if (reason === undefined) {
-          added += 1;
-          return true;
-        }
-        ctx.flow.drop("otlp", reason, 1);
-        ctx.metrics.datapoints.labels(ERRORS[reason]).inc();
-        if (reason === "too_many_series") limit.refused(1, `there are ${walk.table.series} series already`);
-        return false;
-      });
-      accepted.inc(added);
-      data.setVarint(DATA.temporality, TEMPORALITY.cumulative, 32);
-      return left > 0;
-    }
-
     ctx.every(SWEEP_MS, () => void walk.table.sweep(ctx.clock.now() - first.max_stale));
     ctx.export({
-      input: metricEditingInput(ctx, first.output, {
+      input: pointEditingInput(ctx, first.output, {
         walk,
         step: aggregator,
-        isKept: accumulate,
+        edit: (point, { kind }) => aggregator.add(point, kind),
+        limit,
+        keepsEmpty: () => false,
         begin() {
           aggregator.now = ctx.clock.now();
         },
-        end() {
-          accepted.inc(aggregator.added);
-          aggregator.added = 0;
-        },
+        edited: (points) => accepted.inc(points),
+        dropped: (reason) => ctx.metrics.datapoints.labels(ERRORS[reason]).inc(),
       }),
     });
   },

@@ -4,7 +4,7 @@ import { decodeRequest, type OtlpObject } from "#formats/otlp/decode";
 import { requestFromJson } from "#formats/otlp/json";
 import type { OtlpBatch } from "#pipeline/batch";
 import { PermanentError } from "#pipeline/errors";
-import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
+import { acknowledged, recordOtlp, refusals, startComponent } from "#pipeline/testing";
 import component from "./otelcol.processor.filter.ts";
 
 const signal = new AbortController().signal;
@@ -54,6 +54,22 @@ test("what a condition holds for is dropped and counted, the rest goes on", asyn
   assert.ok(nothing.safe.fired, "a batch of which nothing is left is done with");
 });
 
+test("data flows also where all of it is dropped, and counts only once all of a batch was judged", async () => {
+  const drops = await start(
+    'error_mode = "propagate"\ntrace_conditions {\nconditions = ["ParseInt(span.name, 10) == 2"]\n}',
+  );
+  await using _ = drops.component;
+  const two = spans("2");
+  const bad = spans("x");
+  const both = { ...two.batch, parts: [...two.batch.parts, ...bad.batch.parts], items: 2 };
+  await assert.rejects(async () => drops.component.exports.input.consume(both, signal), PermanentError);
+  assert.equal(drops.component.flow.droppedItems, 0);
+  assert.equal(drops.component.flow.status.state, "idle");
+  await drops.component.exports.input.consume(two.batch, signal);
+  assert.equal(drops.component.flow.droppedItems, 1);
+  assert.equal(drops.component.flow.status.state, "ok");
+});
+
 test("a batch that nothing is dropped of goes on as it is, and so does a signal without conditions", async () => {
   const { component: started, sink } = await start('traces {\nspan = ["name == \\"a\\""]\n}');
   await using _ = started;
@@ -86,11 +102,29 @@ test("a condition that fails is passed over, or refuses the data", async () => {
 test("mistakes are refused with their place", async () => {
   for (const [config, message] of [
     ['trace_conditions {\nconditions = ["span.nam == 1"]\n}', /no path nam; did you mean name\? at character 6/],
-    ['trace_conditions {\ncontext = "log"\nconditions = []\n}', /traces have no context "log"/],
+    [
+      'trace_conditions {\ncontext = "log"\nconditions = []\n}',
+      /`trace_conditions\[0\].context` cannot be "log": the contexts of traces are resource, scope, span, spanevent/,
+    ],
     ['traces {\nspan = ["name =="]\n}', /found the end/],
     ['traces {\nspan = ["true"]\n}\ntrace_conditions {\nconditions = ["true"]\n}', /cannot be used together/],
     ['logs {\nlog_record = ["kind == 1"]\n}', /log has no path kind/],
   ] as const) {
     await assert.rejects(start(config), message, config);
   }
+});
+
+test("mistakes are told at the block and the condition that have them", () => {
+  const scope = { out: recordOtlp().value };
+  const found = (config: string) => refusals(component, `${config}\noutput {\nlogs = [out]\n}`, { scope });
+  const good = 'log_conditions {\nconditions = ["true"]\n}\n';
+  const wrong = 'conditions = ["log.body == nil", "log.bdy == nil"]';
+  const [first, second, ...others] = found(
+    `${good.replace("true", "log.flags == 1")}log_conditions {\n${wrong}\n}\nlog_conditions {\ncontext = "x"\n${wrong}\n}`,
+  );
+  assert.match(first!, /^5 "log\.bdy == nil": `log_conditions\[1\]\.conditions\[1\]` has an error: /);
+  assert.match(second!, /^8 "x": `log_conditions\[2\]\.context` cannot be "x"/);
+  assert.deepEqual(others, []);
+  const [older] = found('metrics {\nmetric = ["true"]\ndatapoint = ["true", "nam"]\n}');
+  assert.match(older!, /^3 "nam": `metrics\.datapoint\[1\]` has an error: /);
 });

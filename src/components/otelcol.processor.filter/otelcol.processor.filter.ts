@@ -1,19 +1,19 @@
 import { counter } from "#base/metrics";
 import type { OtlpKind } from "#formats/otlp/otlp";
-import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol/processor";
+import { KINDS } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import type { ContextName } from "#kits/ottl/contexts";
-import { StatementFailures } from "#kits/ottl/failures";
 import { Filter, type FilterGroup } from "#kits/ottl/filter";
+import { type Groups, groupFaults, groupsInput } from "#kits/ottl/processor";
 import {
   type CompiledCondition,
   compileConditions,
   inferCondition,
-  OttlProgramError,
+  noContext,
   SIGNAL_CONTEXTS,
 } from "#kits/ottl/programs";
+import { within } from "#lang/faults";
 import { type Infer, s } from "#lang/schema";
-import type { OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 
 const conditionsSchema = s.object({
@@ -46,7 +46,7 @@ const baseArgs = s.object({
   debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
 });
 type Arguments = Infer<typeof baseArgs>;
-type Explicit = readonly (readonly [context: ContextName, texts: readonly string[] | undefined])[];
+type Explicit = readonly (readonly [context: ContextName, field: string, texts: readonly string[]])[];
 
 const SIGNALS = {
   traces: { block: "traces", groups: "trace_conditions" },
@@ -55,26 +55,28 @@ const SIGNALS = {
 } as const;
 
 /** The conditions of the older blocks, whose names say the context. */
-function explicitOf(kind: OtlpKind, given: Arguments): Explicit {
-  const { traces, metrics, logs } = given;
+function explicitOf(kind: OtlpKind, { traces, metrics, logs }: Arguments): Explicit {
   const all: Readonly<Record<OtlpKind, Explicit>> = {
     traces: [
-      ["span", traces.span],
-      ["spanevent", traces.spanevent],
+      ["span", "traces.span", traces.span ?? []],
+      ["spanevent", "traces.spanevent", traces.spanevent ?? []],
     ],
     metrics: [
-      ["metric", metrics.metric],
-      ["datapoint", metrics.datapoint],
+      ["metric", "metrics.metric", metrics.metric ?? []],
+      ["datapoint", "metrics.datapoint", metrics.datapoint ?? []],
     ],
-    logs: [["log", logs.log_record]],
+    logs: [["log", "logs.log_record", logs.log_record ?? []]],
   };
-  return all[kind].filter(([, texts]) => texts !== undefined && texts.length > 0);
+  return all[kind].filter(([, , texts]) => texts.length > 0);
 }
 
-/** Throws OttlProgramError. */
+/** Throws ArgumentError. */
 function compileExplicit(explicit: Explicit): FilterGroup {
-  return new Map(explicit.map(([context, texts]) => [context, compileConditions(context, texts ?? [])]));
+  return new Map(
+    explicit.map(([context, field, texts]) => [context, within(field, () => compileConditions(context, texts))]),
+  );
 }
+/** Throws ArgumentError. */
 function compileGroup(
   kind: OtlpKind,
   { context, conditions: texts }: Arguments["trace_conditions"][number],
@@ -82,65 +84,39 @@ function compileGroup(
   const contexts: readonly ContextName[] = SIGNAL_CONTEXTS[kind].filter((each) => each !== "exemplar");
   if (context !== "") {
     const known = contexts.find((each) => each === context.toLowerCase());
-    if (known === undefined) {
-      throw new OttlProgramError(
-        `${kind} have no context ${JSON.stringify(context)}, but ${contexts.join(", ")}`,
-        undefined,
-      );
-    }
-    return new Map([[known, compileConditions(known, texts)]]);
+    if (known === undefined) throw noContext(kind, context, contexts);
+    return new Map([[known, within("conditions", () => compileConditions(known, texts))]]);
   }
   const group = new Map<ContextName, CompiledCondition[]>();
   for (let i = 0; i < texts.length; i++) {
-    const found = inferCondition(contexts, texts, i);
+    const found = within("conditions", () => inferCondition(contexts, texts, i));
     const known = group.get(found.context);
     if (known === undefined) group.set(found.context, [found.condition]);
     else known.push(found.condition);
   }
   return group;
 }
-/** The groups of a signal, which run one after the other. Throws OttlProgramError. */
-function compileGroups(kind: OtlpKind, given: Arguments): FilterGroup[] {
-  const groups = given[SIGNALS[kind].groups];
-  if (groups.length > 0) return groups.map((group) => compileGroup(kind, group));
-  const explicit = explicitOf(kind, given);
-  return explicit.length > 0 ? [compileExplicit(explicit)] : [];
-}
-
-/** What is wrong with conditions; undefined if nothing is. */
-function faultOf(compile: () => unknown): string | undefined {
-  try {
-    compile();
-    return undefined;
-  } catch (error) {
-    if (error instanceof OttlProgramError) return error.message;
-    throw error;
+/** The groups of a signal, which run one after the other. */
+function groupsOf(kind: OtlpKind, given: Arguments): Groups<FilterGroup> {
+  const { groups } = SIGNALS[kind];
+  if (given[groups].length > 0) {
+    return given[groups].map((group, i) => () => within(`${groups}[${i}]`, () => compileGroup(kind, group)));
   }
+  const explicit = explicitOf(kind, given);
+  return explicit.length > 0 ? [() => compileExplicit(explicit)] : [];
 }
 
-let args = baseArgs;
-for (const kind of KINDS) {
-  const { block, groups } = SIGNALS[kind];
-  const ofBlock = (a: Arguments) => faultOf(() => compileExplicit(explicitOf(kind, a)));
-  const ofGroups = (a: Arguments) =>
-    a[groups].map((group) => faultOf(() => compileGroup(kind, group))).find((fault) => fault !== undefined);
-  args = args
-    .rule(
-      block,
-      (a) => ofBlock(a) === undefined,
-      (a) => `has an error: ${ofBlock(a)}`,
-    )
-    .rule(
-      groups,
-      (a) => ofGroups(a) === undefined,
-      (a) => `has an error: ${ofGroups(a)}`,
-    )
-    .rule(
+const args = KINDS.reduce(
+  (schema, kind) => {
+    const { block, groups } = SIGNALS[kind];
+    return schema.rule(
       groups,
       (a) => a[groups].length === 0 || explicitOf(kind, a).length === 0,
       `cannot be used together with the block \`${block}\`; move its conditions to \`${groups}\``,
     );
-}
+  },
+  baseArgs.refuse((a) => groupFaults((kind) => groupsOf(kind, a))),
+);
 
 const filtered = (what: string, text: string) =>
   counter(`otelcol_processor_filter_${what}_filtered_total`, `Number of ${text} dropped by the filter processor.`, [
@@ -179,50 +155,20 @@ otelcol.exporter.otlp "default" {
   metrics: METRICS,
 
   start(ctx, first) {
-    const outputs = outputsOf(ctx, first.output);
-    const failures = new StatementFailures(ctx);
-    ctx.rule("statements_fail", () => failures.judge());
-    const filters = new Map<OtlpKind, Filter>();
-    for (const kind of KINDS) {
-      const groups = compileGroups(kind, first);
-      if (groups.length === 0) continue;
-      filters.set(kind, new Filter(kind, groups, first.error_mode, (text, error) => failures.add(text, error)));
-      ctx.metrics[kind].labels(`filter/${ctx.id}`);
-    }
-
-    /** The batch without what is dropped; undefined if nothing is left. */
-    function filterBatch(filter: Filter, batch: OtlpBatch): OtlpBatch | undefined {
-      const parts: Uint8Array[] = [];
-      let before = 0;
-      let after = 0;
-      attempt(() => {
-        for (const part of batch.parts) {
-          const result = filter.run(part, batch.clientMetadata);
-          before += result.before;
-          after += result.after;
-          if (!result.isEmpty) parts.push(result.bytes);
-        }
-      });
-      if (before > after) {
-        ctx.flow.drop("otlp", "filter_condition", before - after);
-        ctx.metrics[batch.kind].labels(`filter/${ctx.id}`).inc(before - after);
-      }
-      if (parts.length === 0) return undefined;
-      if (parts.length === batch.parts.length && parts.every((part, i) => part === batch.parts[i])) return batch;
-      return withParts(batch, parts, after);
-    }
-
-    ctx.export({
-      input: ctx.receiver(
-        "otlp",
-        (batch, signal) => {
-          const filter = filters.get(batch.kind);
-          const left = filter === undefined ? batch : filterBatch(filter, batch);
-          if (left !== undefined) return outputs[batch.kind].consume(left, signal);
-          batch.acknowledgement.release();
-        },
-        { mutates: false },
-      ),
-    });
+    const counted = (kind: OtlpKind) => ctx.metrics[kind].labels(`filter/${ctx.id}`);
+    const input = groupsInput(
+      ctx,
+      first.output,
+      (kind) => groupsOf(kind, first),
+      (kind, groups, onFailure) => {
+        counted(kind); // is 0 from the start
+        return new Filter(kind, groups, first.error_mode, onFailure);
+      },
+      (kind, items) => {
+        ctx.flow.drop("otlp", "filter_condition", items);
+        counted(kind).inc(items);
+      },
+    );
+    ctx.export({ input });
   },
 });

@@ -43,6 +43,7 @@ test("sends the newest point of each series once an interval", async () => {
   await clock.advance(29_000);
   assert.equal(sink.items.length, 0);
   assert.equal(component.flow.queue!.bytes > 0, true);
+  assert.equal(component.flow.status.state, "ok", "points that wait have come");
   await clock.advance(1_000);
   assert.equal(sink.items.length, 1);
   assert.deepEqual(pointsOf(sink.items), [

@@ -1,8 +1,7 @@
 import { EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, TEMPORALITY } from "#formats/otlp/fields";
 import { OtlpRecord } from "#formats/otlp/record";
-import { encodeRequest, resourceGroups } from "#formats/otlp/walk";
 import { asBuffer } from "#formats/protobuf";
-import { attempt, outputsOf, withParts } from "#kits/otelcol/processor";
+import { attempt, editedBatch, outputsOf, type PartEdit, restOf } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { type MetricHeader, STATE_LIMIT } from "#kits/otlp/metric-walk";
 import { s } from "#lang/schema";
@@ -61,21 +60,15 @@ otelcol.exporter.otlp "default" {
       if (temporality !== TEMPORALITY.cumulative) return false;
       return field !== SUM || isMonotonic;
     }
-    /** Takes out what waits; returns the rest, undefined if nothing is left. */
-    function hold(batch: OtlpBatch): OtlpBatch | undefined {
-      const parts: Uint8Array[] = [];
-      let { items } = batch;
-      for (const part of batch.parts) {
-        pending.walk.run(request, asBuffer(part), pending, (metric) => {
-          if (!waits(metric)) return true;
-          pending.take(metric);
-          return false;
-        });
-        items -= pending.walk.removed;
-        if (resourceGroups(request).length > 0) parts.push(encodeRequest(request, part));
-      }
-      return parts.length === 0 ? undefined : withParts(batch, parts, items);
-    }
+    /** Takes out what waits. */
+    const hold: PartEdit = (part) => {
+      pending.walk.run(request, asBuffer(part), pending, (metric) => {
+        if (!waits(metric)) return true;
+        pending.take(metric);
+        return false;
+      });
+      return restOf(request, part, pending.walk.removed);
+    };
 
     async function send(signal: AbortSignal): Promise<void> {
       const { points } = pending;
@@ -116,13 +109,14 @@ otelcol.exporter.otlp "default" {
     }
     function take(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
       const { points } = pending;
-      const left = attempt(() => hold(batch));
-      if (left !== undefined && left.items === batch.items) return outputs.metrics.consume(left, signal);
+      const left = attempt(() => editedBatch(batch, hold));
+      if (left === batch) return outputs.metrics.consume(left, signal);
       if (points === 0) oldest = ctx.clock.now();
+      ctx.flow.took(); // the first export may be a minute away
       acknowledgements.push(batch.acknowledgement);
       if (left === undefined) return;
       batch.acknowledgement.retain();
-      return outputs.metrics.consume(left, signal);
+      return outputs.metrics.consume({ ...left, waiting: undefined }, signal);
     }
 
     ctx.stack.defer(() => {

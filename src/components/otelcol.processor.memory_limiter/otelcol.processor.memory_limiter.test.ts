@@ -45,6 +45,10 @@ test("takes data below the limit and refuses it for now above, and says so", asy
       (error) => error instanceof RetryableError && error.retryAfterMs === 100 && /memory/.test(error.message),
     );
   }
+  const told: unknown[] = [];
+  const waiting = { sendAway: (why: RetryableError) => void told.push(why.retryAfterMs) };
+  assert.throws(() => scarce.exports.input.consume({ ...BATCH, items: 0, waiting }, SIGNAL), RetryableError);
+  assert.deepEqual(told, [100]);
   assert.equal(sink.items.length, 1);
   assert.equal(scarce.metric("otelcol_processor_memory_limiter_refused_spans_total"), 3);
   assert.equal(scarce.flow.status.state, "failing");

@@ -122,7 +122,7 @@ otelcol.exporter.otlp "default" {
       metrics: refusedMetrics.labels(id),
       logs: refusedLogs.labels(id),
     };
-    // A batch is offered again until it is taken or its client goes, and counts as refused once.
+    // A batch without a client that waits is offered again until it is taken, and counts as refused once.
     const known = new WeakSet<OtlpBatch>();
     const retryAfterMs = Math.max(SHORTEST_RETRY_MS, Math.min(LONGEST_RETRY_MS, first.check_interval));
 
@@ -143,7 +143,10 @@ otelcol.exporter.otlp "default" {
           if (check.mustRefuse) {
             if (!known.has(batch)) refused[batch.kind].inc(batch.items);
             known.add(batch);
-            throw new RetryableError("data refused due to high memory usage", { retryAfterMs });
+            const refusal = new RetryableError("data refused due to high memory usage", { retryAfterMs });
+            // What waits needs memory too.
+            batch.waiting?.sendAway(refusal);
+            throw refusal;
           }
           accepted[batch.kind].inc(batch.items);
           return outputs[batch.kind].consume(batch, signal);

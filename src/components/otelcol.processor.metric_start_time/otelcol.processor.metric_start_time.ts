@@ -1,9 +1,11 @@
 import { compileRegex } from "#base/regex";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
-import { metricEditingInput } from "#kits/otlp/metric-input";
+import { pointEditingInput } from "#kits/otlp/metric-input";
 import { SeriesLimit } from "#kits/otlp/metric-limit";
-import { STATE_LIMIT, type VisitedMetric } from "#kits/otlp/metric-walk";
-import { regexFault } from "#kits/regex-fault";
+import { SHORTEST_SWEEP_MS } from "#kits/otlp/metric-series";
+import { STATE_LIMIT } from "#kits/otlp/metric-walk";
+import { regexArgument } from "#kits/regex-argument";
+import { faultsOf, within } from "#lang/faults";
 import { s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { Adjuster } from "./adjuster.ts";
@@ -23,11 +25,7 @@ const args = s
     debug_metrics: s.block(debugMetricsSchema).presentByDefault().doc("How detailed the self metrics are."),
   })
   .rule("gc_interval", (a) => a.gc_interval > 0, "must be greater than 0")
-  .rule(
-    "start_time_metric_regex",
-    (a) => regexFault(a.start_time_metric_regex) === undefined,
-    (a) => `has an error: ${regexFault(a.start_time_metric_regex)}`,
-  )
+  .refuse((a) => faultsOf([() => within("start_time_metric_regex", () => regexArgument(a.start_time_metric_regex))]))
   .rule(
     "start_time_metric_regex",
     (a) => a.start_time_metric_regex === "" || a.strategy === "start_time_metric",
@@ -35,8 +33,6 @@ const args = s
   );
 
 const START_TIME_METRIC = "process_start_time_seconds";
-/** Forgetting series takes a look at all of them. */
-const SHORTEST_SWEEP_MS = 1_000;
 
 export default defineComponent({
   name: "otelcol.processor.metric_start_time",
@@ -68,30 +64,22 @@ otelcol.exporter.otlp "default" {
     // Where no metric says it: a process that is as old as the agent is the Collector's guess.
     const agentStart = BigInt(Math.floor(performance.timeOrigin / 1000)) * 1_000_000_000n;
 
-    function adjust(metric: VisitedMetric): boolean {
-      if (!adjuster.concerns(metric)) return true;
-      const before = metric.points.length;
-      let initial = 0;
-      const left = walk.keepPoints((point) => {
-        const outcome = adjuster.adjust(point, metric);
-        if (outcome === "unknown") limit.refused(1, "the memory for series is used up");
-        if (outcome === "initial") initial += 1;
-        return outcome !== "initial";
-      });
-      if (initial > 0) ctx.flow.drop("otlp", "initial_value", initial);
-      return left > 0 || before === 0;
-    }
-
     let swept = ctx.clock.now();
     ctx.every(Math.max(first.gc_interval, SHORTEST_SWEEP_MS), () => {
       walk.table.sweep(swept);
       swept = ctx.clock.now();
     });
     ctx.export({
-      input: metricEditingInput(ctx, first.output, {
+      input: pointEditingInput(ctx, first.output, {
         walk,
         step: adjuster,
-        isKept: adjust,
+        edit(point, metric) {
+          const outcome = adjuster.adjust(point, metric);
+          if (outcome === "unknown") limit.refused();
+          return outcome === "initial" ? "initial_value" : undefined;
+        },
+        limit,
+        keepsEmpty: () => true,
         begin(request) {
           adjuster.now = ctx.clock.now();
           if (first.strategy !== "start_time_metric") return;

@@ -182,3 +182,15 @@ test("refuses settings that make no sense", () => {
   refused('attribute_source = "body"', /cannot be "body"/);
   refused("hash_seed = -1", /hash_seed/);
 });
+
+test("without a percentage everything is dropped, which is said, and flows", async () => {
+  const given = decodeArguments(definition, "output {}");
+  const [suspicion, ...others] = definition.args.suspicions.flatMap((find) => find(given));
+  assert.deepEqual([suspicion?.field, others], ["sampling_percentage", []]);
+  assert.match(suspicion!.message, /^is 0: all is dropped/);
+  await using processor = await startProcessor(definition, "");
+  assert.equal(processor.component.flow.status.state, "idle");
+  assert.equal(await processor.run("traces", tracesOf([{ traceId: idOf(HIGH) }])), undefined);
+  assert.equal(processor.component.flow.status.state, "ok");
+  assert.equal(processor.component.flow.droppedItems, 1);
+});

@@ -1,7 +1,7 @@
 import { type Counter, counter } from "#base/metrics";
 import { OtlpRecord } from "#formats/otlp/record";
 import { members, removeIf, resourceGroups } from "#formats/otlp/walk";
-import { editingInput, outputsOf, type RequestEdit } from "#kits/otelcol/processor";
+import { outputsOf, type PartEdit, processingInput, restOf } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { describeDrops, RecentDrops } from "#kits/recent-drops";
 import { type Infer, s } from "#lang/schema";
@@ -47,6 +47,11 @@ const args = s
     "is too small: less than one in 2^56",
   )
   .rule("sampling_percentage", (a) => a.sampling_percentage < Infinity, "must be a number")
+  .suspect((a) => {
+    if (a.sampling_percentage > 0 || a.sampling_priority !== "") return [];
+    const message = "is 0: all is dropped but spans whose `sampling.priority` says otherwise";
+    return [{ field: "sampling_percentage", message, hint: "set the percentage that is to be kept" }];
+  })
   .suspect((a) => {
     if (a.mode === "" || a.mode === "hash_seed") return [];
     const message = `has no effect with \`mode = "${a.mode}"\`, which goes by trace ids only`;
@@ -114,14 +119,14 @@ otelcol.exporter.otlp "default" {
       traces: samplingEdit(ctx, "traces", first),
       logs: samplingEdit(ctx, "logs", first),
     };
-    ctx.export({ input: editingInput(ctx, outputsOf(ctx, first.output), edits) });
+    ctx.export({ input: processingInput(ctx, outputsOf(ctx, first.output), edits) });
   },
 });
 
 type Context = ComponentContext<Infer<typeof inputExports>, typeof METRICS>;
 
 /** Removes what is not sampled, and groups that are empty then. */
-function samplingEdit(ctx: Context, kind: (typeof SAMPLED)[number], given: Arguments): RequestEdit {
+function samplingEdit(ctx: Context, kind: (typeof SAMPLED)[number], given: Arguments): PartEdit {
   const sampler = new Sampler(kind, {
     percentage: given.sampling_percentage,
     hashSeed: given.hash_seed,
@@ -134,9 +139,10 @@ function samplingEdit(ctx: Context, kind: (typeof SAMPLED)[number], given: Argum
   });
   const counts = policyCounts(ctx.metrics[kind]);
   const drops = new Drops(ctx, kind);
+  const request = new OtlpRecord();
   const lent = new OtlpRecord();
-  return (request) => {
-    const resources = resourceGroups(request);
+  return (part) => {
+    const resources = resourceGroups(request.reset(part));
     removeIf(resources, (r) => {
       const scopes = members(resources.at(r));
       removeIf(scopes, (i) => {
@@ -153,7 +159,7 @@ function samplingEdit(ctx: Context, kind: (typeof SAMPLED)[number], given: Argum
       });
       return scopes.length === 0;
     });
-    drops.flush();
+    return restOf(request, part, drops.flush());
   };
 }
 
@@ -194,8 +200,11 @@ class Drops {
     const reason = error ?? "not_sampled";
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
   }
-  flush(): void {
+  /** Tells of what was dropped since the last time, and how many items it was. */
+  flush(): number {
+    let all = 0;
     for (const [reason, items] of this.#counts) {
+      all += items;
       this.#ctx.flow.drop("otlp", reason, items);
       if (reason === "not_sampled") continue;
       const text = EXPLANATIONS[reason];
@@ -204,5 +213,6 @@ class Drops {
         this.#ctx.log.warn(`${this.#item} were dropped that cannot be sampled`, { reason, items: unlogged, text });
     }
     this.#counts.clear();
+    return all;
   }
 }

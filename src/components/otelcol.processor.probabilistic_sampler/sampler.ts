@@ -1,4 +1,5 @@
 import { parseGoFloat } from "#formats/go-number";
+import { fnv1a32 } from "#formats/hashes";
 import { LOG, SPAN } from "#formats/otlp/fields";
 import type { OtlpRecord } from "#formats/otlp/record";
 import { type AnyValue, AttributeKey } from "#formats/otlp/values";
@@ -73,7 +74,7 @@ export class Sampler {
     this.#priority = this.#isLogs ? new AttributeKey(options.priority) : SPAN_PRIORITY;
     const seed = Buffer.alloc(4);
     seed.writeUInt32LE(options.hashSeed);
-    this.#seedHash = fnv32(0x811c9dc5, seed);
+    this.#seedHash = fnv1a32(seed);
     const percentage = Math.fround(Math.min(options.percentage, 100));
     this.#ratio = Math.max(percentage / 100, LEAST_RATIO);
     // In 32 bits and rounded towards zero, as ever.
@@ -165,7 +166,7 @@ export class Sampler {
     return this.#hash(bytes);
   }
   #hash(bytes: Uint8Array): string {
-    const hash = fnv32(this.#seedHash, bytes);
+    const hash = fnv1a32(bytes, this.#seedHash);
     const low = hash & (BUCKETS - 1);
     const high = hash >>> (32 - HASH_BITS);
     return randomnessOf(BUCKETS - 1 - low, high ^ (high << 10), low);
@@ -202,12 +203,6 @@ function numberOf(value: AnyValue): number | undefined {
 function isEmptyId(id: Uint8Array): boolean {
   for (let i = 0; i < id.length; i++) if (id[i] !== 0) return false;
   return true;
-}
-
-function fnv32(from: number, bytes: Uint8Array): number {
-  let hash = from;
-  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-  return hash;
 }
 
 /** 14, 28 and 14 bits as 14 digits. */

@@ -196,7 +196,18 @@ test("values in queries, by the database that the span names", async () => {
       'select "name?", ?, extract(? from x), ?, ?',
     ],
     ["mysql", 'SELECT `col1` FROM a WHERE b = "text" # 7', "SELECT `col?` FROM a WHERE b = ? # 7"],
+    ["sqlite", "SELECT /* 5 ' */ 1 -- it's 6", "SELECT /* 5 ' */ ? -- it's 6"],
     ["redis", 'SET k "a b"\nMSET a 1 b 2\nAUTH user pass', "SET k ?\nMSET a ? b ?\nAUTH ?"],
+    [
+      "redis",
+      "BITFIELD k GET u8 0 SET u8 0 255\nCONFIG SET pass x",
+      "BITFIELD k GET u8 0 SET u8 0 ?\nCONFIG SET pass ?",
+    ],
+    [
+      "redis",
+      "LINSERT l BEFORE p v\nGEOADD k 1 2 m\nHSET k f v g w",
+      "LINSERT l BEFORE p ?\nGEOADD k 1 2 ?\nHSET k f ? g ?",
+    ],
     ["valkey", "ZADD z NX 1 a 2 b", "ZADD z NX 1 ? 2 ?"],
     ["memcached", "set k 0 900 5\r\nvalue", "set k 0 900 5"],
     ["mongodb", '{"find": "users", "filter": {"a": [1, null]}}', '{"find":"?","filter":{"a":["?","?"]}}'],
@@ -249,7 +260,7 @@ test("refuses settings that cannot be, and never shows the key", () => {
       () => decodeArguments(definition, `${config}\noutput {}`),
       (error: Error) => message.test(error.message) && !error.message.includes("short-key"),
     );
-  refused('blocked_values = ["("]', /blocked_values.*invalid regular expression "\("/);
+  refused('blocked_values = ["("]', /`blocked_values\[0\]` is an invalid regular expression: .*missing closing/);
   refused('hash_function = "crc"', /cannot be "crc"/);
   refused('hash_function = "hmac-sha256"', /at least 32 bytes/);
   refused('hash_function = "hmac-sha512"\n hmac_key = "short-key"', /at least 64 bytes/);

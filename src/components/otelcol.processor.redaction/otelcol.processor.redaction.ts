@@ -1,10 +1,11 @@
-import { compileRegex, RegexError } from "#base/regex";
+import { compileRegex } from "#base/regex";
 import { DATA, dataField, EVENT, GROUP, LOG, POINT, pointKindOf, RESOURCE, SCOPE, SPAN } from "#formats/otlp/fields";
 import type { OtlpKind } from "#formats/otlp/otlp";
 import { OtlpRecord } from "#formats/otlp/record";
 import { eachOf, members, resourceGroups } from "#formats/otlp/walk";
 import { editingInput, KINDS, outputsOf, type RequestEdit } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
+import { regexFaults } from "#kits/regex-argument";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 import { DatabaseCleaner } from "./database-text.ts";
@@ -71,12 +72,13 @@ type Arguments = Infer<typeof baseArgs>;
 const leastKey = ({ hash_function: name }: Arguments) =>
   name === "hmac-sha256" || name === "hmac-sha512" ? LEAST_KEY[name] : 0;
 
-let args = baseArgs
+const args = baseArgs
   .rule(
     "hmac_key",
     (a) => Buffer.byteLength(a.hmac_key.reveal()) >= leastKey(a),
     (a) => `must be at least ${leastKey(a)} bytes long for \`hash_function = "${a.hash_function}"\``,
   )
+  .refuse((a) => PATTERNS.flatMap((field) => regexFaults(field, a[field])))
   .suspect((a) => {
     if (a.allow_all_keys && a.allowed_keys.length > 0) {
       const message = "has no effect with `allow_all_keys = true`";
@@ -88,28 +90,6 @@ let args = baseArgs
       { field: "allowed_keys", message, hint: "list the attributes that shall stay, or set `allow_all_keys = true`" },
     ];
   });
-for (const field of PATTERNS) {
-  args = args.rule(
-    field,
-    (a) => patternFault(a[field]) === undefined,
-    (a) => patternFault(a[field])!,
-  );
-}
-
-function patternFault(patterns: readonly string[]): string | undefined {
-  for (const pattern of patterns) {
-    try {
-      compileRegex(pattern);
-    } catch (error) {
-      if (error instanceof RegexError) {
-        return `has the invalid regular expression ${JSON.stringify(pattern)}: ${error.message}`;
-      }
-      throw error;
-    }
-  }
-  return undefined;
-}
-
 export default defineComponent({
   name: "otelcol.processor.redaction",
   stability: "experimental",

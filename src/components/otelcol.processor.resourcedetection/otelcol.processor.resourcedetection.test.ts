@@ -139,6 +139,7 @@ test("says what is wrong with arguments", async (t) => {
     ['system {\nhostname_sources = ["guess"]\n}', /hostname_sources/],
     ['kubernetes_node {\nauth_type = "tls"\n}', /cannot be "tls"/],
     ['openshift {\ntls {\ncipher_suites = ["x"]\n}\n}', /has no effect here on ciphers/],
+    ['openshift {\ntls {\nmin_version = "1.1"\n}\n}', /has no effect here on ciphers.* and versions before 1\.2/],
   ] as const) {
     await assert.rejects(start(t, config), message, config);
   }

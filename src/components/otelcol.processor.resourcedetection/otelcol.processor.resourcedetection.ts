@@ -120,7 +120,10 @@ function detectorsOf(given: Arguments, context: DetectorContext): NamedDetector[
     openshift: {
       address: openshift.address,
       token: openshift.token,
-      tls: { ca_pem, ca_file, cert_pem, cert_file, key_pem, key_file, server_name, insecure_skip_verify },
+      tls: {
+        ...{ ca_pem, ca_file, cert_pem, cert_file, key_pem, key_file, server_name, insecure_skip_verify },
+        min_version: openshift.tls.min_version.endsWith("1.3") ? "TLS13" : "TLS12",
+      },
     },
     kubernetesNode: { authType: node.auth_type, context: node.context, nodeVariable: node.node_from_env_var },
     kubeadm: { authType: given.kubeadm.auth_type, context: given.kubeadm.context },

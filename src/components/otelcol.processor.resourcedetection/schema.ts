@@ -1,6 +1,6 @@
 import { debugMetricsSchema, outputSchema } from "#kits/otelcol/schema";
 import { tlsClientSchema } from "#kits/otelcol/tls";
-import { regexFault } from "#kits/regex-fault";
+import { regexFaults } from "#kits/regex-argument";
 import { DETECTOR_ATTRIBUTES } from "#kits/resource-detectors/attributes";
 import { KUBERNETES_AUTH_TYPES } from "#kits/resource-detectors/kubernetes-api";
 import { DETECTORS, type DetectorName } from "#kits/resource-detectors/registry";
@@ -53,21 +53,13 @@ const ec2Schema = s
     tags_from_imds: s.bool().default(false).doc("Take tags from the metadata service, not from the EC2 API."),
     resource_attributes: toggles("ec2"),
   })
-  .rule(
-    "tags",
-    (a) => regexFault(...a.tags) === undefined,
-    (a) => `has an error: ${regexFault(...a.tags)}`,
-  );
+  .refuse((a) => regexFaults("tags", a.tags));
 const azureSchema = s
   .object({
     tags: s.list(s.string()).default([]).doc("Expressions for the keys of tags to add as `azure.tag.KEY`."),
     resource_attributes: toggles("azure"),
   })
-  .rule(
-    "tags",
-    (a) => regexFault(...a.tags) === undefined,
-    (a) => `has an error: ${regexFault(...a.tags)}`,
-  );
+  .refuse((a) => regexFaults("tags", a.tags));
 const novaSchema = s
   .object({
     fail_on_missing_metadata: failOnMissing,
@@ -77,17 +69,16 @@ const novaSchema = s
       .doc("Expressions for the keys of metadata to add as `openstack.nova.meta.KEY`."),
     resource_attributes: toggles("nova"),
   })
-  .rule(
-    "labels",
-    (a) => regexFault(...a.labels) === undefined,
-    (a) => `has an error: ${regexFault(...a.labels)}`,
-  );
+  .refuse((a) => regexFaults("labels", a.labels));
 
 const openshiftSchema = s
   .object({
     address: s.string().default("").doc("Address of the OpenShift API; that of the pod's cluster when empty."),
     token: s.string().default("").doc("Token for the API; that of the pod's service account when empty."),
-    tls: s.block(tlsClientSchema).presentByDefault().doc("TLS towards the API."),
+    tls: s
+      .block(tlsClientSchema)
+      .presentByDefault()
+      .doc("TLS towards the API. Certificates are read each time that it is asked, whatever `reload_interval` says."),
     resource_attributes: toggles("openshift"),
   })
   .rule(
@@ -96,8 +87,10 @@ const openshiftSchema = s
       tls.cipher_suites.length === 0 &&
       tls.curve_preferences.length === 0 &&
       tls.max_version.endsWith("1.3") &&
+      /^$|1\.[23]$/.test(tls.min_version) &&
+      !tls.include_system_ca_certs_pool &&
       !tls.include_insecure_cipher_suites,
-    "has no effect here on ciphers, curves and `max_version`: leave them out",
+    "has no effect here on ciphers, curves, `max_version`, `include_system_ca_certs_pool` and versions before 1.2: leave them out",
   );
 
 export const args = s

@@ -61,7 +61,10 @@ test("refuses a configuration without work, and rules that are none", () => {
   const refused = (config: string, message: RegExp) =>
     assert.throws(() => decodeArguments(definition, `${config}\noutput { traces = [sink] }`, { scope }), message);
   refused("", /says nothing to do/);
-  refused('name {\n to_attributes {\n rules = ["("]\n}\n}', /invalid rule "\(": /);
+  refused(
+    'name {\n to_attributes {\n rules = ["("]\n}\n}',
+    /`name.to_attributes.rules\[0\]` is an invalid regular expression: /,
+  );
   refused('status {\n code = "ok"\n}', /cannot be "ok"/);
   refused('status {\n code = "Ok"\n description = "x"\n}', /is only for `code = "Error"`/);
   refused('include {\n match_type = "strict"\n}\nstatus {\n code = "Ok"\n}', /selects no spans/);

@@ -1,10 +1,11 @@
-import { compileRegex, type Regex, RegexError } from "#base/regex";
+import { compileRegex, type Regex } from "#base/regex";
 import { SPAN, STATUS, STATUS_CODE } from "#formats/otlp/fields";
 import { OtlpRecord } from "#formats/otlp/record";
 import { AttributeKey } from "#formats/otlp/values";
 import { editingInput, outputsOf } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
 import { ItemSelection, matchBlocks, scalarText, withMatchRules } from "#kits/otlp/match";
+import { regexFaults } from "#kits/regex-argument";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -60,42 +61,21 @@ const args = withMatchRules(baseArgs, signalsOf)
     (a) => a.name.from_attributes.length > 0 || (a.name.to_attributes?.rules.length ?? 0) > 0 || a.status !== undefined,
     "says nothing to do: give `from_attributes` or rules in `to_attributes`, or a `status` block",
   )
-  .rule(
-    "name.to_attributes.rules",
-    (a) => ruleFault(a) === undefined,
-    (a) => ruleFault(a)!,
-  )
-  .suspect((a) => {
-    const nameless = rulesOf(a).find((rule) => {
-      try {
-        return compileRegex(rule).groupNames.slice(1).includes("");
-      } catch {
-        return false;
-      }
-    });
-    if (nameless === undefined) return [];
-    return [
-      {
-        field: "name.to_attributes.rules",
-        message: `has a group without a name in ${JSON.stringify(nameless)}, which makes an attribute with an empty key`,
-        hint: "write `(?P<name>…)`, or `(?:…)` for no attribute",
-      },
-    ];
-  });
+  .refuse((a) => regexFaults("name.to_attributes.rules", rulesOf(a)))
+  .suspect((a) =>
+    rulesOf(a).flatMap((rule, i) => {
+      if (!compileRegex(rule).groupNames.slice(1).includes("")) return [];
+      return [
+        {
+          field: `name.to_attributes.rules[${i}]`,
+          message: "has a group without a name, which makes an attribute with an empty key",
+          hint: "write `(?P<name>…)`, or `(?:…)` for no attribute",
+        },
+      ];
+    }),
+  );
 
 const rulesOf = (a: Arguments) => a.name.to_attributes?.rules ?? [];
-
-function ruleFault(a: Arguments): string | undefined {
-  for (const rule of rulesOf(a)) {
-    try {
-      compileRegex(rule);
-    } catch (error) {
-      if (error instanceof RegexError) return `has the invalid rule ${JSON.stringify(rule)}: ${error.message}`;
-      throw error;
-    }
-  }
-  return undefined;
-}
 
 export default defineComponent({
   name: "otelcol.processor.span",

@@ -7,7 +7,7 @@ import { oracleEncode } from "#formats/otlp/oracle.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import type { OtlpBatch } from "#pipeline/batch";
 import { RetryableError } from "#pipeline/errors";
-import { acknowledged, decodeArguments, recordOtlp, startComponent } from "#pipeline/testing";
+import { acknowledged, decodeArguments, recordOtlp, refusals, startComponent } from "#pipeline/testing";
 import definition from "./otelcol.processor.tail_sampling.ts";
 
 const ALL = 'policy {\n name = "all"\n type = "always_sample"\n}\n';
@@ -77,6 +77,7 @@ const sorted = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b
 test("traces are decided once their time is over, and come out whole with resource and scope", async (t) => {
   const { component, out, clock, send, came, dropped, metric } = await start(t, `decision_wait = "5s"\n${ERRORS}`);
   await send({ trace: 1 }, { trace: 2 });
+  assert.equal(component.flow.status.state, "ok", "traces that wait have come");
   await clock.advance(2000);
   await send({ trace: 2 }, { trace: 1, error: true, name: "last" }, { trace: 3, error: true });
   await clock.advance(3000);
@@ -297,6 +298,8 @@ test("a condition that fails is logged, or makes the policy say nothing, and the
   assert.deepEqual(ignoring.came(), [2]);
   ignoring.component.flow.judge();
   assert.equal(ignoring.component.flow.status.rule, "statements_fail");
+  const both = CONDITION("ignore", "span.kind == 77").replace("\n }", '\n spanevent = ["true"]\n }');
+  assert.ok(decodeArguments(definition, both + OUTPUT, { scope: { sink: ignoring.out.value } }), "one of each kind");
   const strict = await start(t, `decision_wait = "1s"\n${CONDITION("propagate", text)}`);
   await strict.send({ trace: 1 }, { trace: 1, name: '{"a":1}' }, { trace: 2, name: '{"a":1}' });
   await strict.clock.advance(2000);
@@ -339,10 +342,10 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["", /missing required block "policy"/],
   [`decision_wait = "0s"\n${ALL}`, /`decision_wait` must be greater than zero/],
   [`num_traces = 0\n${ALL}`, /`num_traces` must be greater than zero/],
-  [ALL + ALL, /`policy` has a name twice: "all"/],
+  [ALL + ALL, /`policy\[1\].name` is that of another policy: "all"/],
   [policy("bad_type", ""), /type/],
   ['policy {\n name = ""\n type = "always_sample"\n}\n', /`name` must not be empty/],
-  [policy("latency", ""), /policy "p" has the type "latency" and needs the block `latency`/],
+  [policy("latency", ""), /`policy\[0\].type` is "latency" and needs the block `latency`/],
   [policy("and", ""), /needs the block `and`/],
   [policy("not", ""), /needs the block `not`/],
   [policy("drop", ""), /needs the block `drop`/],
@@ -352,12 +355,12 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   [policy("status_code", 'status_code {\n status_codes = ["BAD"]\n}'), /cannot be "BAD"/],
   [
     policy("string_attribute", 'string_attribute {\n key = "a"\n values = ["("]\n enabled_regex_matching = true\n}'),
-    /policy "p" has an invalid expression "\(": .*missing closing \)/,
+    /`policy\[0\].string_attribute.values\[0\]` is an invalid regular expression: .*missing closing \)/,
   ],
   [policy("ottl_condition", 'ottl_condition {\n error_mode = "ignore"\n}'), /at least one condition/],
   [CONDITION("maybe", "true"), /error_mode/],
-  [CONDITION("ignore", "span.nam == 1"), /policy "ottl": .*nam/s],
-  [composite('["x"]', part("y", 1)), /names the sub-policy "x", which is not there; it has "y"/],
+  [CONDITION("ignore", "span.nam == 1"), /`policy\[0\].ottl_condition.span\[0\]` has an error: .*nam/s],
+  [composite('["x"]', part("y", 1)), /names the sub-policy "x", which is not there; there is "y"/],
 ];
 for (const [config, message] of REFUSED) {
   test(`refused: ${JSON.stringify(config).slice(0, 100)}`, async () => {
@@ -365,3 +368,29 @@ for (const [config, message] of REFUSED) {
     await assert.rejects(startComponent(definition, `${config}\n${OUTPUT}`, { scope: { sink } }), message);
   });
 }
+
+test("what is wrong with a policy is told where it is written", () => {
+  const regexes =
+    'type = "string_attribute"\n string_attribute {\n key = "a"\n values = ["(", "x"]\n enabled_regex_matching = true\n}';
+  const found = (config: string) =>
+    refusals(definition, `${config}\n${OUTPUT}`, { scope: { sink: recordOtlp().value } });
+  const nested = policy(
+    "and",
+    `and {\n and_sub_policy {\n name = "x"\n type = "always_sample"\n}\n and_sub_policy {\n name = "y"\n ${regexes}\n}\n}`,
+  );
+  assert.deepEqual(found(`${ALL}${policy("latency", "")}${nested}`), [
+    '11 "p": `policy[2].name` is that of another policy: "p"',
+    '7 "latency": `policy[1].type` is "latency" and needs the block `latency`',
+    '23 "(": `policy[2].and.and_sub_policy[1].string_attribute.values[0]` is an invalid regular expression: error parsing regexp: missing closing ): `(`',
+  ]);
+  assert.match(
+    found(CONDITION("ignore", "true") + CONDITION("ignore", "nam").replace('"ottl"', '"other"'))[0]!,
+    /^14 "nam": `policy\[1\]/,
+  );
+  assert.match(
+    found(composite('["y", "x"]', part("y", 1)))[0]!,
+    /^6 "x": `policy\[0\]\.composite\.policy_order\[1\]` names/,
+  );
+  const not = 'not {\n not_sub_policy {\n name = "x"\n type = "span_count"\n}\n}';
+  assert.match(found(policy("not", not))[0]!, /^7 "span_count": `policy\[0\]\.not\.not_sub_policy\.type` is/);
+});

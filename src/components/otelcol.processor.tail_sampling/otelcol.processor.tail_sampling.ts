@@ -6,7 +6,7 @@ import { StatementFailures } from "#kits/ottl/failures";
 import { DROPPED } from "#kits/tail-sampling/policies";
 import { type SamplerEvents, TailSampler } from "#kits/tail-sampling/sampler";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import type { OtlpBatch } from "#pipeline/batch";
+import { NO_CLIENT, type OtlpBatch } from "#pipeline/batch";
 import { defineComponent } from "#pipeline/component";
 import { limitsOf, memoryLimit, TICK_MS } from "./limits.ts";
 import { countTally, metrics } from "./metrics.ts";
@@ -145,9 +145,12 @@ otelcol.exporter.otlp "default" {
           items += request.spans;
         }
       });
-      if (items > 0)
-        return outputs.traces.consume({ ...withParts(batch, late, items), clientMetadata: undefined }, signal);
+      if (items > 0) {
+        const rest = { ...withParts(batch, late, items), ...NO_CLIENT, waiting: undefined };
+        return outputs.traces.consume(rest, signal);
+      }
       batch.acknowledgement.release(); // what waits is safe from a stop, which decides it, but not from a crash
+      ctx.flow.took(); // the first decision is yet to come
     }
     const hasRoom = (batch: OtlpBatch) =>
       !isBlocking || attempt(() => batch.parts.every((part) => sampler.hasRoomFor(part)));

@@ -1,7 +1,7 @@
-import { compileRegex, type Regex, RegexError } from "#base/regex";
-import type { OttlContext } from "#kits/ottl/context";
-import { type CompiledCondition, compileConditions, OttlProgramError } from "#kits/ottl/programs";
+import { OttlContext } from "#kits/ottl/context";
+import { compileConditions } from "#kits/ottl/programs";
 import type { OnFailure } from "#kits/ottl/transform";
+import { regexArgument } from "#kits/regex-argument";
 import {
   type AttributeTest,
   boolTest,
@@ -24,12 +24,9 @@ import {
   spanCount,
 } from "#kits/tail-sampling/policies";
 import { PolicySet } from "#kits/tail-sampling/policy-set";
+import { ArgumentError, faultsOf, within } from "#lang/faults";
+import type { Fault } from "#lang/schema";
 import type { AndArguments, CompositeArguments, PolicyArguments, SimplePolicyArguments } from "./schema.ts";
-
-/** A policy that cannot be: the message says which and why. */
-export class PolicyError extends Error {
-  override readonly name = "PolicyError";
-}
 
 const STATUS_BITS = { UNSET: 1, OK: 2, ERROR: 4 } as const;
 const SAMPLED_FLAG = 1;
@@ -38,7 +35,7 @@ const MAX_STATE_MEMBER = 256;
 
 /**
  * From arguments to what runs. Matches getPolicyEvaluator of processor/tailsamplingprocessor/processor.go. Throws
- * PolicyError.
+ * ArgumentError.
  */
 export function compilePolicies(
   policies: readonly PolicyArguments[],
@@ -50,6 +47,11 @@ export function compilePolicies(
     return { name: policy.name, isDrop: policy.type === "drop", decide: compiler.policy(policy) };
   });
   return new PolicySet(compiled, compiler.conditions, context);
+}
+/** What is wrong with policies, one thing of each. */
+export function policyFaults(policies: readonly PolicyArguments[]): Fault[] {
+  const compiler = new PolicyCompiler(new OttlContext(), () => {});
+  return faultsOf(policies.map((policy, i) => () => within(`policy[${i}]`, () => compiler.policy(policy))));
 }
 
 class PolicyCompiler {
@@ -65,45 +67,48 @@ class PolicyCompiler {
   policy(policy: PolicyArguments): Decide {
     switch (policy.type) {
       case "composite":
-        return this.#composite(policy.name, policy.composite);
+        return this.#composite(policy.composite);
       case "and":
-        return this.#and(policy.name, policy.and);
+        return this.#and(policy.and);
       case "drop":
-        return every(this.#parts(policy.name, "drop", policy.drop.drop_sub_policy), DROPPED);
+        return every(this.#parts("drop", "drop_sub_policy", policy.drop.drop_sub_policy), DROPPED);
       case "not": {
         const { not_sub_policy } = policy.not;
-        if (not_sub_policy === undefined) throw missing(policy.name, "not");
-        return not(this.#simple(not_sub_policy));
+        if (not_sub_policy === undefined) throw missing("not");
+        return not(within("not.not_sub_policy", () => this.#simple(not_sub_policy)));
       }
       default:
         return this.#simple({ ...policy, type: policy.type });
     }
   }
 
-  #and(name: string, { and_sub_policy }: AndArguments): Decide {
-    return every(this.#parts(name, "and", and_sub_policy));
+  #and({ and_sub_policy }: AndArguments): Decide {
+    return every(this.#parts("and", "and_sub_policy", and_sub_policy));
   }
-  #parts(name: string, block: string, policies: readonly SimplePolicyArguments[]): Decide[] {
-    if (policies.length === 0) throw missing(name, block);
-    return policies.map((policy) => this.#simple(policy));
+  #parts(type: string, block: string, policies: readonly SimplePolicyArguments[]): Decide[] {
+    if (policies.length === 0) throw missing(type);
+    return policies.map((policy, i) => within(`${type}.${block}[${i}]`, () => this.#simple(policy)));
   }
 
-  #composite(name: string, given: CompositeArguments): Decide {
+  #composite(given: CompositeArguments): Decide {
     const { composite_sub_policy: parts, rate_allocation, max_total_spans_per_second: total } = given;
-    if (total === undefined) throw missing(name, "composite");
+    if (total === undefined) throw missing("composite");
     const names = parts.map((part) => part.name);
-    const unknown = [...given.policy_order, ...rate_allocation.map(({ policy }) => policy)].find(
-      (each) => !names.includes(each),
-    );
-    if (unknown !== undefined) {
-      const known = names.length === 0 ? "it has none" : `it has ${names.map(quoted).join(", ")}`;
-      throw new PolicyError(
-        `policy ${quoted(name)} names the sub-policy ${quoted(unknown)}, which is not there; ${known}`,
+    const refer = (field: string, name: string) => {
+      if (names.includes(name)) return;
+      const known = names.length === 0 ? "there is none" : `there is ${names.map(quoted).join(", ")}`;
+      throw new ArgumentError(
+        `names the sub-policy ${quoted(name)}, which is not there; ${known}`,
+        `composite.${field}`,
       );
-    }
-    const compiled = parts.map((part) => ({
+    };
+    for (const [i, name] of given.policy_order.entries()) refer(`policy_order[${i}]`, name);
+    for (const [i, { policy }] of rate_allocation.entries()) refer(`rate_allocation[${i}].policy`, policy);
+    const compiled = parts.map((part, i) => ({
       name: part.name,
-      decide: part.type === "and" ? this.#and(part.name, part.and) : this.#simple({ ...part, type: part.type }),
+      decide: within(`composite.composite_sub_policy[${i}]`, () =>
+        part.type === "and" ? this.#and(part.and) : this.#simple({ ...part, type: part.type }),
+      ),
       spansPerSecond: allocation(part.name, given),
     }));
     // Those that the order leaves out come last, as they were written.
@@ -121,8 +126,7 @@ class PolicyCompiler {
   }
 
   #simple(policy: SimplePolicyArguments): Decide {
-    const { name, type } = policy;
-    switch (type) {
+    switch (policy.type) {
       case "always_sample":
         return always;
       case "trace_flags":
@@ -134,8 +138,9 @@ class PolicyCompiler {
       case "numeric_attribute": {
         const { key, min_value, max_value, invert_match } = given(policy, "numeric_attribute", "key");
         if (min_value === 0 && max_value === 0) {
-          throw new PolicyError(
-            `policy ${quoted(name)} needs a \`min_value\` or a \`max_value\` other than 0, which means none`,
+          throw new ArgumentError(
+            "needs a `min_value` or a `max_value` other than 0, which means none",
+            "numeric_attribute",
           );
         }
         const [minimum, maximum] = [min_value === 0 ? -Infinity : min_value, max_value === 0 ? Infinity : max_value];
@@ -147,7 +152,9 @@ class PolicyCompiler {
       }
       case "status_code": {
         const { status_codes } = given(policy, "status_code", "status_codes");
-        if (status_codes.length === 0) throw new PolicyError(`policy ${quoted(name)} needs at least one status code`);
+        if (status_codes.length === 0) {
+          throw new ArgumentError("needs at least one status code", "status_code.status_codes");
+        }
         return this.#condition({
           kind: "status",
           codes: status_codes.reduce((bits, code) => bits | STATUS_BITS[code], 0),
@@ -158,7 +165,7 @@ class PolicyCompiler {
         const test = block.enabled_regex_matching
           ? matchesAnyTest(
               block.key,
-              block.values.map((value) => regex(name, value)),
+              block.values.map((value, i) => within(`string_attribute.values[${i}]`, () => regexArgument(value))),
               block.cache_max_size,
             )
           : equalsAnyTest(block.key, block.values);
@@ -193,16 +200,10 @@ class PolicyCompiler {
   #ottl(policy: SimplePolicyArguments): Decide {
     const { span, spanevent, error_mode } = given(policy, "ottl_condition", "error_mode");
     if (span.length + spanevent.length === 0) {
-      throw new PolicyError(`policy ${quoted(policy.name)} needs at least one condition in \`span\` or \`spanevent\``);
+      throw new ArgumentError("needs at least one condition in `span` or `spanevent`", "ottl_condition");
     }
-    const compile = (context: "span" | "spanevent", texts: readonly string[]): CompiledCondition[] => {
-      try {
-        return compileConditions(context, texts);
-      } catch (error) {
-        if (!(error instanceof OttlProgramError)) throw error;
-        throw new PolicyError(`policy ${quoted(policy.name)}: ${error.message}`);
-      }
-    };
+    const compile = (context: "span" | "spanevent", texts: readonly string[]) =>
+      within(`ottl_condition.${context}`, () => compileConditions(context, texts));
     const conditions = { span: compile("span", span), spanevent: compile("spanevent", spanevent) };
     return this.#condition({
       kind: "ottl",
@@ -218,11 +219,11 @@ function given<B extends Exclude<keyof SimplePolicyArguments, "name" | "type">>(
   required: keyof SimplePolicyArguments[B],
 ): SimplePolicyArguments[B] {
   const found = policy[block];
-  if (found[required] === undefined) throw missing(policy.name, block);
+  if (found[required] === undefined) throw missing(block);
   return found;
 }
-function missing(name: string, block: string): PolicyError {
-  return new PolicyError(`policy ${quoted(name)} has the type ${quoted(block)} and needs the block \`${block}\``);
+function missing(block: string): ArgumentError {
+  return new ArgumentError(`is ${quoted(block)} and needs the block \`${block}\``, "type");
 }
 
 /** What a part of a composite policy may let through, cut to whole spans. The last of several allocations counts. */
@@ -236,14 +237,6 @@ function allocation(
   return Math.trunc(share * max_total_spans_per_second);
 }
 
-function regex(name: string, source: string): Regex {
-  try {
-    return compileRegex(source);
-  } catch (error) {
-    if (!(error instanceof RegexError)) throw error;
-    throw new PolicyError(`policy ${quoted(name)} has an invalid expression ${quoted(source)}: ${error.message}`);
-  }
-}
 function quoted(text: string): string {
   return JSON.stringify(text);
 }

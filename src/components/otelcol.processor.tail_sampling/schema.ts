@@ -1,7 +1,7 @@
 import { debugMetricsSchema, outputSchema } from "#kits/otelcol/schema";
-import { OttlContext } from "#kits/ottl/context";
+import { repeated } from "#lang/faults";
 import { type Infer, s } from "#lang/schema";
-import { compilePolicies, PolicyError } from "./policies.ts";
+import { policyFaults } from "./policies.ts";
 
 /** Policies that need no others. */
 const SIMPLE_TYPES = [
@@ -176,23 +176,7 @@ const policyBlock = s.object({
     .doc("Traces that are not sampled whatever other policies say."),
 });
 
-/** What is wrong with a policy; undefined if nothing is. */
-function faultOf(policy: PolicyArguments): string | undefined {
-  try {
-    compilePolicies([policy], new OttlContext(), () => {});
-    return undefined;
-  } catch (error) {
-    if (error instanceof PolicyError) return error.message;
-    throw error;
-  }
-}
-const policySchema = policyBlock
-  .rule("name", (a) => a.name !== "", "must not be empty")
-  .rule(
-    "type",
-    (a) => faultOf(a) === undefined,
-    (a) => `cannot be used so: ${faultOf(a)}`,
-  );
+const policySchema = policyBlock.rule("name", (a) => a.name !== "", "must not be empty");
 
 export type SimplePolicyArguments = Infer<typeof simplePolicy>;
 export type CompositeArguments = Infer<typeof compositeSchema>;
@@ -239,12 +223,13 @@ export type Arguments = Infer<typeof withoutRules>;
 export const args = withoutRules
   .rule("decision_wait", (a) => a.decision_wait >= 1, "must be greater than zero")
   .rule("num_traces", (a) => a.num_traces > 0, "must be greater than zero")
-  .rule(
-    "policy",
-    ({ policy }) => new Set(policy.map(({ name: each }) => each)).size === policy.length,
-    ({ policy }) =>
-      `has a name twice: ${JSON.stringify(policy.find((each, i) => policy.findIndex((other) => other.name === each.name) < i)?.name)}`,
+  .refuse(({ policy }) =>
+    repeated(
+      policy.map((each) => each.name),
+      (i, text) => ({ field: `policy[${i}].name`, message: `is that of another policy: ${JSON.stringify(text)}` }),
+    ),
   )
+  .refuse(({ policy }) => policyFaults(policy))
   .suspect(({ policy }) =>
     policy.flatMap((each, i) =>
       unusedBlocks(each).map((block) => ({

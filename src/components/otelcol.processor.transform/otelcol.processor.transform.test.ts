@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { decodeRequest } from "#formats/otlp/decode";
 import { requestFromJson } from "#formats/otlp/json";
 import type { OtlpBatch } from "#pipeline/batch";
-import { acknowledged, recordOtlp, startComponent } from "#pipeline/testing";
+import { acknowledged, recordOtlp, refusals, startComponent } from "#pipeline/testing";
 import component from "./otelcol.processor.transform.ts";
 
 const signal = new AbortController().signal;
@@ -15,7 +15,8 @@ function metrics(): { batch: OtlpBatch; safe: { readonly fired: boolean } } {
   const part = requestFromJson("metrics", JSON.stringify(json));
   const safe = acknowledged();
   const { acknowledgement } = safe;
-  const base = { signal: "otlp", kind: "metrics", clientMetadata: undefined } as const;
+  const clientAttributes = new Map([["username", "blue"]]);
+  const base = { signal: "otlp", kind: "metrics", clientMetadata: undefined, clientAttributes } as const;
   return { batch: { ...base, parts: [part], items: 2, bytes: part.length, acknowledgement }, safe };
 }
 
@@ -41,6 +42,18 @@ test("statements change the data in their order, and what is new is counted", as
   assert.match(text, /"name":"b".*"unit":"1"/);
   assert.equal(text.split('"from"').length - 1, 4);
   assert.equal(out.items, 4);
+});
+
+test("statements see what authentication told of the client", async () => {
+  const { out } = await run(`statements {
+    metric = [
+      \`set(metric.unit, otelcol.client.auth.attributes["username"])\`,
+      \`set(metric.description, "nobody") where otelcol.client.auth.attributes["subject"] == nil\`,
+      \`set(metric.name, "all") where otelcol.client.auth.attributes == {"username": "blue"}\`,
+    ]
+  }`);
+  const text = JSON.stringify(decodeRequest("metrics", out.parts));
+  assert.match(text, /"name":"all".*"description":"nobody".*"unit":"blue"/);
 });
 
 test("what no statement changes is the same batch", async () => {
@@ -74,7 +87,10 @@ test("mistakes are refused with their place", async () => {
   for (const [config, message] of [
     ["statements {\nmetric = [`set(metric.unt, 1)`]\n}", /no path unt; did you mean unit\? at character 12/],
     ["statements {\nmetric = [`set(unit, 1)`]\n}", /no context can be told from the statements/],
-    ['metric_statements {\ncontext = "span"\nstatements = []\n}', /metrics have no context span/],
+    [
+      'metric_statements {\ncontext = "span"\nstatements = []\n}',
+      /`metric_statements\[0\].context` cannot be "span": the contexts of metrics are/,
+    ],
     [
       'metric_statements {\ncontext = "metric"\nstatements = [`sett(unit, "1")`]\n}',
       /no function sett.*did you mean set\?/,
@@ -86,4 +102,22 @@ test("mistakes are refused with their place", async () => {
   ] as const) {
     await assert.rejects(run(config), message, config);
   }
+});
+
+test("mistakes are told at the block and the statement that have them", () => {
+  const scope = { out: recordOtlp().value };
+  const found = (config: string) => refusals(component, `${config}\noutput {\ntraces = [out]\n}`, { scope });
+  const group = (statements: string, more = "") =>
+    `trace_statements {\ncontext = "span"\n${more}statements = ${statements}\n}\n`;
+  const good = group('["set(name, \\"x\\")"]');
+  const [first, second, third, ...others] = found(
+    `${good}${good}${group('["set(name, 1)", "sett(name)"]')}${group("[]", 'conditions = ["nam"]\n')}statements {\ntrace = ["set(span.name, nil)", "set(x, 1)", "set(span.name)"]\n}`,
+  );
+  assert.match(
+    first!,
+    /^11 "sett\(name\)": `trace_statements\[2\]\.statements\[1\]` has an error: there is no function/,
+  );
+  assert.match(second!, /^15 "nam": `trace_statements\[3\]\.conditions\[0\]` has an error: /);
+  assert.match(third!, /^19 "set\(x, 1\)": `statements\.trace\[1\]` has an error: /);
+  assert.deepEqual(others, []);
 });

@@ -1,17 +1,9 @@
 import type { OtlpKind } from "#formats/otlp/otlp";
-import { OtlpRecord } from "#formats/otlp/record";
-import { countItems } from "#formats/otlp/walk";
-import { attempt, KINDS, outputsOf, withParts } from "#kits/otelcol/processor";
 import { debugMetricsSchema, inputExports, outputSchema } from "#kits/otelcol/schema";
-import { StatementFailures } from "#kits/ottl/failures";
-import {
-  compileConditions,
-  compileStatements,
-  inferStatements,
-  OttlProgramError,
-  SIGNAL_CONTEXTS,
-} from "#kits/ottl/programs";
+import { type Groups, groupFaults, groupsInput } from "#kits/ottl/processor";
+import { compileConditions, compileStatements, inferStatements, noContext, SIGNAL_CONTEXTS } from "#kits/ottl/programs";
 import { type StatementGroup, Transformer } from "#kits/ottl/transform";
+import { within } from "#lang/faults";
 import { type Infer, s } from "#lang/schema";
 import { defineComponent } from "#pipeline/component";
 
@@ -55,64 +47,30 @@ const SIGNALS = {
   logs: { groups: "log_statements", inferred: "log" },
 } as const;
 
-/** The groups of a signal, in order: those with a context, then the one without. Throws OttlProgramError. */
-function compileGroups(kind: OtlpKind, given: Arguments): StatementGroup[] {
+/** The groups of a signal, in order: those with a context, then the one without. */
+function groupsOf(kind: OtlpKind, given: Arguments): Groups<StatementGroup> {
   const { groups, inferred } = SIGNALS[kind];
-  const compiled = given[groups].map((group) => compileGroup(kind, group, given));
+  const steps = given[groups].map(
+    (group, i) => () => within(`${groups}[${i}]`, () => compileGroup(kind, group, given)),
+  );
   const texts = given.statements[inferred];
-  if (texts.length > 0) {
-    const { context, statements } = inferStatements(SIGNAL_CONTEXTS[kind], texts);
-    compiled.push({ context, conditions: [], statements, errorMode: given.error_mode });
-  }
-  return compiled;
+  if (texts.length > 0) steps.push(() => within(`statements.${inferred}`, () => compileInferred(kind, texts, given)));
+  return steps;
 }
+/** Throws ArgumentError. */
 function compileGroup(kind: OtlpKind, group: GroupArguments, given: Arguments): StatementGroup {
   const { context } = group;
-  if (!(SIGNAL_CONTEXTS[kind] as readonly string[]).includes(context)) {
-    throw new OttlProgramError(
-      `${kind} have no context ${context}, but ${SIGNAL_CONTEXTS[kind].join(", ")}`,
-      undefined,
-    );
-  }
+  const contexts: readonly string[] = SIGNAL_CONTEXTS[kind];
+  if (!contexts.includes(context)) throw noContext(kind, context, contexts);
   return {
     context,
-    conditions: compileConditions(context, group.conditions ?? []),
-    statements: compileStatements(context, group.statements),
+    conditions: within("conditions", () => compileConditions(context, group.conditions ?? [])),
+    statements: within("statements", () => compileStatements(context, group.statements)),
     errorMode: group.error_mode ?? given.error_mode,
   };
 }
-
-/** What is wrong with the statements in a field; undefined if nothing is. */
-function faultOf(compile: () => unknown): string | undefined {
-  try {
-    compile();
-    return undefined;
-  } catch (error) {
-    if (error instanceof OttlProgramError) return error.message;
-    throw error;
-  }
-}
-
-let args = baseArgs;
-for (const kind of KINDS) {
-  const { groups, inferred } = SIGNALS[kind];
-  const faultOfGroups = (a: Arguments) =>
-    a[groups].map((group) => faultOf(() => compileGroup(kind, group, a))).find((fault) => fault !== undefined);
-  const faultOfInferred = (a: Arguments) => {
-    const texts = a.statements[inferred];
-    return texts.length === 0 ? undefined : faultOf(() => inferStatements(SIGNAL_CONTEXTS[kind], texts));
-  };
-  args = args
-    .rule(
-      groups,
-      (a) => faultOfGroups(a) === undefined,
-      (a) => `has an error: ${faultOfGroups(a)}`,
-    )
-    .rule(
-      `statements.${inferred}`,
-      (a) => faultOfInferred(a) === undefined,
-      (a) => `has an error: ${faultOfInferred(a)}`,
-    );
+function compileInferred(kind: OtlpKind, texts: readonly string[], given: Arguments): StatementGroup {
+  return { ...inferStatements(SIGNAL_CONTEXTS[kind], texts), conditions: [], errorMode: given.error_mode };
 }
 
 export default defineComponent({
@@ -137,37 +95,16 @@ otelcol.exporter.otlp "default" {
     endpoint = "localhost:4317"
   }
 }`,
-  args,
+  args: baseArgs.refuse((a) => groupFaults((kind) => groupsOf(kind, a))),
   exports: inputExports,
 
   start(ctx, first) {
-    const outputs = outputsOf(ctx, first.output);
-    const failures = new StatementFailures(ctx);
-    ctx.rule("statements_fail", () => failures.judge());
-    const transformers = new Map<OtlpKind, Transformer>();
-    for (const kind of KINDS) {
-      const groups = compileGroups(kind, first);
-      if (groups.length > 0)
-        transformers.set(kind, new Transformer(kind, groups, (text, error) => failures.add(text, error)));
-    }
-    const counted = new OtlpRecord();
-    ctx.export({
-      input: ctx.receiver(
-        "otlp",
-        (batch, signal) => {
-          const transformer = transformers.get(batch.kind);
-          if (transformer === undefined) return outputs[batch.kind].consume(batch, signal);
-          const parts = attempt(() => batch.parts.map((part) => transformer.run(part, batch.clientMetadata)));
-          if (parts.every((part, i) => part === batch.parts[i])) return outputs[batch.kind].consume(batch, signal);
-          // Only functions of metrics make items of others.
-          const items =
-            batch.kind === "metrics"
-              ? parts.reduce((sum, part) => sum + countItems("metrics", counted.reset(part)), 0)
-              : batch.items;
-          return outputs[batch.kind].consume(withParts(batch, parts, items), signal);
-        },
-        { mutates: false },
-      ),
-    });
+    const input = groupsInput(
+      ctx,
+      first.output,
+      (kind) => groupsOf(kind, first),
+      (kind, groups, onFailure) => new Transformer(kind, groups, onFailure),
+    );
+    ctx.export({ input });
   },
 });

@@ -61,6 +61,7 @@ export class JaegerServers {
             decode: () => this.#thrift.body(request.body),
             from: request.remoteAddress,
             clientMetadata: args.include_metadata ? request.allHeaders() : undefined,
+            clientAttributes: request.clientAttributes,
             signal: () => request.signal,
           });
           return result === undefined ? ACCEPTED : result.then(() => ACCEPTED, refusal);
@@ -93,6 +94,7 @@ export class JaegerServers {
           decode: () => this.#proto.request(bytes),
           from: call.remoteAddress,
           clientMetadata: includeMetadata ? callMetadata(call.headers) : undefined,
+          clientAttributes: call.clientAttributes,
           signal: () => call.signal,
         });
         return result === undefined ? NOTHING : result.then(() => NOTHING);
@@ -114,6 +116,7 @@ export class JaegerServers {
         decode: () => this.#thrift.packet(packet, format),
         from,
         clientMetadata: undefined,
+        isOneWay: true,
         signal: () => this.#ctx.signal,
       });
       return result?.catch(lost);

@@ -156,10 +156,17 @@ function grpcServer(
     handlers.set(EXPORT_PATHS[kind], (bytes, call) => {
       if (!intake.takes(kind)) throw new GrpcError(GRPC.UNIMPLEMENTED, `no component takes ${kind} here`);
       const clientMetadata = block.include_metadata ? callMetadata(call.headers) : undefined;
-      const clientAddress = call.remoteAddress;
       const refusals = new Refusals();
-      const signal = () => call.signal;
-      const result = intake.accept({ kind, bytes, clientMetadata, clientAddress, counters: counts, refusals, signal });
+      const result = intake.accept({
+        kind,
+        bytes,
+        clientMetadata,
+        clientAddress: call.remoteAddress,
+        clientAttributes: call.clientAttributes,
+        counters: counts,
+        refusals,
+        signal: () => call.signal,
+      });
       return result === undefined ? EMPTY : result.then(() => grpcAnswer(refusals));
     });
   }
@@ -205,17 +212,16 @@ function httpServer(
       try {
         const bytes = requestBytes(kind, request);
         const clientMetadata = block.include_metadata ? request.allHeaders() : undefined;
-        const clientAddress = request.remoteAddress;
         const refusals = new Refusals();
-        const signal = () => request.signal;
         const result = intake.accept({
           kind,
           bytes,
           clientMetadata,
-          clientAddress,
+          clientAddress: request.remoteAddress,
+          clientAttributes: request.clientAttributes,
           counters: counts,
           refusals,
-          signal,
+          signal: () => request.signal,
         });
         const accepted = () => acceptedResponse(kind, request.headers, refusals);
         if (result === undefined) return accepted();

@@ -162,6 +162,17 @@ test("series of a histogram make one point, whatever their order", async () => {
   assert.deepEqual(point!.metric.histogram, { aggregationTemporality: 2 });
 });
 
+test("a histogram may have any number of buckets", async () => {
+  await using it = await setUp();
+  const explicitBounds = Array.from({ length: 200 }, (_, i) => i + 1);
+  const [point] = await it.send(
+    [...explicitBounds.map((le): Sample => ["h_bucket", { le: `${le}` }, le]), ["h_count", {}, 200], ["h_sum", {}, 1]],
+    { metadata: [describe("h", "histogram")] },
+  );
+  const bucketCounts = [...explicitBounds.map(() => "1"), "0"];
+  assert.deepEqual(point!.point, { timeUnixNano: NANOS, count: "200", sum: 1, bucketCounts, explicitBounds });
+});
+
 test("series of a summary make one point; samples of several times make several", async () => {
   await using it = await setUp();
   const points = await it.send(
@@ -261,6 +272,10 @@ test("native histograms become exponential ones, and those with custom buckets h
     bucketCounts: ["0", "4", "3", "0"],
     explicitBounds: [1, 2, 3],
   });
+  const [beyond] = await it.send([
+    ["d", {}, 9, { ...custom, customBounds: [1], positiveSpans: [{ offset: 0, length: 4 }], positive: [1, 1, 1, 1] }],
+  ]);
+  assert.deepEqual(beyond!.point.bucketCounts, ["1", "2"], "what has no bound is left out");
 });
 
 const DATA = ["gauge", "histogram", "exponentialHistogram"];
@@ -316,20 +331,22 @@ test("exemplars keep their ids and labels", async () => {
 
 test("start times come from the batch or from _created, which makes no metric of its own for counters", async () => {
   await using it = await setUp();
-  const metadata = [describe("c", "counter")];
+  const metadata = [describe("c", "counter"), describe("h", "histogram")];
   const points = await it.send(
     [
       ["c_total", { a: "1" }, 1],
       ["c_created", { a: "1" }, 1_720_000_000],
       ["c_total", { a: "2" }, 2],
+      ["h_count", { a: "3" }, 2],
     ],
-    { metadata, start: [0, 0, TIME - 1000] },
+    { metadata, start: [0, 0, TIME - 1000, TIME - 2000] },
   );
   assert.deepEqual(
     points.map(({ labels, point }) => [labels.a, point.startTimeUnixNano]),
     [
       ["1", "1720000000000000000"],
       ["2", "1720999999000000000"],
+      ["3", "1720999998000000000"],
     ],
   );
 });

@@ -82,6 +82,7 @@ otelcol.exporter.otlp "default" {
               decode: () => decode(transport, request.body, block.parse_string_tags, ctx.clock.now()),
               from: request.remoteAddress,
               clientMetadata: block.include_metadata ? request.allHeaders() : undefined,
+              clientAttributes: request.clientAttributes,
               signal: () => request.signal,
             });
             return result === undefined ? accepted : result.then(() => accepted, refusal);

@@ -67,6 +67,9 @@ test("a directory that cannot be used is said at once, with what to do", async (
   const inTheWay = await start(t, `directory = "${base}/file/queues"`);
   await until(() => inTheWay.problem !== undefined, "the problem");
   assert.match(inTheWay.problem!, /a file is in the way/);
+  const nowhere = await start(t, 'directory = "/proc/invar/queues"');
+  await until(() => nowhere.problem !== undefined, "the problem");
+  assert.match(nowhere.problem!, /the file system of \/proc takes no folders: choose another place/);
   const notFolder = await start(t, `directory = "${base}/file"\ncreate_directory = false`);
   await until(() => notFolder.problem !== undefined, "the problem");
   assert.match(notFolder.problem!, /is not a folder/);

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { isIPv4, isIPv6 } from "node:net";
 import { abortable } from "#base/abortable";
+import { fnv1a32 } from "#formats/hashes";
 import { address as metrics } from "./metrics.ts";
 import type { IpPreference } from "./modules.ts";
 import { type Probe, ProbeFailure, secondsSince } from "./probe.ts";
@@ -51,7 +52,7 @@ export async function chooseAddress(
     throw new ProbeFailure(`${host} has no address for ${ip.preferred}${only}`);
   }
   gauges.set(metrics.protocol, chosen.family);
-  gauges.set(metrics.hash, fnv1a(chosen.bytes));
+  gauges.set(metrics.hash, fnv1a32(chosen.bytes) >>> 0);
   log.note("Resolved target address", { target: host, ip: chosen.ip });
   return { ...chosen, lookupSeconds };
 }
@@ -87,13 +88,6 @@ export function parseIp(text: string): Pick<Address, "ip" | "family" | "bytes"> 
   const isMapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
   if (!isMapped) return { ip: text, family: 6, bytes };
   return { ip: bytes.subarray(12).join("."), family: 4, bytes: bytes.slice(12) };
-}
-
-/** The 32-bit FNV-1a hash. */
-function fnv1a(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
 }
 
 /** The host and port of `host:port` or `[host]:port`; undefined without a port. As Go's `net.SplitHostPort`. */

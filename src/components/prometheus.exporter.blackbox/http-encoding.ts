@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflateRaw } from "node:zlib";
 
 /** A stream that undoes the `compression` of a module. Undefined for none, and for one that is not known. */
-export function decompressor(compression: string) {
+function decompressor(compression: string) {
   switch (compression.toLowerCase()) {
     case "br":
       return createBrotliDecompress();

@@ -103,7 +103,7 @@ class Conversation {
       this.redirects += 1;
       if (this.redirects > MOST_REDIRECTS || !this.#config.client.follow_redirects) return this.#judge(answer, false);
       if (!/^https?:$/.test(next.url.protocol)) throw noUrl(hop, next.url.href);
-      this.#probe.log.note("Received redirect", { location: next.url.href });
+      this.#probe.log.note("Received redirect", { location: shownUrl(next.url.href) });
       answer.close();
       this.answer = undefined;
       hop = next;
@@ -223,7 +223,9 @@ class Conversation {
 }
 
 function noUrl({ shown }: Hop, location: string): ProbeFailure {
-  return new ProbeFailure(`${shown} redirects to ${JSON.stringify(location.slice(0, 200))}, which is no HTTP URL`);
+  return new ProbeFailure(
+    `${shown} redirects to ${JSON.stringify(shownUrl(location).slice(0, 200))}, which is no HTTP URL`,
+  );
 }
 
 /** Headers that do not go to another domain. */

@@ -110,10 +110,7 @@ export async function runProbe(
 }
 
 /** The shorter one of the module's time and what the scrape leaves: `getTimeout`. */
-export function timeoutOf(
-  { headers, timeoutOffsetMs }: Omit<ProbeRequest, "query" | "modules">,
-  module: Module,
-): number {
+function timeoutOf({ headers, timeoutOffsetMs }: Omit<ProbeRequest, "query" | "modules">, module: Module): number {
   const header = headers.get("x-prometheus-scrape-timeout-seconds");
   const said = header === undefined ? 0 : Number(header);
   if (Number.isNaN(said)) {

@@ -6,7 +6,7 @@ export interface DeviceCounts {
 }
 
 /** The table of a file such as blkio.throttle.io_serviced; cAdvisor's names for them. */
-export const DISK_TABLES = ["serviceBytes", "serviced", "queued", "sectors", "serviceTime", "merged"] as const;
+const DISK_TABLES = ["serviceBytes", "serviced", "queued", "sectors", "serviceTime", "merged"] as const;
 export type DiskTable = (typeof DISK_TABLES)[number];
 
 export interface HugePages {

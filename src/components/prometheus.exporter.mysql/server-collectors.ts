@@ -3,9 +3,6 @@ import { parseGoFloat } from "#formats/go-number";
 import { gauge } from "#kits/exporter/page";
 import { type Collector, CollectorError } from "./collector.ts";
 
-/** Labels have exponents from here on, as Go writes them. */
-const LABEL_EXPONENT = 1e6;
-
 /** Further collectors that are more than a table. Each matches the file of mysqld_exporter that it names. */
 
 const tableVersion = gauge(
@@ -156,7 +153,7 @@ export const queryResponseTime: Collector = {
         if (limit === undefined || limit === 0) continue;
         page.addSample(metric, {
           name: `${name}_bucket`,
-          labels: ["le", formatFloat(limit, LABEL_EXPONENT)],
+          labels: ["le", formatFloat(limit)],
           value: count,
         });
       }

@@ -49,7 +49,7 @@ async function collectIdle({ page, query }: Collection): Promise<void> {
         labels: [...labels, ...own],
         value: cellNumber("float", cell ?? "0")!,
       });
-    for (const [i, bound] of IDLE_BOUNDS.entries()) add("bucket", counts[i], "le", formatFloat(bound, 1e6));
+    for (const [i, bound] of IDLE_BOUNDS.entries()) add("bucket", counts[i], "le", formatFloat(bound));
     add("bucket", count, "le", "+Inf");
     add("sum", sum);
     add("count", count);

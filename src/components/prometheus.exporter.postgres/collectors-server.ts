@@ -2,8 +2,8 @@ import { counter, gauge } from "#kits/exporter/page";
 import { of, type TableMetric } from "#kits/sql/table";
 import { type CollectorDefinition, tableCollector } from "./collector.ts";
 
-function ofWriter(column: string, help: string, name = column): TableMetric {
-  return of(column, counter(`pg_stat_bgwriter_${name}_total`, help));
+function ofWriter(column: string, help: string): TableMetric {
+  return of(column, counter(`pg_stat_bgwriter_${column}_total`, help));
 }
 
 const WRITER: readonly TableMetric[] = [

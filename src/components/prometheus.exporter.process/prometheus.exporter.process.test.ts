@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
+import { fetchWhenReady, freePort } from "#kits/free-port.testing";
 import { DiagnosticError } from "#lang/diagnostic";
 import { startComponent, type TestComponent } from "#pipeline/testing";
 import exporter from "./prometheus.exporter.process.ts";
@@ -209,24 +209,3 @@ test("without a matcher the flow says why nothing is reported", async () => {
   component.flow.judge();
   assert.match(component.flow.status.cause, /there is no matcher block/);
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject()));
-    });
-  });
-}
-
-async function fetchWhenReady(url: string): Promise<string> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    try {
-      return await (await fetch(url, { headers: { connection: "close" } })).text();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-}

@@ -9,7 +9,7 @@ import { passwordMapKey, type RedisTarget, showAddress } from "./address.ts";
 import type { RedisArguments } from "./arguments.ts";
 
 /** A connection could not be had, or broke: the message says what, why and what to do. */
-export class ConnectionProblem extends Error {
+class ConnectionProblem extends Error {
   override readonly name = "ConnectionProblem";
 }
 

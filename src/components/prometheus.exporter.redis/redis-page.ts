@@ -2,9 +2,6 @@ import { formatFloat, type MetricFamily, type MetricSample, type MetricType } fr
 import { Page } from "#kits/exporter/page";
 import { DESCRIPTIONS } from "./descriptions.ts";
 
-/** Labels have exponents from here on, as Go writes them. */
-const LABEL_EXPONENT = 1e6;
-
 /** The samples of one scrape, under the names that the configured namespace gives them. */
 export class RedisPage {
   readonly #namespace: string;
@@ -39,7 +36,7 @@ export class RedisPage {
   ) {
     const labels = command === "" ? [] : ["cmd", command];
     for (const [quantile, value] of [...quantiles].sort(([a], [b]) => a - b)) {
-      this.#sample("summary", name, "", [...labels, "quantile", formatFloat(quantile, LABEL_EXPONENT)], value);
+      this.#sample("summary", name, "", [...labels, "quantile", formatFloat(quantile)], value);
     }
     this.#sample("summary", name, "_sum", labels, sum);
     this.#sample("summary", name, "_count", labels, count);
@@ -54,7 +51,7 @@ export class RedisPage {
     command: string,
   ) {
     for (const [bound, below] of buckets) {
-      this.#sample("histogram", name, "_bucket", ["cmd", command, "le", formatFloat(bound, LABEL_EXPONENT)], below);
+      this.#sample("histogram", name, "_bucket", ["cmd", command, "le", formatFloat(bound)], below);
     }
     this.#sample("histogram", name, "_bucket", ["cmd", command, "le", "+Inf"], count);
     this.#sample("histogram", name, "_sum", ["cmd", command], sum);

@@ -10,7 +10,7 @@ const SUCCEEDED = 1;
 const EMPTY = 2;
 
 /** Paths of the scripts, which are also the values of the label `filename`. */
-export function scriptPaths({ script_path, script_paths }: RedisArguments): readonly string[] {
+function scriptPaths({ script_path, script_paths }: RedisArguments): readonly string[] {
   return script_path === "" ? script_paths : script_path.split(",");
 }
 

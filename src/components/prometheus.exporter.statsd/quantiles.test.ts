@@ -11,24 +11,27 @@ const TARGETS = [
 
 test("estimates are within the errors that are asked for", () => {
   fc.assert(
-    fc.property(fc.array(fc.integer({ min: 0, max: 10_000 }), { minLength: 1, maxLength: 5_000 }), (values) => {
-      const stream = new QuantileStream(TARGETS);
-      for (const value of values) stream.insert(value, 1);
-      const sorted = values.toSorted((a, b) => a - b);
-      for (const [quantile, error] of TARGETS) {
-        const found = stream.query(quantile);
-        const first = sorted.indexOf(found);
-        const last = sorted.lastIndexOf(found);
-        assert.ok(first >= 0, `${found} was observed`);
-        // The buffer that is merged at once adds to the error of the algorithm.
-        const slack = error * values.length + 1 + values.length * 0.02;
-        const wanted = quantile * values.length;
-        assert.ok(
-          first - slack <= wanted && wanted <= last + 1 + slack,
-          `${quantile}: rank ${first}, wanted ${wanted}`,
-        );
-      }
-    }),
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 10_000 }), { minLength: 1, maxLength: 5_000, size: "max" }),
+      (values) => {
+        const stream = new QuantileStream(TARGETS);
+        for (const value of values) stream.insert(value, 1);
+        const sorted = values.toSorted((a, b) => a - b);
+        for (const [quantile, error] of TARGETS) {
+          const found = stream.query(quantile);
+          const first = sorted.indexOf(found);
+          const last = sorted.lastIndexOf(found);
+          assert.ok(first >= 0, `${found} was observed`);
+          // The buffer that is merged at once adds to the error of the algorithm.
+          const slack = error * values.length + 1 + values.length * 0.02;
+          const wanted = quantile * values.length;
+          assert.ok(
+            first - slack <= wanted && wanted <= last + 1 + slack,
+            `${quantile}: rank ${first}, wanted ${wanted}`,
+          );
+        }
+      },
+    ),
     { numRuns: 50 },
   );
 });

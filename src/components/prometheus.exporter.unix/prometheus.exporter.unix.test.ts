@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import { test } from "node:test";
 import { parseTextFile, type TextFamily } from "#formats/text-file";
+import { fetchWhenReady, freePort } from "#kits/free-port.testing";
 import { DiagnosticError } from "#lang/diagnostic";
 import { startComponent, type TestComponent } from "#pipeline/testing";
 import { COLLECTORS } from "./collectors.ts";
@@ -197,24 +197,3 @@ test("bad arguments are diagnosed", async () => {
   await using component = await startComponent(unix, "perf { }");
   assert.equal(component.exports.targets.length, 1);
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject()));
-    });
-  });
-}
-
-async function fetchWhenReady(url: string): Promise<string> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    try {
-      return await (await fetch(url, { headers: { connection: "close" } })).text();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-}

@@ -4,6 +4,7 @@ import { httpUrlProblem } from "#kits/http/url";
 import { relabelRuleSchema } from "#kits/relabel-schema";
 import { misplacedLabels } from "#kits/relabel-suspects";
 import { defaultsOf } from "#lang/decode";
+import { repeated } from "#lang/faults";
 import { type Infer, s } from "#lang/schema";
 import { azureadSchema, cloudBlocks, googleIamSchema, sigv4Schema } from "./authentication.ts";
 
@@ -119,10 +120,12 @@ export const remoteWriteArguments = s
       misplacedLabels(rules, "samples", `endpoint[${i}].write_relabel_config`),
     ),
   )
-  .rule(
-    "endpoint",
-    (a) => new Set(endpointNames(a.endpoint)).size === a.endpoint.length,
-    "is there twice with the same `name`, or with the same `url`, user and headers and no name: give each a name of its own",
+  .refuse((a) =>
+    repeated(endpointNames(a.endpoint), (i) => ({
+      field: `endpoint[${i}]`,
+      message:
+        "is there twice with the same `name`, or with the same `url`, user and headers and no name: give each a name of its own",
+    })),
   );
 
 export type RemoteWriteArguments = Infer<typeof remoteWriteArguments>;

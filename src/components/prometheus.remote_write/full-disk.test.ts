@@ -70,7 +70,7 @@ async function folder(t: TestContext): Promise<string> {
   return path;
 }
 
-async function until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
+async function until(what: string, holds: () => boolean, timeoutMs = 60_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!holds()) {
     if (Date.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);

@@ -1,4 +1,5 @@
 import { type Counter, counter, type Gauge, gauge, type Histogram, histogram, type InstrumentsOf } from "#base/metrics";
+import { shownUrl } from "#kits/http/url";
 import { newLabelValues } from "#kits/new-series";
 
 const ENDPOINT = ["remote_name", "url"] as const;
@@ -154,7 +155,7 @@ export function endpointMetrics(all: RemoteWriteMetrics, name: string, url: stri
   const shown = new URL(url);
   shown.username = "";
   shown.password = "";
-  const labels = [name, shown.href] as const;
+  const labels = [name, shownUrl(shown.href)] as const;
   const reasons = new Set<string>();
   const own: Record<string, Counter | Gauge | Histogram> = {};
   for (const key of Object.keys(endpointSpecs) as (keyof typeof endpointSpecs)[]) own[key] = all[key].labels(...labels);

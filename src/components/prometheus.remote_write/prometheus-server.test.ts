@@ -3,28 +3,18 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Labels } from "#base/labels";
 import { ExpositionParser } from "#formats/exposition/exposition";
+import { freePort } from "#kits/free-port.testing";
 import { Acknowledgement } from "#pipeline/acknowledgement";
 import { type MetricBatch, SAMPLE_STALE } from "#pipeline/batch";
 import { startComponent } from "#pipeline/testing";
 import remoteWrite from "./prometheus.remote_write.ts";
 
 const PROMETHEUS = "/usr/bin/prometheus";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** A Prometheus server that takes remote write; resolves once it is ready. */
 async function startPrometheus(t: TestContext): Promise<string> {
@@ -109,7 +99,7 @@ test("a Prometheus server stores what was exposed", {
     signal: "metrics",
     count,
     registry: series,
-    ref: Int32Array.from({ length: count }, (_, i) => parser.cache.ref[parser.columns.entry[i]!]!),
+    ref: Int32Array.from({ length: count }, (_, i) => parser.refOf(i)),
     timestamp: new Float64Array(count).fill(timestamp),
     value: parser.columns.value.slice(0, count),
     flags: new Uint8Array(count).fill(stale ? SAMPLE_STALE : 0),
@@ -141,7 +131,7 @@ test("a Prometheus server stores what was exposed", {
     matrix.result.map(({ metric, values }) => [Labels.from(Object.entries(metric)).toString(), values]),
   );
   for (let i = 0; i < count; i++) {
-    const labels = series.labels(parser.cache.ref[parser.columns.entry[i]!]!).with("cluster", "one");
+    const labels = series.labels(parser.refOf(i)).with("cluster", "one");
     const values = stored.get(labels.toString());
     assert.ok(values !== undefined, labels.toString());
     assert.deepEqual(

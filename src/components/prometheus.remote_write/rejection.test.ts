@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Labels } from "#base/labels";
+import { processorMs } from "#base/processor-time.testing";
 import { readRejection, seriesIn } from "./rejection.ts";
 
 const mimir = (message: string) =>
@@ -102,9 +103,10 @@ test("whatever labels there are, what Labels writes is read back", () => {
 });
 
 test("texts of any length are read in no time", () => {
-  const began = performance.now();
-  seriesIn(`{${'a="b",'.repeat(2_000)}`);
-  seriesIn(`${"a".repeat(4_000)}{${"{".repeat(4_000)}`);
-  seriesIn(`x{a="${"\\".repeat(4_001)}`);
-  assert.ok(performance.now() - began < 500);
+  const ms = processorMs(() => {
+    seriesIn(`{${'a="b",'.repeat(2_000)}`);
+    seriesIn(`${"a".repeat(4_000)}{${"{".repeat(4_000)}`);
+    seriesIn(`x{a="${"\\".repeat(4_001)}`);
+  });
+  assert.ok(ms < 500, `${ms} ms`);
 });

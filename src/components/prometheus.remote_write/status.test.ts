@@ -86,7 +86,7 @@ test("rejected samples: the series, who scrapes it here, and the good ones of th
   const target = { job: "x", instance: "a:1" };
   ScrapeDirectory.of(component.services.series).add({
     componentId: "prometheus.scrape.a",
-    url: "http://a:1/metrics",
+    href: "http://a:1/metrics",
     shownUrl: "http://a:1/metrics",
     labels: Labels.from(Object.entries(target)),
   });

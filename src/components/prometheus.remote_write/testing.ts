@@ -100,8 +100,7 @@ export async function folder(t: TestContext): Promise<string> {
   return path;
 }
 
-export const QUICK: string =
-  'queue_config {\nbatch_send_deadline = "20ms"\nmin_backoff = "5ms"\nmax_backoff = "20ms"\n}';
+const QUICK: string = 'queue_config {\nbatch_send_deadline = "20ms"\nmin_backoff = "5ms"\nmax_backoff = "20ms"\n}';
 
 export function endpoint(url: string, more = "", queue = QUICK): string {
   return `endpoint {\nurl = "${url}"\n${more}\n${queue}\n}\n`;
@@ -143,7 +142,7 @@ export async function start(t: TestContext, config: string, dataPath?: string, m
   return { component, send };
 }
 
-export async function until(what: string, holds: () => boolean, timeoutMs = 5_000): Promise<void> {
+export async function until(what: string, holds: () => boolean, timeoutMs = 60_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!holds()) {
     if (Date.now() > end) assert.fail(`not within ${timeoutMs} ms: ${what}`);

@@ -3,11 +3,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { cleanUp } from "#base/clean-up.testing";
 import { Labels } from "#base/labels";
+import { freePort } from "#kits/free-port.testing";
 import type { NativeHistogram } from "#pipeline/batch";
 import { batchOf, endpoint2, folder, start, until } from "./testing.ts";
 
@@ -18,15 +18,6 @@ import { batchOf, endpoint2, folder, start, until } from "./testing.ts";
 
 const DEBIAN = "/usr/bin/prometheus";
 const NEW = process.env.PROMETHEUS_3 ?? "";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 interface Server {
   readonly url: string;

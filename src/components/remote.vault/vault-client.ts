@@ -36,8 +36,9 @@ export class VaultClient {
   readonly #http: HttpClient;
   token = "";
 
-  constructor(args: VaultArguments, userAgent: string, environment: NodeJS.ProcessEnv = process.env) {
+  constructor(args: VaultArguments, userAgent: string) {
     this.#args = args;
+    const environment = process.env;
     const defaults = clientDefaults();
     const tls_config = {
       ...defaults.tls_config,

@@ -1,5 +1,5 @@
 import type { NativeHistogram } from "#pipeline/batch";
-import { ENTRY_KNOWN, type ExpositionCache } from "./cache.ts";
+import { ENTRY_KNOWN, type ExpositionCache, FLAGS, SEEN } from "./cache.ts";
 import type { ExpositionColumns, PageExemplar } from "./columns.ts";
 import { isPart, ROLE_BUCKET, ROLE_SUM, type SeriesGroups } from "./groups.ts";
 import { ClassicHistogram } from "./histogram.ts";
@@ -8,7 +8,8 @@ import { ClassicHistogram } from "./histogram.ts";
 export interface ReadPage {
   readonly columns: ExpositionColumns;
   readonly cache: ExpositionCache;
-  readonly page: number;
+  /** Of the page, as in `SEEN` of its entries. */
+  readonly number: number;
   readonly hasTimestamps: boolean;
   count: number;
   exemplars: PageExemplar[];
@@ -37,7 +38,8 @@ const classic = new ClassicHistogram();
 export function convertHistograms(page: ReadPage, groups: SeriesGroups, isWhole: boolean): Conversion {
   const { columns, cache, count, hasTimestamps } = page;
   const { entry: entries, value: values, timestamp: timestamps } = columns;
-  const { group: groupOf, role: roles, bound: bounds, options } = groups;
+  const { rows } = cache;
+  const { options } = groups;
   const out = columns.spare(count * 2);
   const starts = page.starts === undefined ? undefined : new Float64Array(count * 2);
   const exemplars: PageExemplar[] = [];
@@ -67,8 +69,8 @@ export function convertHistograms(page: ReadPage, groups: SeriesGroups, isWhole:
       out.value[n] = histogram.count;
       out.timestamp[n] = time;
       if (starts !== undefined) starts[n] = start;
-      if ((cache.flags[group]! & ENTRY_KNOWN) === 0) added += 1;
-      if (cache.seen[group] !== page.page) cache.seen[group] = page.page;
+      if ((rows[group + FLAGS]! & ENTRY_KNOWN) === 0) added += 1;
+      if (rows[group + SEEN] !== page.number) rows[group + SEEN] = page.number;
       else if (Number.isNaN(time)) duplicates.push(n);
       n += 1;
     }
@@ -78,8 +80,9 @@ export function convertHistograms(page: ReadPage, groups: SeriesGroups, isWhole:
 
   for (let i = 0; i < count; i++) {
     const entry = entries[i]!;
-    const part = isPart(roles[entry]!);
-    const here = part ? groupOf[entry]! : 0;
+    const role = groups.roleOf(entry);
+    const part = isPart(role);
+    const here = part ? groups.groupOf(entry) : 0;
     if (here !== group) {
       if (group !== 0) emit();
       group = here;
@@ -88,8 +91,7 @@ export function convertHistograms(page: ReadPage, groups: SeriesGroups, isWhole:
     const isDuplicate = page.duplicates[nextDuplicate] === i;
     if (isDuplicate) nextDuplicate += 1;
     if (part) {
-      const role = roles[entry]!;
-      if (role === ROLE_BUCKET) classic.bucket(bounds[entry]!, values[i]!);
+      if (role === ROLE_BUCKET) classic.bucket(groups.boundOf(entry), values[i]!);
       else if (role === ROLE_SUM) classic.sum = values[i]!;
       else classic.count = values[i]!;
       pieces += 1;

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { ProtoWriter } from "../protobuf.ts";
-import { ExpositionColumns } from "./columns.ts";
 import { ExpositionParser } from "./exposition.ts";
 import { translateProtobuf } from "./protobuf.ts";
 
@@ -78,7 +77,7 @@ const histograms = (seed: number) => {
 };
 const classic = [histograms(1), histograms(2), histograms(3)];
 const lines = Math.ceil(SERIES / 12) * 12;
-const converting = new ExpositionParser(new ExpositionColumns(), OPTIONS);
+const converting = new ExpositionParser(OPTIONS);
 measure("classic histograms converted, by the lines read", (round) => {
   const bytes = classic[round % 3]!;
   converting.parse(bytes, bytes.length, "text", () => ++refs);

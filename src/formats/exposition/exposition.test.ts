@@ -22,7 +22,7 @@ class Reader {
     const bytes = text.at(-1) === 10 ? text : Buffer.concat([text, Buffer.from("\n")]);
     this.parser.parse(bytes, bytes.length, syntax, this.#resolve);
     return Array.from({ length: this.parser.count }, (_, i) => ({
-      series: this.series[this.parser.cache.ref[this.parser.columns.entry[i]!]!]!,
+      series: this.series[this.parser.refOf(i)]!,
       value: this.parser.columns.value[i]!,
       timestamp:
         this.parser.hasTimestamps && !Number.isNaN(this.parser.columns.timestamp[i])

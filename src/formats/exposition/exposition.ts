@@ -5,27 +5,24 @@ import { EXACT_DIGITS, isNaNText, POWERS_OF_TEN, parseFloatBytes } from "../floa
 import {
   ENTRY_COMMENT,
   ENTRY_CREATED,
-  ENTRY_EMITTED,
-  ENTRY_GROUP,
-  ENTRY_KNOWN,
-  ExpositionCache,
+  type ExpositionCache,
+  FLAGS,
   hashText,
+  LENGTH,
+  NEXT,
+  OFFSET,
+  REF,
+  SEEN,
+  TYPE,
 } from "./cache.ts";
 import { ExpositionColumns, type PageExemplar } from "./columns.ts";
 import { type Conversion, convertHistograms } from "./convert.ts";
 import { ExpositionError, quoteBytes, unexpected } from "./error.ts";
 import { DeclaredFamily } from "./family.ts";
-import {
-  type ExpositionOptions,
-  isPart,
-  ROLE_COUNT,
-  ROLE_CREATED,
-  removeSeries,
-  SeriesGroups,
-  unmarkRespelt,
-} from "./groups.ts";
+import { type ExpositionOptions, isPart, ROLE_COUNT, ROLE_CREATED, type SeriesGroups } from "./groups.ts";
+import { KnownPage } from "./known-page.ts";
 import type { LabelBytes } from "./labels.ts";
-import { ExpositionMetadata } from "./metadata.ts";
+import { type ExpositionMetadata, SharedMetadata } from "./metadata.ts";
 import { seriesTextEnd, textBeforeValue } from "./series.ts";
 import { badFloat, readExemplar, readTimestamp } from "./tail.ts";
 import { addTypeAndUnit, typeCode } from "./types.ts";
@@ -47,17 +44,18 @@ const HASH = 35;
 export type ResolveSeries = (labels: LabelBytes, quotedNames: boolean) => number;
 
 /**
- * Reads metrics pages of one target into columns: Prometheus's text format 0.0.4 and 1.0.0, OpenMetrics 0.0.1 and 1.0.0.
+ * Reads metrics pages into columns: Prometheus's text format 0.0.4 and 1.0.0, OpenMetrics 0.0.1 and 1.0.0. One parser
+ * reads pages of many targets, one after the other, each against what is `known` of its target.
  *
  * A page is read as a whole or not at all: `parse` throws an ExpositionError with Prometheus's wording, and then the
  * columns mean nothing; `commit` must follow a parse whose samples were accepted, `abandon` any other.
  * The expected case, a page with the same lines in the same order as the last, costs one comparison and one number a line.
  */
 export class ExpositionParser {
-  /** Shared by parsers whose pages are not used beside one another. */
-  readonly columns: ExpositionColumns;
-  readonly cache = new ExpositionCache();
-  readonly metadata = new ExpositionMetadata();
+  readonly columns = new ExpositionColumns();
+  readonly #shared = new SharedMetadata();
+  /** Of the target whose page is read next. Not to be changed between a page and its `commit` or `abandon`. */
+  known: KnownPage;
   /** Samples of the page, duplicates included. */
   count = 0;
   /** Whether timestamps of the page count; they are checked in any case. */
@@ -77,17 +75,15 @@ export class ExpositionParser {
   /** Samples that repeat a series of the same page without a timestamp of their own, by index. */
   duplicates: number[] = [];
 
-  #page = 0;
+  /** Entries on the page, each counted once. */
+  distinct = 0;
   #newSeriesLimit = Infinity;
   /** Series that were new on the page, where several of them may become one. */
   #resolved = 0;
-  #distinct = 0;
-  readonly #family = new DeclaredFamily(this.cache, this.metadata);
+  #family: DeclaredFamily;
   #openMetrics = false;
   #translated = false;
   #ended = false;
-  readonly #groups: SeriesGroups | undefined;
-  readonly #typeAndUnitLabels: boolean;
   #textEnd = 0;
   /** Over the bytes of the page, while it is read. */
   #view: DataView = NO_VIEW;
@@ -95,23 +91,46 @@ export class ExpositionParser {
   #startsFrom = 0;
   #resolve: ResolveSeries = () => 0;
 
-  constructor(columns: ExpositionColumns = new ExpositionColumns(), options?: ExpositionOptions) {
-    this.columns = columns;
-    this.#typeAndUnitLabels = options?.typeAndUnitLabels ?? false;
-    const groups = options !== undefined && (options.convertHistograms || options.startTimestamps);
-    this.#groups = groups ? new SeriesGroups(this.cache, options) : undefined;
+  /** `options` are for `known` as it is at first. */
+  constructor(options?: ExpositionOptions) {
+    this.known = this.know(options);
+    this.#family = new DeclaredFamily(this.known, false);
+  }
+
+  /** What is known of one more target: nothing yet. */
+  know(options?: ExpositionOptions): KnownPage {
+    return new KnownPage(this.#shared, options);
+  }
+
+  get cache(): ExpositionCache {
+    return this.known.cache;
+  }
+  get metadata(): ExpositionMetadata {
+    return this.known.metadata;
+  }
+  /** The number of the page that was parsed last. */
+  get number(): number {
+    return this.known.number;
+  }
+
+  /** What the series of a sample of the page was resolved to. */
+  refOf(sample: number): number {
+    return this.cache.rows[this.columns.entry[sample]! + REF]!;
+  }
+
+  /** The same for all samples. */
+  copyRefs(into: Int32Array): void {
+    const { rows } = this.cache;
+    const { entry } = this.columns;
+    for (let i = 0; i < this.count; i++) into[i] = rows[entry[i]! + REF]!;
   }
 
   /** Series that were not known before this page; pieces of a histogram that is converted are one. */
   get newSeries(): number {
-    if (this.#groups === undefined) return this.added.length;
+    if (this.known.groups === undefined) return this.added.length;
     const converted = this.conversion?.added ?? 0;
-    return this.added.reduce((sum, entry) => sum + (this.cache.ref[entry] === 0 ? 0 : 1), converted);
-  }
-
-  /** The number of the page that was parsed last: `cache.seen` of the entries on it. */
-  get page(): number {
-    return this.#page;
+    const { rows } = this.cache;
+    return this.added.reduce((sum, entry) => sum + (rows[entry + REF] === 0 ? 0 : 1), converted);
   }
 
   /**
@@ -125,15 +144,15 @@ export class ExpositionParser {
     resolve: ResolveSeries,
     sampleLimit: number = Number.POSITIVE_INFINITY,
   ): void {
-    this.#page += 1;
+    this.known.number += 1;
     this.#newSeriesLimit = sampleLimit;
     this.#resolved = 0;
     this.#openMetrics = syntax !== "text";
     this.#translated = syntax === "translated";
     this.#resolve = resolve;
-    this.#family.begin(this.#page, this.#translated);
+    this.#family = new DeclaredFamily(this.known, this.#translated);
     this.#ended = false;
-    this.#distinct = 0;
+    this.distinct = 0;
     this.count = 0;
     this.hasTimestamps = false;
     this.exemplars = [];
@@ -145,7 +164,7 @@ export class ExpositionParser {
     this.#startsFrom = 0;
     this.truncated = false;
     this.metadata.begin();
-    const groups = this.#groups?.options.convertHistograms && !this.#translated ? this.#groups : undefined;
+    const groups = this.#grouping?.options.convertHistograms ? this.#grouping : undefined;
     try {
       this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       this.#read(bytes, end);
@@ -165,99 +184,55 @@ export class ExpositionParser {
    * `tracked(sample)` says whether the series of a sample gets a marker when it vanishes; undefined stands for all.
    */
   commit(stale: number[], forgotten: number[], tracked?: (sample: number) => boolean): void {
-    const { cache } = this;
     this.added = [];
-    for (let i = 0; i < this.count; i++) {
-      const entry = this.columns.entry[i]!;
-      cache.flags[entry]! |= tracked === undefined || tracked(i) ? ENTRY_EMITTED | ENTRY_KNOWN : ENTRY_KNOWN;
-    }
-    if (this.#groups === undefined && this.#distinct === cache.live) return;
-    const firstStale = stale.length;
-    for (let entry = 1; entry < cache.limit; entry++) {
-      if (cache.length[entry] === 0 || cache.seen[entry] === this.#page) continue;
-      const flags = cache.flags[entry]!;
-      if (flags & ENTRY_GROUP) {
-        // Its series are there, but were not to be converted this time.
-        if (flags & ENTRY_EMITTED) stale.push(cache.ref[entry]!);
-        cache.flags[entry]! &= ~ENTRY_EMITTED;
-        continue;
-      }
-      if ((flags & (ENTRY_COMMENT | ENTRY_CREATED)) === ENTRY_COMMENT) {
-        const offset = cache.offset[entry]!;
-        this.metadata.forget(cache.raw, offset, offset + cache.length[entry]!);
-      } else if (flags & ENTRY_EMITTED) stale.push(cache.ref[entry]!);
-      removeSeries(cache, this.#groups, entry, stale, forgotten);
-    }
-    if (stale.length > firstStale) unmarkRespelt(cache, stale, firstStale, this.#page);
-    cache.compact();
+    this.known.accept(this, stale, forgotten, tracked);
   }
 
   /**
-   * After a page that failed: `stale` gets the refs of all series that were emitted, which stay known; `forgotten` those
-   * of the series that were new on the page, which do not.
+   * After a page that failed, or when there is none: `stale` gets the refs of all series that were emitted, which stay
+   * known; `forgotten` those of the series that were new on the page, which do not.
    */
   abandon(stale: number[], forgotten: number[]): void {
-    const { cache } = this;
-    for (const entry of this.added) removeSeries(cache, this.#groups, entry, stale, forgotten);
+    const { added } = this;
     this.added = [];
     this.count = 0;
-    const emitted = new Set<number>(); // a series may be there in two spellings
-    for (let entry = 1; entry < cache.limit; entry++) {
-      if ((cache.flags[entry]! & ENTRY_EMITTED) === 0) continue;
-      cache.flags[entry]! &= ~ENTRY_EMITTED;
-      emitted.add(cache.ref[entry]!);
-    }
-    for (const ref of emitted) stale.push(ref);
+    this.known.reject(added, stale, forgotten);
   }
 
-  /** Calls `visit` with the ref of each series that would get a stale marker if it vanished. */
-  forEachEmitted(visit: (ref: number) => void): void {
-    const { cache } = this;
-    for (let entry = 1; entry < cache.limit; entry++) {
-      if (cache.flags[entry]! & ENTRY_EMITTED) visit(cache.ref[entry]!);
-    }
-  }
-
-  /** Forgets everything; `release` gets the ref of each known series. */
-  clear(release: (ref: number) => void): void {
-    const { cache } = this;
-    for (let entry = 1; entry < cache.limit; entry++) {
-      if (cache.length[entry] === 0) continue;
-      if (cache.ref[entry] !== 0) release(cache.ref[entry]!);
-      cache.remove(entry);
-    }
-    cache.compact();
+  /** Groups of series, if this page has any. */
+  get #grouping(): SeriesGroups | undefined {
+    return this.#translated ? undefined : this.known.groups;
   }
 
   #read(bytes: Buffer, end: number): void {
     const { cache } = this;
-    const page = this.#page;
+    const page = this.number;
     let i = 0;
     let previous = 0;
     let distinct = 0;
     let misses = 0;
     while (i < end) {
       if (this.count >= this.columns.entry.length) this.columns.grow();
-      // Columns are replaced when they grow, which only a line that was not expected can cause.
-      const { raw, offset, length, next, seen, flags, type } = cache;
+      // These are replaced when they grow, which only a line that was not expected can cause.
+      const { raw, rows } = cache;
       const { entry: entries, value: values, timestamp: timestamps } = this.columns;
       const capacity = entries.length;
       let n = this.count;
       let entry = 0;
       while (i < end && n < capacity) {
-        entry = next[previous]!;
+        entry = rows[previous + NEXT]!;
         if (misses > MISSES) break; // a page in another order: comparing costs more than it finds
-        const textLength = length[entry]!;
+        const textLength = rows[entry + LENGTH]!;
         const after = i + textLength;
         const separator = bytes[after];
         if (textLength === 0 || after >= end || (separator !== SPACE && separator !== NEWLINE)) break;
-        const textOffset = offset[entry]!;
+        const textOffset = rows[entry + OFFSET]!;
         if (bytes.compare(raw, textOffset, textOffset + textLength, i, after) !== 0) break;
-        if (flags[entry]! & ENTRY_COMMENT) {
+        if (rows[entry + FLAGS]! & ENTRY_COMMENT) {
           if (separator !== NEWLINE) break;
-          if (type[entry] !== 0) this.#family.declare(entry);
-          if (seen[entry] !== page) {
-            seen[entry] = page;
+          if (rows[entry + TYPE] !== 0) this.#family.declare(entry);
+          if (rows[entry + SEEN] !== page) {
+            rows[entry + SEEN] = page;
             distinct += 1;
           }
           previous = entry;
@@ -295,9 +270,9 @@ export class ExpositionParser {
           i = this.#number(bytes, i, after, end);
         }
         entries[n] = entry;
-        if (seen[entry] === page) this.#repeated(n);
+        if (rows[entry + SEEN] === page) this.#repeated(n);
         else {
-          seen[entry] = page;
+          rows[entry + SEEN] = page;
           distinct += 1;
         }
         n += 1;
@@ -328,36 +303,36 @@ export class ExpositionParser {
           break;
         }
         entry = this.#comment(bytes, start, lineEnd);
-        if (cache.seen[entry] !== page) {
-          cache.seen[entry] = page;
+        if (cache.rows[entry + SEEN] !== page) {
+          cache.rows[entry + SEEN] = page;
           distinct += 1;
         }
-        cache.next[previous] = entry;
+        cache.rows[previous + NEXT] = entry;
         previous = entry;
         i = lineEnd + 1;
         continue;
       }
       entry = this.#series(bytes, i, end);
-      misses = entry === cache.next[previous] ? 0 : misses + 1;
+      misses = entry === cache.rows[previous + NEXT] ? 0 : misses + 1;
       i = this.#number(bytes, i, this.#textEnd, end);
       if (entry === BEYOND) continue;
-      const isCreated = (cache.flags[entry]! & ENTRY_CREATED) !== 0;
+      const isCreated = (cache.rows[entry + FLAGS]! & ENTRY_CREATED) !== 0;
       if (isCreated) this.#created(entry);
       else {
         this.columns.entry[this.count] = entry;
         this.count += 1;
       }
       if (entry === 0) continue; // beyond the limit
-      if (cache.seen[entry] === page) {
+      if (cache.rows[entry + SEEN] === page) {
         if (!isCreated) this.#repeated(this.count - 1);
       } else {
-        cache.seen[entry] = page;
+        cache.rows[entry + SEEN] = page;
         distinct += 1;
       }
-      cache.next[previous] = entry;
+      cache.rows[previous + NEXT] = entry;
       previous = entry;
     }
-    this.#distinct = distinct;
+    this.distinct = distinct;
   }
 
   #isEnd(bytes: Buffer, start: number, lineEnd: number): boolean {
@@ -391,17 +366,17 @@ export class ExpositionParser {
     const { labels } = this.columns;
     const end = parser.parse(bytes, start, this.#family.type, labels);
     this.#textEnd = end;
-    if (this.#typeAndUnitLabels && !this.#translated) addTypeAndUnit(labels, this.#family.type, this.#family.unit);
-    if (this.#groups !== undefined && !this.#translated) {
-      return this.#grouped(bytes, start, end, hash, parser.quotedNames, this.#groups);
-    }
+    const { typeAndUnitLabels } = this.known;
+    if (typeAndUnitLabels && !this.#translated) addTypeAndUnit(labels, this.#family.type, this.#family.unit);
+    const groups = this.#grouping;
+    if (groups !== undefined) return this.#grouped(bytes, start, end, hash, parser.quotedNames, groups);
     if (this.count >= this.#newSeriesLimit) {
       this.truncated = true;
       return 0;
     }
     const ref = this.#resolve(labels, parser.quotedNames);
     const entry = this.cache.add(bytes, start, end, hash, ref, 0);
-    this.#groups?.join(entry, 0, 0);
+    this.known.groups?.join(entry, 0, 0);
     this.added.push(entry);
     return entry;
   }
@@ -411,7 +386,7 @@ export class ExpositionParser {
     const { cache } = this;
     const { labels } = this.columns;
     const role = groups.classify(labels, this.#family.type, this.#family.name, this.#openMetrics);
-    const isKnown = role !== 0 && cache.ref[groups.find(false)] !== 0;
+    const isKnown = role !== 0 && cache.rows[groups.find(false) + REF] !== 0;
     const needsSeries = !groups.isSwallowed(role) || (isPart(role) && !isKnown);
     // Series are not counted by samples here: several of them become one.
     if (needsSeries && this.#resolved >= this.#newSeriesLimit) {
@@ -424,12 +399,12 @@ export class ExpositionParser {
     // Noted before labels are judged, which may end the page: then both are forgotten with it.
     groups.join(entry, group, role);
     this.added.push(entry);
-    if (isPart(role) && cache.ref[group] === 0) {
-      cache.ref[group] = this.#resolve(groups.labels, quoted);
+    if (isPart(role) && cache.rows[group + REF] === 0) {
+      cache.rows[group + REF] = this.#resolve(groups.labels, quoted);
       this.#resolved += 1;
     }
     if (!groups.isSwallowed(role)) {
-      cache.ref[entry] = this.#resolve(labels, quoted);
+      cache.rows[entry + REF] = this.#resolve(labels, quoted);
       this.#resolved += 1;
     }
     return entry;
@@ -437,8 +412,8 @@ export class ExpositionParser {
 
   /** A `_created` line, whose value was read: gives the start to the samples of its group before it. */
   #created(entry: number): void {
-    const { group } = this.#groups!;
-    const own = group[entry]!;
+    const groups = this.known.groups!;
+    const own = groups.groupOf(entry);
     const ms = Math.trunc(this.columns.value[this.count]! * 1000);
     while (this.exemplars.at(-1)?.sample === this.count) this.exemplars.pop();
     if (this.starts === undefined || this.starts.length < this.columns.entry.length) {
@@ -447,7 +422,7 @@ export class ExpositionParser {
       this.starts = starts;
     }
     for (let i = this.#startsFrom; i < this.count; i++) {
-      if (group[this.columns.entry[i]!] === own) this.starts[i] = ms;
+      if (groups.groupOf(this.columns.entry[i]!) === own) this.starts[i] = ms;
     }
     this.#startsFrom = this.count;
   }
@@ -497,7 +472,7 @@ export class ExpositionParser {
     const hash = hashText(bytes, start, lineEnd);
     const known = this.cache.find(bytes, start, lineEnd, hash);
     if (known !== 0) {
-      if (this.cache.type[known] !== 0) this.#family.declare(known);
+      if (this.cache.rows[known + TYPE] !== 0) this.#family.declare(known);
       return known;
     }
     if (!isUtf8(bytes.subarray(start, lineEnd))) {
@@ -505,9 +480,9 @@ export class ExpositionParser {
     }
     const declared = this.metadata.declare(bytes, start, lineEnd, this.#openMetrics, this.#translated);
     const entry = this.cache.add(bytes, start, lineEnd, hash, 0, ENTRY_COMMENT);
-    this.#groups?.join(entry, 0, 0);
+    this.known.groups?.join(entry, 0, 0);
     if (declared !== undefined) {
-      this.cache.type[entry] = typeCode(declared, this.#openMetrics);
+      this.cache.rows[entry + TYPE] = typeCode(declared, this.#openMetrics);
       this.#family.declare(entry);
     }
     return entry;

@@ -1,10 +1,10 @@
 import { isNaNText, parseFloatBytes } from "../float.ts";
-import { ENTRY_EMITTED, ENTRY_GROUP, type ExpositionCache, hashText } from "./cache.ts";
+import { ENTRY_GROUP, type ExpositionCache, hashText, numberOf } from "./cache.ts";
 import { LabelBytes } from "./labels.ts";
 import type { TypeCode } from "./types.ts";
 
 /** What a series is to its group. */
-export const ROLE_MEMBER = 1;
+const ROLE_MEMBER = 1;
 export const ROLE_BUCKET = 2;
 export const ROLE_SUM = 3;
 export const ROLE_COUNT = 4;
@@ -35,12 +35,12 @@ export interface ExpositionOptions {
 export class SeriesGroups {
   readonly options: ExpositionOptions;
   readonly #cache: ExpositionCache;
-  /** By entry: the entry of its group, 0 for none. */
-  group: Int32Array = new Int32Array(64);
-  role: Uint8Array = new Uint8Array(64);
-  /** By entry: the upper bound of a bucket. */
-  bound: Float64Array = new Float64Array(64);
-  /** By the entry of a group: how many entries belong to it. */
+  /** By the number of an entry (`numberOf`): the entry of its group, 0 for none. */
+  #group = new Int32Array(64);
+  #role = new Uint8Array(64);
+  /** The upper bound of a bucket. */
+  #bounds = new Float64Array(64);
+  /** By the number of a group: how many entries belong to it. */
   #members = new Int32Array(64);
   /** Of the series that `classify` was asked about last. */
   readonly labels = new LabelBytes();
@@ -51,6 +51,18 @@ export class SeriesGroups {
     this.#cache = cache;
     this.options = options;
     cache.renumbered = (to) => this.#renumber(to);
+  }
+
+  /** The entry of the group that an entry belongs to, 0 for none. */
+  groupOf(entry: number): number {
+    return this.#group[numberOf(entry)]!;
+  }
+  roleOf(entry: number): number {
+    return this.#role[numberOf(entry)]!;
+  }
+  /** Of the entry of a bucket. */
+  boundOf(entry: number): number {
+    return this.#bounds[numberOf(entry)]!;
   }
 
   /** Whether samples of this role go into the histogram of their group and nowhere else. */
@@ -103,29 +115,29 @@ export class SeriesGroups {
     const known = this.#cache.find(key, 0, end, hash);
     if (known !== 0 || !create) return known;
     const entry = this.#cache.add(key, 0, end, hash, 0, ENTRY_GROUP);
-    this.#reserve(entry);
-    this.group[entry] = 0;
-    this.role[entry] = 0;
-    this.#members[entry] = 0;
+    const number = this.#reserve(entry);
+    this.#group[number] = 0;
+    this.#role[number] = 0;
+    this.#members[number] = 0;
     return entry;
   }
 
   /** Notes what a new entry is; `group` is 0 for one that belongs to none. */
   join(entry: number, group: number, role: number): void {
-    this.#reserve(entry);
-    this.group[entry] = group;
-    this.role[entry] = role;
-    this.bound[entry] = this.#bound;
-    if (group !== 0) this.#members[group]! += 1;
+    const number = this.#reserve(entry);
+    this.#group[number] = group;
+    this.#role[number] = role;
+    this.#bounds[number] = this.#bound;
+    if (group !== 0) this.#members[numberOf(group)]! += 1;
   }
 
   /** Before an entry is removed; returns the entry of its group if that has no other left, and 0 otherwise. */
   leave(entry: number): number {
-    const group = this.group[entry]!;
+    const group = this.groupOf(entry);
     if (group === 0) return 0;
-    this.group[entry] = 0;
-    this.#members[group]! -= 1;
-    return this.#members[group] === 0 ? group : 0;
+    this.#group[numberOf(entry)] = 0;
+    this.#members[numberOf(group)]! -= 1;
+    return this.#members[numberOf(group)] === 0 ? group : 0;
   }
 
   #part(series: LabelBytes, name: string, family: string): number {
@@ -147,30 +159,32 @@ export class SeriesGroups {
     }
   }
 
-  #reserve(entry: number): void {
-    if (entry < this.group.length) return;
-    const length = Math.max(entry + 1, this.#cache.offset.length);
-    this.group = grown(this.group, new Int32Array(length));
-    this.role = grown(this.role, new Uint8Array(length));
-    this.bound = grown(this.bound, new Float64Array(length));
+  /** Makes room for an entry; returns its number. */
+  #reserve(entry: number): number {
+    const number = numberOf(entry);
+    if (number < this.#group.length) return number;
+    const length = Math.max(number + 1, this.#cache.capacity);
+    this.#group = grown(this.#group, new Int32Array(length));
+    this.#role = grown(this.#role, new Uint8Array(length));
+    this.#bounds = grown(this.#bounds, new Float64Array(length));
     this.#members = grown(this.#members, new Int32Array(length));
+    return number;
   }
 
   #renumber(to: Int32Array): void {
-    const length = this.#cache.offset.length;
-    const { group, role, bound } = this;
-    const members = this.#members;
-    this.group = new Int32Array(length);
-    this.role = new Uint8Array(length);
-    this.bound = new Float64Array(length);
+    const length = this.#cache.capacity;
+    const [group, role, bounds, members] = [this.#group, this.#role, this.#bounds, this.#members];
+    this.#group = new Int32Array(length);
+    this.#role = new Uint8Array(length);
+    this.#bounds = new Float64Array(length);
     this.#members = new Int32Array(length);
     for (let from = 1; from < Math.min(to.length, group.length); from++) {
-      const entry = to[from]!;
-      if (entry === 0) continue;
-      this.group[entry] = to[group[from]!]!;
-      this.role[entry] = role[from]!;
-      this.bound[entry] = bound[from]!;
-      this.#members[entry] = members[from]!;
+      if (to[from] === 0) continue;
+      const number = numberOf(to[from]!);
+      this.#group[number] = to[numberOf(group[from]!)]!;
+      this.#role[number] = role[from]!;
+      this.#bounds[number] = bounds[from]!;
+      this.#members[number] = members[from]!;
     }
   }
 }
@@ -178,33 +192,6 @@ export class SeriesGroups {
 /** Whether a series of this role is a piece of a classic histogram. */
 export function isPart(role: number): boolean {
   return role >= ROLE_BUCKET && role <= ROLE_COUNT;
-}
-
-/** Removes an entry, and its group if nothing else belongs to it. `stale` and `forgotten` get what the parser's `commit` says. */
-export function removeSeries(
-  cache: ExpositionCache,
-  groups: SeriesGroups | undefined,
-  entry: number,
-  stale: number[],
-  forgotten: number[],
-): void {
-  if (cache.ref[entry] !== 0) forgotten.push(cache.ref[entry]!);
-  const group = groups?.leave(entry) ?? 0;
-  cache.remove(entry);
-  if (group === 0) return;
-  if (cache.flags[group]! & ENTRY_EMITTED) stale.push(cache.ref[group]!);
-  if (cache.ref[group] !== 0) forgotten.push(cache.ref[group]!);
-  cache.remove(group);
-}
-
-/** Takes back the stale markers, from `from` on, of series that are on `page` all the same, in another spelling. */
-export function unmarkRespelt(cache: ExpositionCache, stale: number[], from: number, page: number): void {
-  const vanished = new Set(stale.slice(from));
-  for (let entry = 1; entry < cache.limit; entry++) {
-    if (cache.seen[entry] === page && cache.length[entry] !== 0) vanished.delete(cache.ref[entry]!);
-  }
-  stale.length = from;
-  for (const ref of vanished) stale.push(ref);
 }
 
 function grown<T extends Int32Array | Uint8Array | Float64Array>(from: T, into: T): T {

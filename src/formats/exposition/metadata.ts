@@ -28,21 +28,42 @@ function unquoted(name: string, translated: boolean): string {
   return translated && text.includes("\\") ? unescapeText(Buffer.from(text), true).toString() : text;
 }
 
-interface Family {
-  type: MetricMetadata["type"];
-  help: string;
-  unit: string;
+/** Records that are kept for all targets together; beyond that the collection begins anew. */
+const MAX_SHARED = 20_000;
+const UNKNOWN = { type: "unknown", help: "", unit: "" } as const;
+
+/** Equal records of many targets as one: targets of a kind say the same of their families. */
+export class SharedMetadata {
+  readonly #known = new Map<string, MetricMetadata>();
+
+  /** The record with this content. */
+  of(record: MetricMetadata): MetricMetadata {
+    const { family, type, unit, help } = record;
+    const key = `${family.length} ${unit.length} ${type} ${family}${unit}${help}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size >= MAX_SHARED) this.#known.clear();
+    this.#known.set(key, record);
+    return record;
+  }
 }
 
 /** What a target's pages say about their families (HELP, TYPE, UNIT), and what has changed since somebody asked. */
 export class ExpositionMetadata {
-  readonly #families = new Map<string, Family>();
-  readonly #changed = new Set<string>();
-  #declared = new Set<string>();
+  readonly #shared: SharedMetadata;
+  /** Undefined for none, here and below: there is one of this for each target. */
+  #families: Map<string, MetricMetadata> | undefined;
+  #changed: Set<string> | undefined;
+  /** Of the page that is read. */
+  #declared: Set<string> | undefined;
+
+  constructor(shared: SharedMetadata) {
+    this.#shared = shared;
+  }
 
   /** A page begins. */
   begin(): void {
-    this.#declared = new Set();
+    this.#declared = undefined;
   }
 
   /**
@@ -65,70 +86,69 @@ export class ExpositionMetadata {
     const family = unquoted(name, translated);
     if (openMetrics && rest[name.length] !== " ") throw new ExpositionError(`expected text in ${kind}`);
     const text = rest.slice(name.length + 1);
-    const entry = this.#family(family);
-    this.#changed.add(family);
-    this.#declared.add(family);
+    (this.#declared ??= new Set()).add(family);
     switch (kind) {
       case "TYPE": {
         const code = typeCode(text, openMetrics);
         if (code === 0) throw new ExpositionError(`invalid metric type ${JSON.stringify(text)}`);
-        entry.type = TYPES[code]!;
+        this.#set(family, { type: TYPES[code]! });
         return text;
       }
       case "UNIT":
         if (text !== "" && !translated && !family.endsWith(`_${text}`)) {
           throw new ExpositionError(`unit ${JSON.stringify(text)} not a suffix of metric ${JSON.stringify(family)}`);
         }
-        entry.unit = text;
+        this.#set(family, { unit: text });
         return undefined;
       default:
-        entry.help = text.includes("\\") ? unescapeText(Buffer.from(text), false).toString() : text;
+        this.#set(family, {
+          help: text.includes("\\") ? unescapeText(Buffer.from(text), false).toString() : text,
+        });
         return undefined;
     }
   }
 
   /** A comment line has vanished from the page: what it said of its family holds no longer, unless another line says so. */
-  forget(bytes: Buffer, start: number, end: number): void {
-    const line = bytes.toString("utf8", start, end);
+  forget(line: string): void {
     // The line does not say which format it is of; where that matters, both readings of the name are forgotten.
     for (const translated of [false, true]) {
       const family = familyOf(line, translated);
-      if (family === undefined || this.#declared.has(family)) continue;
-      this.#families.delete(family);
-      this.#changed.delete(family);
+      if (family === undefined || this.#declared?.has(family)) continue;
+      this.#families?.delete(family);
+      this.#changed?.delete(family);
     }
   }
 
   /** The families that changed since the last call. */
   takeChanged(): MetricMetadata[] {
     const changed: MetricMetadata[] = [];
-    for (const name of this.#changed) {
-      const family = this.#families.get(name);
-      if (family !== undefined) changed.push({ family: name, ...family });
+    for (const name of this.#changed ?? []) {
+      const family = this.#families?.get(name);
+      if (family !== undefined) changed.push(family);
     }
-    this.#changed.clear();
+    this.#changed = undefined;
     return changed;
   }
 
   get(family: string): MetricMetadata | undefined {
-    const known = this.#families.get(family);
-    return known === undefined ? undefined : { family, ...known };
+    return this.#families?.get(family);
   }
 
   get size(): number {
-    return this.#families.size;
+    return this.#families?.size ?? 0;
   }
 
   /** Of all that is known. */
   get characters(): number {
     let sum = 0;
-    for (const { type, help, unit } of this.#families.values()) sum += type.length + help.length + unit.length;
+    for (const { type, help, unit } of this.#families?.values() ?? []) sum += type.length + help.length + unit.length;
     return sum;
   }
 
-  #family(name: string): Family {
-    let family = this.#families.get(name);
-    if (family === undefined) this.#families.set(name, (family = { type: "unknown", help: "", unit: "" }));
-    return family;
+  #set(family: string, said: Partial<MetricMetadata>): void {
+    this.#families ??= new Map();
+    const record = this.#shared.of({ ...UNKNOWN, ...this.#families.get(family), family, ...said });
+    this.#families.set(record.family, record);
+    (this.#changed ??= new Set()).add(record.family);
   }
 }

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Labels } from "#base/labels";
-import { ExpositionColumns } from "./columns.ts";
 import { ExpositionError } from "./error.ts";
 import { ExpositionParser, type ExpositionSyntax } from "./exposition.ts";
 import type { ExpositionOptions } from "./groups.ts";
@@ -23,7 +22,7 @@ class Reader {
   readonly #names: string[] = [""];
 
   constructor(options: Partial<ExpositionOptions>) {
-    this.parser = new ExpositionParser(new ExpositionColumns(), { ...OFF, ...options });
+    this.parser = new ExpositionParser({ ...OFF, ...options });
   }
 
   /** The samples of a page: `series value`, with its start behind it if it has one. */
@@ -31,10 +30,10 @@ class Reader {
     const bytes = Buffer.concat([Buffer.from(page), Buffer.from("\n")]);
     const end = bytes.at(-2) === 10 ? bytes.length - 1 : bytes.length;
     this.parser.parse(bytes, end, syntax, (labels) => this.#resolve(labels), limit);
-    const { count, columns, cache, starts } = this.parser;
+    const { count, columns, starts } = this.parser;
     return Array.from({ length: count }, (_, i) => {
       const start = starts?.[i] ?? NaN;
-      const series = this.#names[cache.ref[columns.entry[i]!]!];
+      const series = this.#names[this.parser.refOf(i)];
       return `${series} ${columns.value[i]}${Number.isNaN(start) ? "" : ` since ${start}`}`;
     });
   }
@@ -47,7 +46,7 @@ class Reader {
     return this.#end((stale, forgotten) => this.parser.abandon(stale, forgotten));
   }
   clear(): void {
-    this.parser.clear((ref) => this.#release(ref));
+    this.parser.known.clear((ref) => this.#release(ref));
   }
 
   #end(end: (stale: number[], forgotten: number[]) => void): string[] {

@@ -1,5 +1,5 @@
 import { lower, upper } from "#base/go-case";
-import { formatFloat } from "#base/metrics";
+import { formatGoFloat } from "#lang/stdlib-float";
 import { TemplateError, type TemplateValue } from "./parse.ts";
 import { SPRIG_NUMBERS } from "./sprig-numbers.ts";
 import { goQuote, hash, replaceTimes, SPRIG_TEXTS, trimSet, trimSpace } from "./sprig-text.ts";
@@ -76,7 +76,7 @@ export function sprintf(format: string, args: readonly TemplateValue[]): string 
 
 function formatVerb(verb: string, value: TemplateValue, flags: string, precision: number | undefined): string {
   const wrong = () => (value === undefined ? `%!${verb}(<nil>)` : `%!${verb}(${kindOf(value)}=${nested(value)})`);
-  const plus = (digits: string) => (flags.includes("+") && !digits.startsWith("-") ? `+${digits}` : digits);
+  const plus = (digits: string) => (flags.includes("+") && !/^[+-]/.test(digits) ? `+${digits}` : digits);
   switch (verb) {
     case "v":
       return typeof value === "number" || typeof value === "bigint" ? plus(nested(value)) : nested(value);
@@ -115,15 +115,11 @@ function formatVerb(verb: string, value: TemplateValue, flags: string, precision
     }
     case "f":
     case "F":
-      return typeof value === "number" ? plus(value.toFixed(precision ?? 6)) : wrong();
+      return typeof value === "number" ? plus(formatGoFloat(value, "f", precision ?? 6)) : wrong();
     case "e":
-      return typeof value === "number"
-        ? plus(value.toExponential(precision ?? 6).replace(/e([+-])(\d)$/, "e$10$2"))
-        : wrong();
+      return typeof value === "number" ? plus(formatGoFloat(value, "e", precision ?? 6)) : wrong();
     case "g":
-      return typeof value === "number"
-        ? plus(formatFloat(precision === undefined ? value : Number(value.toPrecision(precision || 1))))
-        : wrong();
+      return typeof value === "number" ? plus(formatGoFloat(value, "g", precision ?? -1)) : wrong();
     default:
       return wrong();
   }

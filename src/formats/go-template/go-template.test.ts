@@ -9,6 +9,10 @@ const DATA = new Map(Object.entries({ a: "1", s: "Hello World", n: "42", j: '{"x
 const CASES: readonly (readonly [template: string, expected: string])[] = [
   ["", ""],
   ["plain", "plain"],
+  ["{{ 1000000.0 }} {{ 999999.5 }} {{ 0.00001 }}", "1e+06 999999.5 1e-05"],
+  ['{{ printf "%v %g %.3g %.0g" 1234567.5 1e20 1234567.0 0.15 }}', "1.2345675e+06 1e+20 1.23e+06 0.1"],
+  ['{{ printf "%f %.2f %e %.1e" 0.0078125 2.675 1234567.0 2.5 }}', "0.007812 2.67 1.234567e+06 2.5e+00"],
+  ['{{ printf "%.0f|%+.1f|%f" 2.5 3.0 1e22 }}', "2|+3.0|10000000000000000000000.000000"],
   ["{{ .a }}", "1"],
   ["{{.s}} {{ .missing }}", "Hello World <no value>"],
   ["{{ .s | ToUpper }}", "HELLO WORLD"],

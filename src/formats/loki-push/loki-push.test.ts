@@ -63,7 +63,7 @@ test("what is encoded, protobufjs decodes", () => {
   const encoder = new PushRequestEncoder();
   const scratch = Buffer.alloc(50_000);
   fc.assert(
-    fc.property(fc.array(entry, { maxLength: 30 }), (raw) => {
+    fc.property(fc.array(entry, { maxLength: 30, size: "max" }), (raw) => {
       const entries = wellFormed(raw);
       const decoded = PushRequest.toObject(PushRequest.decode(encode(entries, encoder, scratch)), {
         longs: String,
@@ -102,7 +102,7 @@ test("what is encoded, protobufjs decodes", () => {
 
 test("what is encoded is decoded, whole or in halves", () => {
   fc.assert(
-    fc.property(fc.array(entry, { maxLength: 20 }), (raw) => {
+    fc.property(fc.array(entry, { maxLength: 20, size: "max" }), (raw) => {
       const entries = wellFormed(raw);
       const bytes = encode(entries);
       assert.equal(countPushEntries(bytes), entries.length);

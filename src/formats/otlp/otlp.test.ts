@@ -89,6 +89,28 @@ for (const kind of kinds) {
   });
 }
 
+test("requests of any size are cut", () => {
+  const spans = (group: number) => Array.from({ length: 30 }, (_, i) => ({ name: `${group}.${i}` }));
+  const groups = Array.from({ length: 50 }, (_, g) => ({
+    scopeSpans: [{ spans: spans(g) }, { spans: [{ name: "x" }] }],
+  }));
+  const request = oracleEncode("traces", { resourceSpans: groups });
+  const index = new OtlpIndex();
+  index.read("traces", request);
+  const { entryBody, entryEnd } = index;
+  const ends = Array.from({ length: index.entries }, (_, e) => entryEnd[e]! - entryBody[e]!);
+  assert.ok(ends.length === 1550 && ends.every((length) => length >= 3 && length <= 7));
+  const chunks = splitRequest("traces", request, 400, 400);
+  assert.deepEqual(
+    chunks.map(({ items }) => items),
+    [400, 400, 400, 350],
+  );
+  assert.deepEqual(
+    chunks.flatMap(({ bytes }) => itemsOf("traces", bytes)),
+    itemsOf("traces", request),
+  );
+});
+
 test("unknown fields at every level survive a cut", () => {
   const span = message((writer) => {
     writer.string(5, "name");

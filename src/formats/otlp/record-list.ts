@@ -1,13 +1,17 @@
+import { FieldPlace } from "../field-place.ts";
 import { asBuffer, ProtoWriter } from "../protobuf.ts";
 import type { ByteRange } from "./number-scan.ts";
 import type { OtlpRecord } from "./record.ts";
 import type { RecordPart } from "./values.ts";
 
 const EMPTY = Buffer.alloc(0);
+const place = new FieldPlace();
 
 /** Numbers that describe one message of a list: its field with tag and length, where its content begins, its end. */
 const LIST_STRIDE = 3;
-/** In the place of a field's begin: the content was edited and has no field around it. */
+/** In the place of a field's begin: the message is a record, or was appended, and has no field yet. */
+const NO_FIELD = -1;
+/** A field that begins here or below was edited and lies in the patches, at `PATCHED - begin`. */
 const PATCHED = -2;
 
 /**
@@ -16,10 +20,11 @@ const PATCHED = -2;
  */
 export class RecordList implements RecordPart {
   #bytes: Buffer = EMPTY;
+  #field = 0;
   #count = 0;
   #ranges = new Int32Array(LIST_STRIDE * 4);
   #records: (OtlpRecord | undefined)[] = [];
-  /** Contents that were given back; ranges that begin with PATCHED lie here. */
+  /** Fields that were written anew. */
   #patches: ProtoWriter | undefined;
   #edited = false;
   readonly #spare: OtlpRecord[] = [];
@@ -29,15 +34,24 @@ export class RecordList implements RecordPart {
     this.#make = make;
   }
 
-  reset(bytes: Uint8Array): void {
+  /** Points at other bytes, of which this field holds the messages; `addRun` follows. */
+  reset(bytes: Uint8Array, field: number): void {
     this.#bytes = asBuffer(bytes);
+    this.#field = field;
     for (let i = 0; i < this.#count; i++) this.#recycle(i);
     this.#count = 0;
     this.#records.length = 0;
     this.#edited = false;
     this.#patches = undefined;
   }
-  add(at: number, body: number, stop: number): void {
+  /** Adds the messages of fields that follow each other from `from` to `to`. */
+  addRun(from: number, to: number): void {
+    for (let at = from; at < to; at = place.stop) {
+      place.read(this.#bytes, at, to);
+      this.#add(at, place.body, place.stop);
+    }
+  }
+  #add(at: number, body: number, stop: number): void {
     const base = this.#count * LIST_STRIDE;
     if (base + LIST_STRIDE > this.#ranges.length) this.#grow();
     this.#ranges[base] = at;
@@ -78,32 +92,27 @@ export class RecordList implements RecordPart {
   /** Keeps the edits of a borrowed record. */
   giveBack(i: number, record: OtlpRecord): void {
     if (record === this.#records[i] || !record.changed) return;
-    this.#patches ??= new ProtoWriter(4096);
-    const from = this.#patches.length;
-    record.write(this.#patches);
-    const base = i * LIST_STRIDE;
-    this.#ranges[base] = PATCHED;
-    this.#ranges[base + 1] = from;
-    this.#ranges[base + 2] = this.#patches.length;
-    this.#edited = true;
+    const patches = this.#patchWriter();
+    const from = patches.length;
+    const expected = this.#lengthOf(i);
+    const mark = patches.begin(this.#field, expected);
+    record.write(patches);
+    this.#patched(i, from, patches.end(mark, expected), patches.length);
   }
   /**
    * Has message i written anew, from its bytes and without a record. `write` returns false, and writes nothing, for one
    * that stays as it is. Not for messages that somebody has as a record.
    */
   rewrite(i: number, write: (bytes: Buffer, start: number, end: number, out: ProtoWriter) => boolean): void {
-    const ranges = this.#ranges;
     const base = i * LIST_STRIDE;
-    // Room for all of the list, since most often all of it is written anew.
-    this.#patches ??= new ProtoWriter(Math.max(0, ranges[(this.#count - 1) * LIST_STRIDE + 2]! - ranges[0]!) + 4096);
-    const out = this.#patches;
+    const out = this.#patchWriter();
     const from = out.length;
-    const bytes = ranges[base] === PATCHED ? asBuffer(out.view()) : this.#bytes;
-    if (!write(bytes, ranges[base + 1]!, ranges[base + 2]!, out)) return;
-    ranges[base] = PATCHED;
-    ranges[base + 1] = from;
-    ranges[base + 2] = out.length;
-    this.#edited = true;
+    const bytes = this.#ranges[base]! <= PATCHED ? out.buffer : this.#bytes;
+    const expected = this.#lengthOf(i);
+    const mark = out.begin(this.#field, expected);
+    if (write(bytes, this.#ranges[base + 1]!, this.#ranges[base + 2]!, out)) {
+      this.#patched(i, from, out.end(mark, expected), out.length);
+    } else out.advance(from);
   }
   /** Where the content of message i lies; false for one that was edited, or that somebody has as a record. */
   rawAt(i: number, into: ByteRange): boolean {
@@ -117,7 +126,7 @@ export class RecordList implements RecordPart {
   append(): OtlpRecord {
     const record = this.#spare.pop() ?? this.#make();
     record.replace(EMPTY);
-    this.add(-1, -1, -1);
+    this.#add(NO_FIELD, -1, -1);
     this.#records[this.#count - 1] = record;
     this.#edited = true;
     return record;
@@ -145,40 +154,64 @@ export class RecordList implements RecordPart {
   assign(other: RecordList): void {
     if (other === this) return;
     const messages = Array.from({ length: other.length }, (_, i) => other.at(i).encode());
-    this.reset(EMPTY);
+    this.reset(EMPTY, this.#field);
     for (const message of messages) this.append().replace(message);
     this.#edited = true;
   }
 
   writeField(writer: ProtoWriter, field: number): void {
     const ranges = this.#ranges;
-    const patches = this.#patches?.view() ?? EMPTY;
-    // Neighbours that nobody edited are copied in one go.
+    const patches = this.#patches?.buffer ?? EMPTY;
+    // Neighbours are copied in one go.
+    let source = this.#bytes;
     let from = 0;
     let to = 0;
     for (let i = 0; i < this.#count; i++) {
       const record = this.#records[i];
       const base = i * LIST_STRIDE;
-      const isPatched = ranges[base] === PATCHED;
-      if (!isPatched && !record?.changed) {
-        if (ranges[base] !== to) {
-          writer.raw(this.#bytes, from, to);
-          from = ranges[base]!;
-        }
-        to = ranges[base + 2]!;
+      const begin = ranges[base]!;
+      if (begin === NO_FIELD || record?.changed) {
+        writer.raw(source, from, to);
+        from = to = 0;
+        this.at(i).writeField(writer, field);
         continue;
       }
-      writer.raw(this.#bytes, from, to);
-      from = to = 0;
-      if (record === undefined) writer.bytes(field, patches, ranges[base + 1]!, ranges[base + 2]!);
-      else record.writeField(writer, field);
+      const isPatched = begin <= PATCHED;
+      const at = isPatched ? PATCHED - begin : begin;
+      if (at !== to || source !== (isPatched ? patches : this.#bytes)) {
+        writer.raw(source, from, to);
+        source = isPatched ? patches : this.#bytes;
+        from = at;
+      }
+      to = ranges[base + 2]!;
     }
-    writer.raw(this.#bytes, from, to);
+    writer.raw(source, from, to);
+  }
+
+  /** How long the content of message i is so far. */
+  #lengthOf(i: number): number {
+    return this.#ranges[i * LIST_STRIDE + 2]! - this.#ranges[i * LIST_STRIDE + 1]!;
+  }
+  #patchWriter(): ProtoWriter {
+    if (this.#patches === undefined) {
+      // Room for all of the list and some more, since most often all of it is written anew.
+      const listed = this.#ranges[(this.#count - 1) * LIST_STRIDE + 2]! - this.#ranges[0]!;
+      this.#patches = new ProtoWriter(Math.max(0, listed + (listed >> 2)) + 1024);
+    }
+    return this.#patches;
+  }
+  /** Message i is the field `[begin, end)` of the patches, with its content from `body` on. */
+  #patched(i: number, begin: number, body: number, end: number): void {
+    const base = i * LIST_STRIDE;
+    this.#ranges[base] = PATCHED - begin;
+    this.#ranges[base + 1] = body;
+    this.#ranges[base + 2] = end;
+    this.#edited = true;
   }
 
   #point(i: number, record: OtlpRecord): void {
     const base = i * LIST_STRIDE;
-    const bytes = this.#ranges[base] === PATCHED ? this.#patches!.view() : this.#bytes;
+    const bytes = this.#ranges[base]! <= PATCHED ? this.#patches!.buffer : this.#bytes;
     record.reset(bytes, this.#ranges[base + 1]!, this.#ranges[base + 2]!);
   }
   #recycle(i: number): void {

@@ -1,12 +1,16 @@
-import { asBuffer, ProtobufError, ProtoReader, ProtoWriter } from "../protobuf.ts";
+import { Bytes, NO_BYTES } from "../bytes.ts";
+import { FieldPlace } from "../field-place.ts";
+import { ProtoReader, ProtoWriter, WIRE_BYTES } from "../protobuf.ts";
 import { RecordList } from "./record-list.ts";
 import { AnyPart, decodeAny, KeyValues, type RecordPart } from "./values.ts";
 
-/** Numbers that describe one field of a record: its tag, where it begins, where its content begins, where it ends. */
+/**
+ * Numbers that describe a field of a record: its tag, where it begins, where its content begins, where it ends. Fields of
+ * bytes that follow each other under one tag count as one, from the begin of the first, with the content of the last.
+ */
 const STRIDE = 4;
 /** Fields beyond this are unknown to OTLP and only copied. */
 const FIELDS = 32;
-const EMPTY = Buffer.alloc(0);
 const MASK = (1n << 64n) - 1n;
 
 /** What an edit puts in the place of a field. */
@@ -24,7 +28,8 @@ const FIXED64S = 10;
 const VARINTS = 11;
 const PART = 12;
 
-const reader = new ProtoReader(EMPTY);
+const place = new FieldPlace();
+const reader = new ProtoReader(NO_BYTES.buffer);
 
 /**
  * A message of a request: a resource, span, log record, metric, data point … Its fields are found on first use and
@@ -34,12 +39,14 @@ const reader = new ProtoReader(EMPTY);
  * Reading methods give proto3's default for what is missing; of several occurrences of a field the last one counts.
  */
 export class OtlpRecord implements RecordPart {
-  #bytes: Buffer = EMPTY;
+  #bytes = NO_BYTES;
   #start = 0;
   #end = 0;
   /** −1 until the fields were looked for. */
   #count = -1;
   #fields = new Int32Array(STRIDE * 12);
+  /** A bit for each field of which several follow each other. */
+  #runs = 0;
   /** The content is not that of the field that the record came from. */
   #replaced = false;
   /** A bit for each field with an edit; a part counts as one although nobody may have edited it. */
@@ -51,7 +58,7 @@ export class OtlpRecord implements RecordPart {
 
   /** Points at the message `bytes[start, end)`, without edits. */
   reset(bytes: Uint8Array, start = 0, end = bytes.length): this {
-    this.#bytes = asBuffer(bytes);
+    this.#bytes = Bytes.of(bytes);
     this.#start = start;
     this.#end = end;
     this.#count = -1;
@@ -91,12 +98,12 @@ export class OtlpRecord implements RecordPart {
   text(field: number): string {
     if (this.#edits[field] === TEXT) return this.#values[field] as string;
     const i = this.#find(field, 2);
-    return i < 0 ? "" : this.#bytes.toString("utf8", this.#fields[i + 2]!, this.#fields[i + 3]!);
+    return i < 0 ? "" : this.#bytes.buffer.toString("utf8", this.#fields[i + 2]!, this.#fields[i + 3]!);
   }
   bytes(field: number): Uint8Array {
     if (this.#edits[field] === BYTES) return this.#values[field] as Uint8Array;
     const i = this.#find(field, 2);
-    return i < 0 ? EMPTY : this.#bytes.subarray(this.#fields[i + 2]!, this.#fields[i + 3]!);
+    return i < 0 ? NO_BYTES.buffer : this.#bytes.buffer.subarray(this.#fields[i + 2]!, this.#fields[i + 3]!);
   }
   /** The length of a field of bytes, without making a view of it. */
   byteLength(field: number): number {
@@ -201,13 +208,13 @@ export class OtlpRecord implements RecordPart {
     if (this.#edits[field] === PART) return this.#values[field] as KeyValues;
     let map = this.#parts[field];
     if (!(map instanceof KeyValues)) this.#parts[field] = map = new KeyValues();
-    map.reset(this.#bytes);
+    map.reset(this.#bytes.buffer);
     if (this.#edits[field] !== REMOVED) {
       this.#scan();
       const fields = this.#fields;
       const tag = (field << 3) | 2;
       for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
-        if (fields[i] === tag) map.add(fields[i + 1]!, fields[i + 2]!, fields[i + 3]!);
+        if (fields[i] === tag) map.addRun(fields[i + 1]!, fields[i + 3]!);
       }
     }
     return this.#part(field, map);
@@ -218,7 +225,7 @@ export class OtlpRecord implements RecordPart {
     let part = this.#parts[field];
     if (!(part instanceof AnyPart)) this.#parts[field] = part = new AnyPart();
     const i = this.#find(field, 2);
-    part.reset(i < 0 ? undefined : decodeAny(this.#bytes, this.#fields[i + 2]!, this.#fields[i + 3]!));
+    part.reset(i < 0 ? undefined : decodeAny(this.#bytes.buffer, this.#fields[i + 2]!, this.#fields[i + 3]!));
     return this.#part(field, part);
   }
   /** A message inside of this one; an empty one where there is none, which appears once it is edited. */
@@ -227,9 +234,9 @@ export class OtlpRecord implements RecordPart {
     let record = this.#parts[field];
     if (!(record instanceof OtlpRecord)) this.#parts[field] = record = new OtlpRecord();
     const i = this.#edits[field] === REMOVED ? -1 : this.#find(field, 2);
-    if (i < 0) record.reset(EMPTY);
-    else if (this.#countOf(field) > 1) record.reset(this.#merged(field));
-    else record.reset(this.#bytes, this.#fields[i + 2]!, this.#fields[i + 3]!);
+    if (i < 0) record.reset(NO_BYTES.buffer);
+    else if (this.#isRepeated(field)) record.reset(this.#merged(field));
+    else record.reset(this.#bytes.buffer, this.#fields[i + 2]!, this.#fields[i + 3]!);
     return this.#part(field, record);
   }
   /** A repeated message. Its edits are this record's. */
@@ -237,13 +244,13 @@ export class OtlpRecord implements RecordPart {
     if (this.#edits[field] === PART) return this.#values[field] as RecordList;
     let list = this.#parts[field];
     if (!(list instanceof RecordList)) this.#parts[field] = list = new RecordList(newRecord);
-    list.reset(this.#bytes);
+    list.reset(this.#bytes.buffer, field);
     if (this.#edits[field] !== REMOVED) {
       this.#scan();
       const fields = this.#fields;
       const tag = (field << 3) | 2;
       for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
-        if (fields[i] === tag) list.add(fields[i + 1]!, fields[i + 2]!, fields[i + 3]!);
+        if (fields[i] === tag) list.addRun(fields[i + 1]!, fields[i + 3]!);
       }
     }
     return this.#part(field, list);
@@ -256,7 +263,7 @@ export class OtlpRecord implements RecordPart {
       if (this.#isEdited(lowestBit(left))) edited |= left & -left;
     }
     if (edited === 0) {
-      writer.raw(this.#bytes, this.#start, this.#end);
+      writer.copy(this.#bytes, this.#start, this.#end);
       return;
     }
     this.#scan();
@@ -266,22 +273,23 @@ export class OtlpRecord implements RecordPart {
     for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
       const field = fields[i]! >>> 3;
       if (field >= FIELDS || (edited & (1 << field)) === 0) continue;
-      if (fields[i + 1]! > from) writer.raw(this.#bytes, from, fields[i + 1]!);
+      if (fields[i + 1]! > from) writer.copy(this.#bytes, from, fields[i + 1]!);
       from = fields[i + 3]!;
       if ((left & (1 << field)) !== 0) this.#writeEdit(writer, field);
       left &= ~(1 << field);
     }
-    writer.raw(this.#bytes, from, this.#end);
+    writer.copy(this.#bytes, from, this.#end);
     for (; left !== 0; left &= left - 1) this.#writeEdit(writer, lowestBit(left));
   }
   writeField(writer: ProtoWriter, field: number): void {
-    const mark = writer.begin(field);
+    const before = this.#end - this.#start;
+    const mark = writer.begin(field, before);
     this.write(writer);
-    writer.end(mark);
+    writer.end(mark, before);
   }
   /** The content as bytes that will not change. */
   encode(): Uint8Array {
-    if (this.#dirty === 0) return this.#bytes.subarray(this.#start, this.#end);
+    if (this.#dirty === 0) return this.#bytes.buffer.subarray(this.#start, this.#end);
     const writer = new ProtoWriter(this.#end - this.#start + 256);
     this.write(writer);
     return writer.finish();
@@ -352,6 +360,9 @@ export class OtlpRecord implements RecordPart {
   #anyOf(field: number): boolean {
     return this.#countOf(field) > 0;
   }
+  #isRepeated(field: number): boolean {
+    return this.#countOf(field) > 1 || (this.#runs & (1 << field)) !== 0;
+  }
   #countOf(field: number): number {
     this.#scan();
     let count = 0;
@@ -359,16 +370,15 @@ export class OtlpRecord implements RecordPart {
     return count;
   }
   #at(i: number): ProtoReader {
-    reader.reset(this.#bytes, this.#fields[i + 2]!, this.#fields[i + 3]!);
+    reader.reset(this.#bytes.buffer, this.#fields[i + 2]!, this.#fields[i + 3]!);
     return reader;
   }
   /** A message that comes twice is merged, as protobuf wants: its contents one after the other. */
   #merged(field: number): Buffer {
     const pieces: Buffer[] = [];
     for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
-      if (this.#fields[i] === ((field << 3) | 2)) {
-        pieces.push(this.#bytes.subarray(this.#fields[i + 2]!, this.#fields[i + 3]!));
-      }
+      if (this.#fields[i] !== ((field << 3) | WIRE_BYTES)) continue;
+      this.#eachOf(i, (body, stop) => pieces.push(this.#bytes.buffer.subarray(body, stop)));
     }
     return Buffer.concat(pieces);
   }
@@ -378,54 +388,53 @@ export class OtlpRecord implements RecordPart {
     this.#scan();
     for (let i = 0; i < this.#count * STRIDE; i += STRIDE) {
       const tag = this.#fields[i]!;
-      if (tag >>> 3 !== field || ((tag & 7) !== wire && (tag & 7) !== 2)) continue;
-      const from = this.#at(i);
-      while (!from.done) values.push(one(from));
+      if (tag >>> 3 !== field || ((tag & 7) !== wire && (tag & 7) !== WIRE_BYTES)) continue;
+      this.#eachOf(i, (body, stop) => {
+        reader.reset(this.#bytes.buffer, body, stop);
+        while (!reader.done) values.push(one(reader));
+      });
     }
     return values;
+  }
+  /** Runs a step on the content of each of the fields that count as one at this place in `#fields`. */
+  #eachOf(i: number, step: (body: number, stop: number) => void): void {
+    const end = this.#fields[i + 3]!;
+    for (let at = this.#fields[i + 1]!; at < end; ) {
+      place.read(this.#bytes.buffer, at, end);
+      at = place.stop;
+      step(place.body, at);
+    }
   }
 
   #scan(): void {
     if (this.#count >= 0) return;
-    const bytes = this.#bytes;
+    const bytes = this.#bytes.buffer;
     const end = this.#end;
-    let count = 0;
-    for (let position = this.#start; position < end; count++) {
-      const at = position;
-      if ((count + 1) * STRIDE > this.#fields.length) this.#grow();
-      const base = count * STRIDE;
-      const tag = bytes[position]!;
-      const length = position + 1 < end ? bytes[position + 1]! : 0x80;
-      let body: number;
-      let read = tag;
-      if (tag < 0x80 && (tag & 7) === 2 && tag >= 8 && length < 0x80) {
-        body = position + 2;
-        position = body + length;
-        if (position > end) throw new ProtobufError("a length reaches beyond the end of its message", at);
+    let fields = this.#fields;
+    let base = -STRIDE;
+    let before = 0;
+    this.#runs = 0;
+    for (let at = this.#start; at < end; at = place.stop) {
+      place.read(bytes, at, end);
+      const { tag } = place;
+      if (tag === before && (tag & 7) === WIRE_BYTES) {
+        if (tag >>> 3 < FIELDS) this.#runs |= 1 << (tag >>> 3);
       } else {
-        reader.reset(bytes, position, end);
-        read = reader.tag();
-        if ((read & 7) === 2) {
-          const size = reader.length();
-          body = reader.position;
-          position = body + size;
-        } else {
-          body = reader.position;
-          reader.skip(read);
-          position = reader.position;
-        }
+        base += STRIDE;
+        if (base + STRIDE > fields.length) fields = this.#grow();
+        fields[base] = before = tag;
+        fields[base + 1] = at;
       }
-      this.#fields[base] = read;
-      this.#fields[base + 1] = at;
-      this.#fields[base + 2] = body;
-      this.#fields[base + 3] = position;
+      fields[base + 2] = place.body;
+      fields[base + 3] = place.stop;
     }
-    this.#count = count;
+    this.#count = base / STRIDE + 1;
   }
-  #grow(): void {
+  #grow(): Int32Array<ArrayBuffer> {
     const larger = new Int32Array(this.#fields.length * 2);
     larger.set(this.#fields);
     this.#fields = larger;
+    return larger;
   }
 }
 

@@ -35,7 +35,7 @@ test("a decoder by protobufjs reads what was written", () => {
     stale: fc.boolean(),
   });
   fc.assert(
-    fc.property(fc.array(sample, { maxLength: 20 }), (samples) => {
+    fc.property(fc.array(sample, { maxLength: 20, size: "max" }), (samples) => {
       const registry = new SeriesRegistry();
       const encoder = new WriteRequestEncoder(16);
       for (const { labels, value, timestamp, stale } of samples) {

@@ -20,8 +20,9 @@ test("addresses have brackets where they need them", () => {
 });
 
 test("labels of a target: its address, meta labels with the prefix, what is empty", () => {
-  const target = new TargetLabels("__meta_x_", Labels.from([["base", "b"]]))
+  const target = new TargetLabels("__meta_x_")
     .address("a:1")
+    .set("base", "b")
     .meta("zone", "")
     .metaEach(
       "tag_",

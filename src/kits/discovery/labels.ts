@@ -18,12 +18,11 @@ export function hostPort(host: string, port: number): string {
  */
 export class TargetLabels {
   readonly #prefix: string;
-  readonly #pairs: Map<string, string>;
+  readonly #pairs = new Map<string, string>();
 
-  /** `prefix` is that of the meta labels, such as `__meta_consul_`; `base` has labels that the target shares with others. */
-  constructor(prefix: string, base: Labels = Labels.empty) {
+  /** `prefix` is that of the meta labels, such as `__meta_consul_`. */
+  constructor(prefix: string) {
     this.#prefix = prefix;
-    this.#pairs = new Map(base);
   }
 
   set(name: string, value: string): this {

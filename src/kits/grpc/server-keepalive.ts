@@ -36,13 +36,11 @@ interface Watched {
 export class GrpcKeepalive {
   readonly #options: GrpcKeepaliveOptions;
   readonly #watched = new Map<http2.ServerHttp2Session, Watched>();
-  readonly #now: () => number;
   readonly #stepMs: number;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: GrpcKeepaliveOptions, now: () => number = () => performance.now()) {
+  constructor(options: GrpcKeepaliveOptions) {
     this.#options = options;
-    this.#now = now;
     const limits = [
       options.maxConnectionIdleMs,
       options.maxConnectionAgeMs,
@@ -54,7 +52,7 @@ export class GrpcKeepalive {
   }
 
   watch(session: http2.ServerHttp2Session): void {
-    const now = this.#now();
+    const now = performance.now();
     // Ages differ by up to a tenth, so that clients do not all come back at once.
     const ageMs = (this.#options.maxConnectionAgeMs ?? Infinity) * (0.9 + Math.random() * 0.2);
     const watched: Watched = {
@@ -93,7 +91,7 @@ export class GrpcKeepalive {
     const watched = this.#watched.get(session);
     if (watched === undefined) return;
     watched.calls -= 1;
-    watched.lastActive = this.#now();
+    watched.lastActive = performance.now();
   }
 
   stop(): void {
@@ -103,7 +101,7 @@ export class GrpcKeepalive {
 
   check(): void {
     const { maxConnectionIdleMs = Infinity, maxConnectionAgeGraceMs = Infinity, pingAfterMs } = this.#options;
-    const now = this.#now();
+    const now = performance.now();
     for (const watched of this.#watched.values()) {
       const { session } = watched;
       if (watched.closingSince !== undefined) {
@@ -125,13 +123,13 @@ export class GrpcKeepalive {
     session.ping((error) => {
       clearTimeout(timer);
       watched.pinging = false;
-      if (error === null) watched.lastActive = this.#now();
+      if (error === null) watched.lastActive = performance.now();
     });
   }
 
   #pinged(watched: Watched): void {
     const { minPingIntervalMs, permitWithoutStream } = this.#options;
-    const now = this.#now();
+    const now = performance.now();
     const idle = watched.calls === 0 && !permitWithoutStream;
     const interval = idle ? IDLE_PING_INTERVAL_MS : minPingIntervalMs;
     if (now - watched.lastPing < interval) watched.strikes += 1;

@@ -13,6 +13,7 @@ import {
   GrpcError,
   parseGrpcTimeout,
 } from "#formats/grpc";
+import type { ClientAttributes } from "../otelcol/auth.ts";
 import { CompressionError, decompressBody } from "../otelcol/compression.ts";
 import { type ListenAddress, listenOn } from "../otelcol/listen.ts";
 import { GrpcKeepalive, type GrpcKeepaliveOptions } from "./server-keepalive.ts";
@@ -31,6 +32,8 @@ export interface GrpcCall {
   readonly headers: http2.IncomingHttpHeaders;
   /** The client's IP address. */
   readonly remoteAddress: string | undefined;
+  /** What its authentication told. */
+  readonly clientAttributes: ClientAttributes;
   /** Aborted when the client goes, its deadline passes or the server closes. */
   readonly signal: AbortSignal;
 }
@@ -56,8 +59,10 @@ export interface GrpcServerOptions {
   readonly maxConcurrentStreams: number;
   readonly keepalive: GrpcKeepaliveOptions;
   readonly handlers: ReadonlyMap<string, GrpcHandler>;
-  /** Called before the message is unpacked; throws a GrpcError to refuse the call. */
-  readonly authenticate: ((headers: http2.IncomingHttpHeaders) => void | Promise<void>) | undefined;
+  /** Called before the message is unpacked: who calls. Throws a GrpcError to refuse the call. */
+  readonly authenticate:
+    | ((headers: http2.IncomingHttpHeaders) => ClientAttributes | Promise<ClientAttributes>)
+    | undefined;
   readonly onCall: (report: GrpcCallReport) => void;
 }
 
@@ -143,6 +148,7 @@ export class GrpcServer {
 class ServerCall implements GrpcCall {
   readonly path: string;
   readonly headers: http2.IncomingHttpHeaders;
+  clientAttributes: ClientAttributes;
   readonly #stream: http2.ServerHttp2Stream;
   readonly #options: GrpcServerOptions;
   readonly #closing: AbortSignal;
@@ -277,7 +283,7 @@ class ServerCall implements GrpcCall {
 
   async #slowPath(message: Buffer, handler: GrpcHandler): Promise<Uint8Array> {
     const checked = this.#options.authenticate?.(this.headers);
-    if (checked !== undefined) await checked;
+    this.clientAttributes = checked instanceof Promise ? await checked : checked;
     const unpacked = this.#compressed ? await this.#unpack(message) : message;
     this.#requestBytes = unpacked.length;
     return handler(unpacked, this);

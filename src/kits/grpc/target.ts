@@ -1,4 +1,5 @@
 import { lookup } from "node:dns/promises";
+import { shownUrl } from "../http/url.ts";
 
 /** Where a client connects to: a host that may have several addresses, or a Unix socket. */
 export type GrpcTarget =
@@ -30,7 +31,7 @@ export function parseGrpcEndpoint(endpoint: string): GrpcEndpoint {
   if (scheme !== null) {
     if (scheme[1] !== "dns" && scheme[1] !== "passthrough") {
       throw new Error(
-        `endpoint ${JSON.stringify(endpoint)}: the scheme ${scheme[1]} is not supported; use dns, passthrough or unix`,
+        `endpoint ${JSON.stringify(shownUrl(endpoint))}: the scheme ${scheme[1]} is not supported; use dns, passthrough or unix`,
       );
     }
     resolve = scheme[1] === "dns";
@@ -47,7 +48,7 @@ export function parseGrpcEndpoint(endpoint: string): GrpcEndpoint {
       );
     }
     const why = rest.includes("/") ? "has a path, which gRPC does not know" : "is no address";
-    throw new Error(`endpoint ${JSON.stringify(endpoint)} ${why}; write it as host:port`);
+    throw new Error(`endpoint ${JSON.stringify(shownUrl(endpoint))} ${why}; write it as host:port`);
   }
   return {
     target: { kind: "host", host: match[1] ?? match[2]!, port, resolve },

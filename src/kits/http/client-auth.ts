@@ -1,6 +1,8 @@
+import { shownAnswer } from "../otelcol/shown-answer.ts";
 import { HttpClientError } from "./client-errors.ts";
 import type { WatchedFiles } from "./client-files.ts";
 import type { HttpClientArguments, Oauth2Arguments } from "./client-schema.ts";
+import { shownUrl } from "./url.ts";
 
 /** Asks the token URL; the caller owns connections and time limits. */
 export type TokenRequest = (
@@ -120,8 +122,13 @@ class TokenSource {
     const text = answer.body.toString("utf8");
     const { token_url } = this.#config;
     if (answer.status < 200 || answer.status >= 300) {
-      const detail = text.replace(/\s+/g, " ").slice(0, 200);
-      throw new HttpClientError("authentication", `${token_url} gave no token: status ${answer.status}: ${detail}`);
+      const detail = shownAnswer(text, new Map([["secret", secret]]))
+        .replace(/\s+/g, " ")
+        .slice(0, 200);
+      throw new HttpClientError(
+        "authentication",
+        `${shownUrl(token_url)} gave no token: status ${answer.status}: ${detail}`,
+      );
     }
     const { type, token, expiresInMs } = readToken(text, token_url);
     const header = `${type} ${token}`;
@@ -158,7 +165,7 @@ function readToken(text: string, url: string): { type: string; token: string; ex
   }
   const { access_token, token_type, expires_in } = (fields ?? {}) as Record<string, unknown>;
   if (typeof access_token !== "string" || access_token === "") {
-    throw new HttpClientError("authentication", `the answer of ${url} has no access_token`);
+    throw new HttpClientError("authentication", `the answer of ${shownUrl(url)} has no access_token`);
   }
   const seconds = Number(expires_in);
   const type = typeof token_type === "string" && token_type.toLowerCase() !== "bearer" ? token_type : "Bearer";

@@ -26,7 +26,7 @@ export const basicAuthSchema = s
       : [],
   );
 
-export const authorizationSchema = s
+const authorizationSchema = s
   .object({
     type: s.string().default("").doc("Scheme of the `Authorization` header; `Bearer` when empty."),
     credentials: s.secret().default("").doc("What follows the scheme."),
@@ -89,7 +89,7 @@ export function skipsVerification(a: { readonly insecure_skip_verify: boolean })
   return [{ field: "insecure_skip_verify", message, hint: "set `ca_file` to the authority's certificate instead" }];
 }
 
-export const proxyFields = {
+const proxyFields = {
   proxy_url: s.string().optional().doc("HTTP proxy for requests."),
   no_proxy: s
     .string()
@@ -102,7 +102,7 @@ export const proxyFields = {
   proxy_connect_header: s.map(s.list(s.secret())).optional().doc("Headers for the proxy, sent with CONNECT requests."),
 };
 
-export const oauth2Schema = proxyRules(
+const oauth2Schema = proxyRules(
   s
     .object({
       client_id: s.string().default("").doc("Client id."),

@@ -154,6 +154,8 @@ test("OAuth 2.0: one token for many requests, renewed near its end and after a 4
         return;
       }
       response.end(JSON.stringify({ access_token: `t${asked.length}`, token_type: "bearer", expires_in: 60 }));
+    } else if (request.url!.startsWith("/refused-token")) {
+      response.writeHead(400).end("swordfish is wrong");
     } else {
       if (request.headers.authorization === rejectToken) response.statusCode = 401;
       response.end(request.headers.authorization);
@@ -181,8 +183,12 @@ test("OAuth 2.0: one token for many requests, renewed near its end and after a 4
   headerRefused = true;
   assert.equal(await ask(), "Bearer t4");
   assert.match(asked.at(-1)!, /^none grant_type=.*&client_id=id\+with\+space&client_secret=s%2F1$/);
-  const broken = client(t, { oauth2: { ...oauth2, token_url: `${url}/missing-token` } });
-  await failure(broken.request(get(url), never), "authentication", /has no access_token/);
+  const broken = client(t, { oauth2: { ...oauth2, token_url: `${url}/missing-token?key=hush` } });
+  await failure(broken.request(get(url), never), "authentication", /missing-token\?key=xxxxx has no access_token/);
+  const wrong = { client_secret: new Secret("swordfish"), token_url: `${url}/refused-token?key=hush` };
+  const refused = client(t, { oauth2: { ...oauth2, ...wrong } });
+  const said = /refused-token\?key=xxxxx gave no token: status 400: \(secret\) is wrong/;
+  await failure(refused.request(get(url), never), "authentication", said);
 });
 
 test("redirects: followed up to ten, credentials stay with the host, methods as in Go, or handed to the caller", async (t) => {

@@ -187,7 +187,10 @@ export class HttpClient {
       if (redirects === MAX_REDIRECTS) throw new HttpClientError("redirect", `${first.host} redirects without an end`);
       const next = URL.parse(location, url);
       if (next === null || !/^https?:$/.test(next.protocol)) {
-        throw new HttpClientError("redirect", `${url.host} redirects to ${JSON.stringify(location)}, which is no URL`);
+        throw new HttpClientError(
+          "redirect",
+          `${url.host} redirects to ${JSON.stringify(shownUrl(location))}, which is no URL`,
+        );
       }
       // As in Go: 307 and 308 repeat the request, the others turn it into a GET.
       if (statusCode < 307 && method !== "HEAD" && method !== "GET") {

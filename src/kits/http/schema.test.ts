@@ -17,7 +17,9 @@ interface CatalogueBlock {
 }
 
 function catalogue(component: string): CatalogueBlock {
-  return JSON.parse(readFileSync(new URL(`../../../test/catalog/components/${component}.json`, import.meta.url), "utf8"));
+  return JSON.parse(
+    readFileSync(new URL(`../../../test/catalog/components/${component}.json`, import.meta.url), "utf8"),
+  );
 }
 
 /** Compares the fields of ours that `theirs` has; with `whole`, there must be no others. */

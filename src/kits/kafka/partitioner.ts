@@ -1,3 +1,4 @@
+import { fnv1a32 } from "#formats/hashes";
 import type { KafkaRecord } from "./record-writer.ts";
 
 /**
@@ -55,9 +56,7 @@ export class Partitioner {
 
 /** FNV-1a of 32 bits, with the sign as sarama has it. */
 function saramaPartition(key: Uint8Array, partitions: number): number {
-  let hash = 0x811c9dc5;
-  for (const byte of key) hash = Math.imul(hash ^ byte, 0x01000193);
-  return Math.abs((hash | 0) % partitions);
+  return Math.abs(fnv1a32(key) % partitions);
 }
 
 /** Murmur2 with the seed of Kafka's Java client. */

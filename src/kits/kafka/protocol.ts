@@ -80,11 +80,10 @@ export class KafkaWriter {
 /** Reads the body of a response. Throws a RangeError when it is shorter than it says. */
 export class KafkaReader {
   readonly data: Buffer;
-  at: number;
+  at = 0;
 
-  constructor(data: Buffer, at = 0) {
+  constructor(data: Buffer) {
     this.data = data;
-    this.at = at;
   }
 
   get remaining(): number {

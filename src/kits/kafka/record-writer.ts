@@ -1,8 +1,8 @@
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
+import { crc32c } from "#formats/crc32c";
 import { compress as snappy } from "#formats/snappy";
 import { writeLz4Frame } from "../otelcol/lz4-writer.ts";
-import { crc32c } from "./crc32c.ts";
 
 /** Record batches as producers send them (kafka.apache.org/documentation, "Message Format", magic 2). */
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as zlib from "node:zlib";
 import fc from "fast-check";
+import { crc32c } from "#formats/crc32c";
 import { compress } from "#formats/snappy";
-import { crc32c } from "./crc32c.ts";
 import { KafkaWriter, readInt64 } from "./protocol.ts";
 import { RecordBatchError, RecordCursor, readBatchHeader, unpackRecords } from "./records.ts";
 

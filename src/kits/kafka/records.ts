@@ -1,5 +1,5 @@
+import { crc32c } from "#formats/crc32c";
 import { CompressionError, decompressBody } from "../otelcol/compression.ts";
-import { crc32c } from "./crc32c.ts";
 import { readInt64 } from "./protocol.ts";
 
 /**

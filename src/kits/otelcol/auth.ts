@@ -3,22 +3,24 @@
  * Matches internal/component/otelcol/auth of Alloy.
  */
 import { s } from "#lang/schema";
+import type { OtlpClient } from "#pipeline/batch";
 
 /** A request about to be sent. Handlers change `headers` (lower-case names) in place. */
-export interface OutgoingRequest {
+export interface OutgoingRequest extends Pick<OtlpClient, "clientMetadata" | "clientAttributes"> {
   readonly method: string;
   readonly url: string;
   readonly headers: Map<string, string>;
   readonly body: Uint8Array;
-  /** What the client of the receiver sent beside the data, if it was kept. */
-  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
 /** Adds credentials. May do I/O, such as fetching a token; rejects if there are none to be had. */
 export type ClientAuth = (request: OutgoingRequest, signal: AbortSignal) => void | Promise<void>;
 
-/** Checks credentials. `headers` has lower-case names. Rejects with an AuthenticationError. */
-export type ServerAuth = (headers: ReadonlyMap<string, string>) => void | Promise<void>;
+/** What is known of an authenticated client, such as its `username`; undefined for nothing. */
+export type ClientAttributes = OtlpClient["clientAttributes"];
+
+/** Checks credentials and tells whose they are. `headers` has lower-case names. Rejects with an AuthenticationError. */
+export type ServerAuth = (headers: ReadonlyMap<string, string>) => ClientAttributes | Promise<ClientAttributes>;
 
 /** The value in the capsule. A side that the component does not support is undefined. */
 export interface AuthHandler {

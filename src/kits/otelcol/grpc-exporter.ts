@@ -82,10 +82,11 @@ export class OtlpGrpcBackend<A extends OtlpGrpcArguments> {
     const path = EXPORT_PATHS[batch.kind];
     const headers = new Map<string, string>();
     for (const [name, value] of given.headers) headers.set(name.toLowerCase(), value);
-    const { clientMetadata } = batch;
+    const { clientMetadata, clientAttributes } = batch;
     try {
       const url = this.#connection.url + path;
-      await this.#auth?.({ method: "POST", url, headers, body: new Uint8Array(0), clientMetadata }, signal);
+      const body = new Uint8Array(0);
+      await this.#auth?.({ method: "POST", url, headers, body, clientMetadata, clientAttributes }, signal);
     } catch (error) {
       const message = `there are no credentials to send: ${errorText(error)}`;
       throw new SendError("unauthorized", message, { retryable: true, isRefusal: true });

@@ -40,7 +40,7 @@ export function otelGrpcServer({ args, tls, handlers, recordCall }: OtelGrpcServ
         ? undefined
         : async (headers) => {
             try {
-              await authenticate(
+              return await authenticate(
                 new Map([...callMetadata(headers)].map(([name, values]) => [name, values.join(", ")])),
               );
             } catch (error) {

@@ -5,6 +5,7 @@
 import { Readable } from "node:stream";
 import { Agent, type buildConnector, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from "undici";
 import { errorText } from "#base/log";
+import type { OtlpClient } from "#pipeline/batch";
 import { createConnector } from "../http/client-connect.ts";
 import { type CertificateFacts, explainFailure, HttpClientError } from "../http/client-errors.ts";
 import { NO_TLS_FACTS, type TlsFacts } from "../tls-facts.ts";
@@ -19,12 +20,11 @@ const MAX_ANSWER_BYTES = 64 << 10;
 const MAX_CONNECTIONS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-export interface HttpPost {
+export interface HttpPost extends Pick<OtlpClient, "clientMetadata" | "clientAttributes"> {
   readonly url: string;
   readonly contentType: string;
   /** One after the other they are the body. */
   readonly parts: readonly Uint8Array[];
-  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -79,11 +79,12 @@ export class OtelHttpClient {
     }
     const cookies = this.#cookies?.header(url);
     if (cookies !== undefined) headers.set("cookie", cookies);
-    const { clientMetadata, signal } = post;
+    const { clientMetadata, clientAttributes, signal } = post;
     if (this.#auth !== undefined) {
       const content = body ?? whole();
       try {
-        await this.#auth({ method: "POST", url: post.url, headers, body: content, clientMetadata }, signal);
+        const request = { method: "POST", url: post.url, headers, body: content, clientMetadata, clientAttributes };
+        await this.#auth(request, signal);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw new HttpClientError("authentication", `there are no credentials to send: ${errorText(error)}`);

@@ -6,7 +6,7 @@ import * as http from "node:http";
 import * as http2 from "node:http2";
 import type { Server } from "node:net";
 import type { TlsOptions } from "node:tls";
-import { AuthenticationError, type ServerAuth, serverAuth } from "./auth.ts";
+import { AuthenticationError, type ClientAttributes, type ServerAuth, serverAuth } from "./auth.ts";
 import { CompressionError, decompressBody } from "./compression.ts";
 import { corsHeaders, preflight } from "./cors.ts";
 import { listenOn, parseListenAddress } from "./listen.ts";
@@ -26,6 +26,8 @@ export interface OtelHttpRequest {
   readonly allHeaders: () => ReadonlyMap<string, readonly string[]>;
   /** The client's IP address. */
   readonly remoteAddress: string | undefined;
+  /** What its authentication told. */
+  readonly clientAttributes: ClientAttributes;
   /** Unpacked. */
   readonly body: Uint8Array;
   /** Aborted when the client goes or the server closes. */
@@ -160,8 +162,9 @@ export class OtelHttpServer {
     const { args, refuse, handle } = this.#options;
     const { headers } = request;
     let body: Uint8Array;
+    let clientAttributes: ClientAttributes;
     try {
-      if (this.#authenticate !== undefined) await this.#authenticate(flatHeaders(headers));
+      if (this.#authenticate !== undefined) clientAttributes = await this.#authenticate(flatHeaders(headers));
       const encoding = String(headers["content-encoding"] ?? "");
       if (args.compression_algorithms.length > 0 && !args.compression_algorithms.includes(encoding as "gzip")) {
         return refuse(400, `unsupported Content-Encoding: ${encoding}`, headers);
@@ -183,6 +186,7 @@ export class OtelHttpServer {
       headers,
       allHeaders: () => allHeaders(request),
       remoteAddress: request.socket.remoteAddress,
+      clientAttributes,
       body,
       signal,
     });

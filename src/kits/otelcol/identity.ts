@@ -1,4 +1,4 @@
-import { fnv1a64 } from "#formats/hashes";
+import { fnv1a64, xxh64 } from "#formats/hashes";
 import {
   DATA,
   dataField,
@@ -14,7 +14,6 @@ import {
 import type { OtlpRecord } from "#formats/otlp/record";
 import { type AnyValue, AttributeKey, KeyValues, ValueList } from "#formats/otlp/values";
 import { compareUtf8 } from "../ottl/value.ts";
-import { xxh64 } from "./xxh64.ts";
 
 /**
  * The identities of resources and streams by which exporters of the Collector route and partition. Matches

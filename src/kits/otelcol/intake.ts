@@ -4,7 +4,7 @@ import { GRPC, GrpcError } from "#formats/grpc";
 import { OtlpIndex, type OtlpKind } from "#formats/otlp/otlp";
 import { ProtobufError } from "#formats/protobuf";
 import { Acknowledgement } from "#pipeline/acknowledgement";
-import type { OtlpBatch, Refusals } from "#pipeline/batch";
+import type { OtlpBatch, OtlpClient, Refusals, WaitingClient } from "#pipeline/batch";
 import { RetryableError } from "#pipeline/errors";
 import type { Fanout } from "#pipeline/fanout";
 
@@ -27,23 +27,23 @@ export interface IntakeCounters {
   readonly refused: Readonly<Record<OtlpKind, Counter>>;
 }
 
-export interface IntakeRequest {
+export interface IntakeRequest extends OtlpClient {
   readonly kind: OtlpKind;
   /** An Export…ServiceRequest. */
   readonly bytes: Uint8Array;
-  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
-  /** The IP address of the client. */
-  readonly clientAddress?: string | undefined;
   readonly counters: IntakeCounters;
   /** Where it is noted what consumers refuse for good, for protocols that can tell the client. */
   readonly refusals?: Refusals;
+  /** The client cannot send the data again: it waits also where others are sent away at once. */
+  readonly cannotComeAgain?: boolean;
   /** Aborted when the client goes; asked for only when the pipeline makes it wait. */
   readonly signal: () => AbortSignal;
 }
 
 /**
  * Hands requests of clients to the pipeline: checks them, makes them wait while the pipeline is full, and sends them away
- * with UNAVAILABLE and a delay when that lasts. Success means that every consumer accepted.
+ * with UNAVAILABLE and a delay when that lasts, or at once where a component wants no data to wait. Success means that
+ * every consumer accepted.
  */
 export class OtlpIntake {
   readonly #outputs: Readonly<Record<OtlpKind, Fanout<"otlp">>>;
@@ -66,13 +66,14 @@ export class OtlpIntake {
 
   /** Returns or resolves once the request is accepted; throws or rejects with a GrpcError. */
   accept(request: IntakeRequest): void | Promise<void> {
-    const { kind, bytes, clientMetadata, counters } = request;
+    const { kind, bytes, clientMetadata, clientAttributes, counters } = request;
     const items = this.#count(kind, bytes);
     if (items === 0) return;
     if (this.#waitingBytes + bytes.length > MAX_WAITING_BYTES) {
       counters.refused[kind].inc(items);
-      throw this.#unavailable("too much waits for the pipeline already");
+      throw this.#unavailable(new RetryableError("too much waits for the pipeline already"));
     }
+    const patience = new Patience();
     const batch: OtlpBatch = {
       signal: "otlp",
       kind,
@@ -81,10 +82,11 @@ export class OtlpIntake {
       bytes: bytes.length,
       clientMetadata,
       clientAddress: plainAddress(request.clientAddress),
+      clientAttributes,
+      waiting: request.cannotComeAgain ? undefined : patience,
       refusals: request.refusals,
       acknowledgement: Acknowledgement.none,
     };
-    const patience = new Patience();
     const result = this.#outputs[kind].consume(batch, patience.signal);
     if (result === undefined) {
       counters.accepted[kind].inc(items);
@@ -117,20 +119,21 @@ export class OtlpIntake {
     } catch (error) {
       counters.refused[kind].inc(items);
       if (error instanceof GrpcError) throw error;
-      throw this.#unavailable(error instanceof RetryableError ? error.message : String((error as Error).message));
+      throw this.#unavailable(error as Error);
     } finally {
       this.#waitingBytes -= bytes.length;
       patience.end();
     }
   }
 
-  #unavailable(why: string): GrpcError {
+  #unavailable(why: Error): GrpcError {
     const now = performance.now();
     if (now - this.#lastWarning > 30_000) {
       this.#lastWarning = now;
-      this.#log.warn("clients are sent away because the pipeline takes nothing", { reason: why });
+      this.#log.warn("clients are sent away because the pipeline takes nothing", { reason: why.message });
     }
-    return new GrpcError(GRPC.UNAVAILABLE, why, { retryDelayMs: RETRY_DELAY_MS });
+    const asked = why instanceof RetryableError ? why.retryAfterMs : undefined;
+    return new GrpcError(GRPC.UNAVAILABLE, why.message, { retryDelayMs: asked ?? RETRY_DELAY_MS });
   }
 }
 
@@ -140,7 +143,7 @@ function plainAddress(address: string | undefined): string | undefined {
 }
 
 /** A signal that costs nothing to speak of until somebody has to wait. */
-class Patience {
+class Patience implements WaitingClient {
   readonly #controller = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #client: AbortSignal | undefined;
@@ -155,6 +158,10 @@ class Patience {
     this.#client = client;
     if (client.aborted) this.#gone();
     else client.addEventListener("abort", this.#gone, { once: true });
+  }
+
+  sendAway(why: RetryableError): void {
+    this.#controller.abort(why);
   }
 
   end(): void {

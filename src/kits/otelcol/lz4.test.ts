@@ -56,6 +56,8 @@ test("reads the frame that the lz4 tool makes", () => {
   // printf 'hello hello hello hello hello\n' | lz4 -c | xxd -p
   const hex = "04224d186440a7100000006f68656c6c6f2006000050656c6c6f0a000000002d820339";
   assert.equal(String(readLz4Frames(Buffer.from(hex, "hex"), 100)), "hello hello hello hello hello\n");
+  const skippable = "5a2a4d1803000000aabbcc";
+  assert.equal(String(readLz4Frames(Buffer.from(skippable + hex, "hex"), 100)), "hello hello hello hello hello\n");
 });
 
 test("literals and overlapping matches of all lengths, in several blocks and frames", () => {

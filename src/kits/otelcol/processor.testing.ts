@@ -24,6 +24,7 @@ export interface RunningProcessor<A> extends AsyncDisposable {
 export interface Client {
   readonly metadata?: Readonly<Record<string, readonly string[]>>;
   readonly address?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 /** `config` is the inside of the block, without `output`. */
@@ -54,6 +55,7 @@ export async function startProcessor<A, M extends MetricSpecs>(
         bytes: part.length,
         clientMetadata: client.metadata && new Map(Object.entries(client.metadata)),
         clientAddress: client.address,
+        clientAttributes: client.attributes && new Map(Object.entries(client.attributes)),
         acknowledgement: state.acknowledgement,
       };
       sink.items.length = 0;

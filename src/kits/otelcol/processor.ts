@@ -2,7 +2,7 @@ import type { OtlpKind } from "#formats/otlp/otlp";
 import { OtlpRecord } from "#formats/otlp/record";
 import { countItems, encodeRequest, resourceGroups } from "#formats/otlp/walk";
 import { ProtobufError } from "#formats/protobuf";
-import type { OtlpBatch } from "#pipeline/batch";
+import type { OtlpBatch, OtlpClient } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import type { Consumer } from "#pipeline/consumer";
 import { PermanentError } from "#pipeline/errors";
@@ -42,50 +42,85 @@ export function attempt<T>(step: () => T): T {
   }
 }
 
-/** Edits a request in place. What it removes it counts itself. Throws ProtobufError for what is no request. */
-export type RequestEdit = (
-  request: OtlpRecord,
-  clientMetadata: OtlpBatch["clientMetadata"],
-  clientAddress: OtlpBatch["clientAddress"],
-) => void;
+/** What is left of one request of a batch. */
+export interface EditedPart {
+  /** The same bytes if nothing was changed; undefined if nothing is left. */
+  readonly bytes: Uint8Array | undefined;
+  /** How many items less there are; negative if some were added. */
+  readonly removed: number;
+}
+/** Works on one request of a batch. Throws ProtobufError for what is no request, and OttlError for a statement that fails. */
+export type PartEdit = (part: Uint8Array, batch: OtlpBatch) => EditedPart;
+
+/** What an edited record leaves of the request that it was made of. */
+export function restOf(request: OtlpRecord, part: Uint8Array, removed: number): EditedPart {
+  return { bytes: resourceGroups(request).length === 0 ? undefined : encodeRequest(request, part), removed };
+}
+
+const original = new OtlpRecord();
+/** How many items less a record has than the request that it was made of. */
+export function removedItems(kind: OtlpKind, part: Uint8Array, request: OtlpRecord): number {
+  return countItems(kind, original.reset(part)) - countItems(kind, request);
+}
+
+/** What is left of a batch: the same one if nothing was changed, undefined if nothing is left. Throws as the edit does. */
+export function editedBatch(batch: OtlpBatch, edit: PartEdit): OtlpBatch | undefined {
+  const parts: Uint8Array[] = [];
+  let { items } = batch;
+  let isSame = true;
+  for (const part of batch.parts) {
+    const { bytes, removed } = edit(part, batch);
+    items -= removed;
+    isSame &&= bytes === part;
+    if (bytes !== undefined) parts.push(bytes);
+  }
+  if (parts.length === 0) return undefined;
+  return isSame ? batch : withParts(batch, parts, items);
+}
 
 /**
- * The input of a processor that edits requests one by one and holds nothing back: what has no edit passes as it is, and so
- * does a request that nobody changed. A batch of which nothing is left is acknowledged.
+ * The input of a processor that works on requests one by one and holds nothing back: what has no edit passes as it is, and
+ * so does a batch that nobody changed. One of which nothing is left is acknowledged. `onRemoved` hears of a batch that lost
+ * items, once all of it was worked on; edits may also count themselves what they remove.
  */
-export function editingInput(
-  ctx: Pick<ComponentContext, "receiver">,
-  outputs: Readonly<Record<OtlpKind, Fanout<"otlp">>>,
-  edits: Readonly<Partial<Record<OtlpKind, RequestEdit>>>,
+export function processingInput(
+  ctx: Pick<ComponentContext, "flow" | "receiver">,
+  outputs: Readonly<Record<OtlpKind, Pick<Fanout<"otlp">, "consume">>>,
+  edits: Readonly<Partial<Record<OtlpKind, PartEdit>>>,
+  onRemoved: (kind: OtlpKind, items: number) => void = () => {},
 ): Consumer<"otlp"> {
-  const request = new OtlpRecord();
-
-  function editBatch(batch: OtlpBatch, edit: RequestEdit): OtlpBatch | undefined {
-    const parts: Uint8Array[] = [];
-    const same: Uint8Array[] = [];
-    let items = 0;
-    for (const part of batch.parts) {
-      edit(request.reset(part), batch.clientMetadata, batch.clientAddress);
-      if (resourceGroups(request).length === 0) continue;
-      const edited = encodeRequest(request, part);
-      parts.push(edited);
-      if (edited === part) same.push(part);
-      else items += countItems(batch.kind, request);
-    }
-    if (parts.length === 0) return undefined;
-    if (same.length === batch.parts.length) return batch;
-    for (const part of same) items += countItems(batch.kind, request.reset(part));
-    return withParts(batch, parts, items);
-  }
-
   return ctx.receiver(
     "otlp",
     (batch, signal) => {
       const edit = edits[batch.kind];
-      const left = edit === undefined ? batch : attempt(() => editBatch(batch, edit));
+      const left = edit === undefined ? batch : attempt(() => editedBatch(batch, edit));
+      const removed = batch.items - (left?.items ?? 0);
+      if (removed > 0) onRemoved(batch.kind, removed);
       if (left !== undefined) return outputs[batch.kind].consume(left, signal);
       batch.acknowledgement.release();
+      ctx.flow.ok(); // it came to its end as it should
     },
     { mutates: false },
   );
+}
+
+/** Edits a request in place, without adding or removing items. Throws ProtobufError for what is no request. */
+export type RequestEdit = (request: OtlpRecord, client: OtlpClient) => void;
+
+/** The input of a processor that keeps all items, and changes them or moves them about. */
+export function editingInput(
+  ctx: Pick<ComponentContext, "flow" | "receiver">,
+  outputs: Readonly<Record<OtlpKind, Fanout<"otlp">>>,
+  edits: Readonly<Partial<Record<OtlpKind, RequestEdit>>>,
+): Consumer<"otlp"> {
+  const request = new OtlpRecord();
+  const partEdit = (edit: RequestEdit): PartEdit => {
+    return (part, batch) => {
+      edit(request.reset(part), batch);
+      return restOf(request, part, 0);
+    };
+  };
+  const partEdits: Partial<Record<OtlpKind, PartEdit>> = {};
+  for (const kind of KINDS) if (edits[kind] !== undefined) partEdits[kind] = partEdit(edits[kind]);
+  return processingInput(ctx, outputs, partEdits);
 }

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeBody } from "#lang/decode";
 import { parseFile } from "#lang/parser";
+import { decodeArguments } from "#pipeline/testing";
 import { debugMetricsSchema } from "./schema.ts";
+import { tlsServerSchema } from "./tls.ts";
 
 function warnings(text: string): string[] {
   const { file } = parseFile({ name: "test.alloy", text });
@@ -14,6 +16,17 @@ function warnings(text: string): string[] {
   );
   return diagnostics.map(({ severity, message, why }) => `${severity}: ${message} ${why ?? ""}`);
 }
+
+test("a server does not check clients by `ca_file`, which is said", () => {
+  const told = (text: string) => {
+    const args = decodeArguments({ name: "test", args: tlsServerSchema }, `cert_file = "c"\nkey_file = "k"\n${text}`);
+    return tlsServerSchema.suspicions.flatMap((find) => find(args)).map(({ field, message }) => `${field} ${message}`);
+  };
+  const said = "does not have the certificates of clients checked, as in Alloy";
+  assert.deepEqual(told('ca_file = "a"'), [`ca_file ${said}`]);
+  assert.deepEqual(told('ca_pem = "a"'), [`ca_pem ${said}`]);
+  assert.deepEqual(told('client_ca_file = "a"'), []);
+});
 
 test("debug_metrics says what has no effect, and nothing about what holds anyway", () => {
   assert.deepEqual(warnings('disable_high_cardinality_metrics = true\nlevel = "detailed"'), []);

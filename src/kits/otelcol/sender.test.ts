@@ -245,7 +245,7 @@ test("a sender that no longer waits for the result takes its data along, and doe
 
 test("batches keep every item, the limits and the acknowledgements", async () => {
   const input = fc.record({
-    sizes: fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 12 }),
+    sizes: fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 12, size: "max" }),
     min: fc.integer({ min: 0, max: 20 }),
     room: fc.integer({ min: 0, max: 10 }),
     results: fc.array(fc.constantFrom("ok", "bad"), { minLength: 1, maxLength: 5 }),
@@ -391,7 +391,7 @@ test("pauses stay within their limits", () => {
     retryAfter: fc.option(fc.nat({ max: 20_000 }), { nil: undefined }),
   });
   fc.assert(
-    fc.property(fc.array(numbers, { maxLength: 30 }), (steps) => {
+    fc.property(fc.array(numbers, { maxLength: 30, size: "max" }), (steps) => {
       let random = 0;
       const args = decodeArguments({ name: "retry_on_failure", args: retrySchema }, "");
       const backoff = new Backoff(args, 0, () => random);

@@ -1,4 +1,5 @@
 /** Snappy's framing format (framing_format.txt of google/snappy): checked chunks of at most 64 KiB of content. */
+import { crc32c } from "#formats/crc32c";
 import { compress, uncompress } from "#formats/snappy";
 
 const STREAM_START = Buffer.from([0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50, 0x70, 0x59]);
@@ -52,17 +53,8 @@ export function readSnappyFrames(input: Uint8Array, limit: number): Uint8Array {
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts, total);
 }
 
-const TABLE = new Uint32Array(256);
-for (let i = 0; i < 256; i++) {
-  let crc = i;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  TABLE[i] = crc;
-}
-
 /** CRC-32C, rotated and offset as the format wants, so that a checksum of checksums is none. */
 function maskedCrc(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  crc = ~crc >>> 0;
+  const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }

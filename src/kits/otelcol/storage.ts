@@ -1,9 +1,10 @@
-import { mkdir, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "#base/clock";
 import type { OtlpKind } from "#formats/otlp/otlp";
 import { s } from "#lang/schema";
 import { DiskQueue, DiskQueueError, type DiskQueueOptions } from "#pipeline/disk-queue";
+import { makeFolder } from "#pipeline/make-folder";
 
 /**
  * What `otelcol.storage.file` exports as `handler` and what exporters with `storage` keep their queues in. Matches
@@ -46,7 +47,7 @@ export class StorageHandler {
   async prepare(): Promise<void> {
     const { directory, permissions } = this.#options;
     try {
-      if (permissions !== undefined) await mkdir(directory, { recursive: true, mode: permissions });
+      if (permissions !== undefined) await makeFolder(directory, permissions);
       else if (!(await stat(directory)).isDirectory()) throw new DiskQueueError(`${directory} is not a folder`);
     } catch (error) {
       if (error instanceof DiskQueueError) throw error;

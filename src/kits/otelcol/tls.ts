@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import * as tls from "node:tls";
-import { type BodySchema, type Infer, type InferFields, s } from "#lang/schema";
+import { type BodySchema, type Infer, type InferFields, type Suspicion, s } from "#lang/schema";
 import { skipsVerification } from "../http/client-schema.ts";
 import { inspectTls, type TlsFacts } from "../tls-facts.ts";
 
@@ -65,17 +65,29 @@ export const tlsServerSchema = withRules(
       .default("")
       .doc("CA certificates that client certificates are required to be signed by."),
   }),
-);
+).suspect((a) => {
+  const field = a.ca_file !== "" ? "ca_file" : a.ca_pem !== "" ? "ca_pem" : undefined;
+  if (field === undefined) return [];
+  const message = "does not have the certificates of clients checked, as in Alloy";
+  return [{ field, message, hint: "name the file in `client_ca_file`, or leave it out" }];
+});
 
 /** The `tls` block of clients. */
 export const tlsClientSchema = withRules(
   s.object({
     ...common,
-    insecure: s.bool().default(false).doc("Use no TLS (gRPC), or allow `http://` endpoints."),
+    insecure: s.bool().default(false).doc("Use no TLS for gRPC. For HTTP the URL decides: `http://` or `https://`."),
     insecure_skip_verify: s.bool().default(false).doc("Accept any certificate of the server."),
     server_name: s.string().default("").doc("Name that the server's certificate must have, instead of the host's."),
   }),
 ).suspect(skipsVerification);
+
+/** For clients of HTTP: `field` is where their block is. */
+export function uselessInsecure(field: string, { insecure }: TlsClientArguments, url: string): readonly Suspicion[] {
+  if (!insecure || !/^https:/i.test(url)) return [];
+  const message = "has `insecure`, which has no effect: https:// in the URL says that TLS is used";
+  return [{ field, message, hint: "write http://, or set `insecure_skip_verify` to take any certificate" }];
+}
 
 export type TlsServerArguments = Infer<typeof tlsServerSchema>;
 export type TlsClientArguments = Infer<typeof tlsClientSchema>;

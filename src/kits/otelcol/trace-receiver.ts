@@ -4,6 +4,7 @@ import { GRPC, GrpcError, httpStatusOfCode } from "#formats/grpc";
 import { ProtobufError } from "#formats/protobuf";
 import { ThriftError } from "#formats/thrift-reader";
 import { ZipkinError } from "#formats/zipkin/span";
+import type { OtlpClient } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import type { Fanout } from "#pipeline/fanout";
 import { describeDrops, RecentDrops } from "../recent-drops.ts";
@@ -21,14 +22,15 @@ export class MalformedMessage extends Error {
   override readonly name = "MalformedMessage";
 }
 
-export interface TraceMessage {
+export interface TraceMessage extends Pick<OtlpClient, "clientMetadata" | "clientAttributes"> {
   /** For metrics: how it came. */
   readonly transport: string;
   /** Makes a request of OTLP of it. */
   readonly decode: () => Uint8Array;
   /** The client's IP address. */
   readonly from: string | undefined;
-  readonly clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  /** The client cannot be told to send it again. */
+  readonly isOneWay?: boolean;
   /** Aborted when the client goes; asked for only when the pipeline makes it wait. */
   readonly signal: () => AbortSignal;
 }
@@ -67,7 +69,7 @@ export class TraceIntake {
 
   /** Returns or resolves once the spans are accepted. Throws a MalformedMessage; throws or rejects with a GrpcError. */
   accept(message: TraceMessage): void | Promise<void> {
-    const { transport, clientMetadata, from, signal } = message;
+    const { transport, clientMetadata, clientAttributes, from, signal } = message;
     let bytes: Uint8Array;
     try {
       bytes = message.decode();
@@ -79,7 +81,16 @@ export class TraceIntake {
     }
     if (bytes.length === 0) return;
     const counters = this.#countersOf(transport);
-    return this.#intake.accept({ kind: "traces", bytes, clientMetadata, clientAddress: from, counters, signal });
+    return this.#intake.accept({
+      kind: "traces",
+      bytes,
+      clientMetadata,
+      clientAddress: from,
+      clientAttributes,
+      cannotComeAgain: message.isOneWay ?? false,
+      counters,
+      signal,
+    });
   }
 
   /** Counts messages that are lost; the status and the log tell why. */

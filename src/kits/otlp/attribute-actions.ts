@@ -1,12 +1,14 @@
 import { hash } from "node:crypto";
-import { compileRegex, type Regex, RegexError } from "#base/regex";
+import type { Regex } from "#base/regex";
 import { parseGoFloat } from "#formats/go-number";
 import { type AnyValue, AttributeKey, copyValue, type KeyValues } from "#formats/otlp/values";
-import { type Infer, s } from "#lang/schema";
-import type { OtlpBatch } from "#pipeline/batch";
+import { ArgumentError, faultsOf, within } from "#lang/faults";
+import { type Fault, type Infer, s } from "#lang/schema";
+import type { OtlpClient } from "#pipeline/batch";
 import { parseInteger } from "../ottl/parameters.ts";
 import { attributeText, truncate } from "../ottl/value.ts";
-import { InvalidValueError, valueFromConfig } from "./config-value.ts";
+import { regexArgument } from "../regex-argument.ts";
+import { valueFromConfig } from "./config-value.ts";
 
 /**
  * Actions on attributes. Matches internal/coreinternal/attraction of the Collector's contrib repository and
@@ -16,6 +18,7 @@ import { InvalidValueError, valueFromConfig } from "./config-value.ts";
 const ACTIONS = ["insert", "update", "upsert", "delete", "hash", "extract", "convert"] as const;
 const SETTERS: readonly string[] = ["insert", "update", "upsert"];
 const CONTEXT_PREFIX = "metadata.";
+const AUTH_PREFIX = "auth.";
 
 const text = (doc: string) => s.string().default("").doc(doc);
 export const actionSchema = s.object({
@@ -26,7 +29,7 @@ export const actionSchema = s.object({
   ),
   from_attribute: text("Attribute whose value is set; nothing happens where it is missing."),
   from_context: text(
-    "Client metadata whose values are set, joined by semicolons, such as `metadata.x-tenant`, which needs `include_metadata` at the receiver; or `client.address`.",
+    "What is known of the client: metadata, joined by semicolons, such as `metadata.x-tenant`, which needs `include_metadata` at the receiver; `auth.username`, which needs `otelcol.auth.basic` there; or `client.address`.",
   ),
   converted_type: text(
     "Type to which `convert` converts: `string`, `int` or `double`. What cannot be converted stays.",
@@ -37,45 +40,29 @@ export const actionSchema = s.object({
 });
 export type ActionArguments = Infer<typeof actionSchema>;
 
-/** What is known of the client that sent the data. */
-type ClientMetadata = OtlpBatch["clientMetadata"];
-type ClientAddress = OtlpBatch["clientAddress"];
 /** Changes attributes in place. */
-export type AttributeEdit = (attributes: KeyValues, metadata: ClientMetadata, address: ClientAddress) => void;
+export type AttributeEdit = (attributes: KeyValues, client: OtlpClient) => void;
 
-/** An action that cannot be run as it is written. The message completes "block N …". */
-class ActionError extends Error {
-  override readonly name = "ActionError";
+/** What is wrong with the actions, one thing of each. */
+export function actionFaults(actions: readonly ActionArguments[]): Fault[] {
+  return faultsOf(actions.map((action, i) => () => within(`action[${i}]`, () => compileAction(action))));
 }
 
-/** What is wrong with the actions; undefined if nothing is. */
-export function actionsFault(actions: readonly ActionArguments[]): string | undefined {
-  for (const [i, action] of actions.entries()) {
-    try {
-      compileAction(action);
-    } catch (error) {
-      if (error instanceof ActionError) return `number ${i + 1} (${action.action}) ${error.message}`;
-      throw error;
-    }
-  }
-  return undefined;
-}
-
-/** All actions as one edit. The arguments were judged by `actionsFault`. */
+/** All actions as one edit. The arguments were judged by `actionFaults`. */
 export function compileActions(actions: readonly ActionArguments[]): AttributeEdit {
   const edits = actions.map(compileAction);
   if (edits.length === 1) return edits[0]!;
-  return (attributes, metadata, address) => {
-    for (let i = 0; i < edits.length; i++) edits[i]!(attributes, metadata, address);
+  return (attributes, client) => {
+    for (let i = 0; i < edits.length; i++) edits[i]!(attributes, client);
   };
 }
 
-/** Throws ActionError. */
+/** Throws ArgumentError. */
 function compileAction(given: ActionArguments): AttributeEdit {
   const { action, key: name } = given;
   const mayHavePattern = action === "delete" || action === "hash";
   if (name === "" && !(mayHavePattern && given.pattern !== "")) {
-    throw new ActionError(`needs ${mayHavePattern ? "`key` or `pattern`" : "`key`"}`);
+    throw new ArgumentError(`needs ${mayHavePattern ? "`key` or `pattern`" : "`key`"}`);
   }
   refuseUseless(given);
   const key = new AttributeKey(name);
@@ -105,7 +92,7 @@ function refuseUseless(given: ActionArguments): void {
   if (action !== "convert") useless.push("converted_type");
   for (const argument of useless) {
     if (given[argument] === "" || isNothing(given[argument])) continue;
-    throw new ActionError(`does not use \`${argument}\`: leave it out`);
+    throw new ArgumentError(`means nothing to \`${action}\`: leave it out`, argument);
   }
 }
 function isNothing(value: ActionArguments["value"]): boolean {
@@ -113,16 +100,11 @@ function isNothing(value: ActionArguments["value"]): boolean {
 }
 
 export function pattern({ pattern: source }: ActionArguments): Regex {
-  try {
-    return compileRegex(source);
-  } catch (error) {
-    if (error instanceof RegexError) throw new ActionError(`has an invalid \`pattern\`: ${error.message}`);
-    throw error;
-  }
+  return within("pattern", () => regexArgument(source));
 }
 
 /** What is to be set; ABSENT where there is nothing. */
-type Source = (attributes: KeyValues, metadata: ClientMetadata, address: ClientAddress) => AnyValue | typeof ABSENT;
+type Source = (attributes: KeyValues, client: OtlpClient) => AnyValue | typeof ABSENT;
 export const ABSENT = Symbol("absent");
 
 function sourceOf(given: ActionArguments): Source {
@@ -130,7 +112,7 @@ function sourceOf(given: ActionArguments): Source {
   const count = sources.filter((isGiven) => isGiven).length;
   if (count !== 1) {
     const problem = count === 0 ? "needs" : "has more than one of `value`, `from_attribute` and `from_context`: give";
-    throw new ActionError(`${problem} one of \`value\`, \`from_attribute\` and \`from_context\``);
+    throw new ArgumentError(`${problem} one of \`value\`, \`from_attribute\` and \`from_context\``);
   }
   if (given.from_context !== "") return contextSource(given.from_context);
   if (given.from_attribute !== "") {
@@ -144,33 +126,27 @@ function sourceOf(given: ActionArguments): Source {
   return typeof value === "object" ? () => copyValue(value) : () => value;
 }
 export function constant({ value }: ActionArguments): AnyValue {
-  try {
-    return valueFromConfig(value!);
-  } catch (error) {
-    if (error instanceof InvalidValueError) throw new ActionError(`has a \`value\` that ${error.message}`);
-    throw error;
-  }
+  return within("value", () => valueFromConfig(value!));
 }
-/** What the client's context has; ABSENT where it has nothing. Throws ActionError for what is never known. */
+/** What the client's context has; ABSENT where it has nothing. */
 export function contextSource(from: string): Source {
-  if (from === "client.address") return (_attributes, _metadata, address) => address ?? "";
-  if (from.startsWith("auth.")) {
-    throw new ActionError(
-      `has \`from_context = ${JSON.stringify(from)}\`, which this agent does not hand on: of a client it keeps the address (\`client.address\`) and metadata (headers)`,
-    );
+  if (from === "client.address") return (_, client) => client.clientAddress ?? "";
+  if (from.startsWith(AUTH_PREFIX)) {
+    const name = from.slice(AUTH_PREFIX.length);
+    return (_, client) => client.clientAttributes?.get(name) ?? ABSENT;
   }
   const header = (from.startsWith(CONTEXT_PREFIX) ? from.slice(CONTEXT_PREFIX.length) : from).toLowerCase();
-  return (_, metadata) => {
-    const values = metadata?.get(header);
+  return (_, client) => {
+    const values = client.clientMetadata?.get(header);
     return values === undefined || values.length === 0 ? ABSENT : values.join(";");
   };
 }
 
 function setter(action: "insert" | "update" | "upsert", key: AttributeKey, source: Source): AttributeEdit {
-  return (attributes, metadata, address) => {
+  return (attributes, client) => {
     const i = attributes.find(key);
     if (i < 0 ? action === "update" : action === "insert") return;
-    const value = source(attributes, metadata, address);
+    const value = source(attributes, client);
     if (value === ABSENT) return;
     if (i < 0) attributes.append(key, value);
     else attributes.setAt(i, value);
@@ -220,12 +196,10 @@ export function hashed(value: AnyValue): string {
 function extraction(key: AttributeKey, regex: Regex): AttributeEdit {
   const names = regex.groupNames.slice(1);
   if (names.length === 0) {
-    throw new ActionError("has a `pattern` without groups: name each part to extract, as in `(?P<name>.*)`");
+    throw new ArgumentError("has no groups: name each part to extract, as in `(?P<name>.*)`", "pattern");
   }
   if (names.includes("")) {
-    throw new ActionError(
-      "has a `pattern` with a group that has no name: write `(?P<name>…)`, or `(?:…)` for no group",
-    );
+    throw new ArgumentError("has a group that has no name: write `(?P<name>…)`, or `(?:…)` for no group", "pattern");
   }
   const keys = names.map((name) => new AttributeKey(name));
   return (attributes) => {
@@ -247,7 +221,7 @@ export const CONVERSIONS: Readonly<Record<string, (value: AnyValue) => AnyValue>
 };
 function conversion(key: AttributeKey, type: string): AttributeEdit {
   const convert = Object.hasOwn(CONVERSIONS, type) ? CONVERSIONS[type]! : undefined;
-  if (convert === undefined) throw new ActionError('needs `converted_type`: "string", "int" or "double"');
+  if (convert === undefined) throw new ArgumentError('must be "string", "int" or "double"', "converted_type");
   return (attributes) => {
     const i = attributes.find(key);
     if (i < 0) return;

@@ -1,6 +1,7 @@
-import { AttributeKey, decodeAny, KeyValues, writeAny } from "#formats/otlp/values";
+import { Bytes, copyRun, NO_BYTES, putVarint } from "#formats/bytes";
+import { type AnyValue, AttributeKey, decodeAny, EncodedEntry, KeyValues, writeAny } from "#formats/otlp/values";
 import { ProtoWriter, varintLength } from "#formats/protobuf";
-import type { OtlpBatch } from "#pipeline/batch";
+import type { OtlpClient } from "#pipeline/batch";
 import {
   ABSENT,
   type ActionArguments,
@@ -11,14 +12,74 @@ import {
   pattern,
 } from "./attribute-actions.ts";
 
-const EMPTY = Buffer.alloc(0);
-const [NOTHING, ORIGINAL, SET] = [0, 1, 2];
 const [KEY_TAG, VALUE_TAG, TEXT_TAG, INT_TAG] = [10, 18, 10, 24];
+/** Keys are shorter: their length is one byte. */
+const LONGEST_KEY = 127;
 /** Longer runs of digits are left to bigints. */
 const MOST_DIGITS = 15;
 
-type Client = Pick<OtlpBatch, "clientMetadata" | "clientAddress">;
-type Step = (client: Client) => void;
+type Step = (client: OtlpClient) => void;
+
+/** An attribute that actions name: where the item at hand has it, and what becomes of it. */
+class Slot {
+  readonly key: AttributeKey;
+  /** The key as a field of an entry, with the tag of the value behind. */
+  readonly prefix: Bytes;
+  /** The entry that came with the item, if `isFound`. */
+  isFound = false;
+  at = 0;
+  stop = 0;
+  /** That entry is not written again, or not in its place. */
+  isRemoved = false;
+  /** There is a value, be it the one that came: `value[from, to)`, the content of an AnyValue. */
+  isThere = false;
+  value = NO_BYTES;
+  from = 0;
+  to = 0;
+  /** The value is another one than came. */
+  isSet = false;
+  /** `value[0, to)` is the whole entry, from its length on. */
+  isEntry = false;
+  /** Number among the attributes that are added behind all others; −1 for the place where the entry was. */
+  place = -1;
+
+  constructor(name: string) {
+    this.key = new AttributeKey(name);
+    const { bytes } = this.key;
+    this.prefix = new Bytes(Buffer.concat([Buffer.of(KEY_TAG, bytes.length), bytes, Buffer.of(VALUE_TAG)]));
+  }
+
+  /** There is no such attribute, as far as is known. */
+  clear(): void {
+    this.isFound = this.isThere = this.isSet = this.isRemoved = false;
+  }
+  /** The item has the attribute in the entry `bytes[at, stop)`. */
+  find(bytes: Bytes, at: number, from: number, stop: number): void {
+    this.isFound = this.isThere = true;
+    this.at = at;
+    this.stop = stop;
+    this.value = bytes;
+    this.from = from;
+    this.to = stop;
+    this.place = -1;
+  }
+  /** Writes the entry with the value that was set. Returns where it ends. */
+  write(target: Bytes, at: number, tag: number): number {
+    const { buffer } = target;
+    const { prefix, value, from, to } = this;
+    buffer[at] = tag;
+    if (this.isEntry) return copyRun(value, 0, to, target, at + 1);
+    const length = to - from;
+    const prefixLength = prefix.buffer.length;
+    const keyAt = putVarint(buffer, at + 1, prefixLength + varintLength(length) + length);
+    const lengthAt = copyRun(prefix, 0, prefixLength, target, keyAt);
+    return copyRun(value, from, to, target, putVarint(buffer, lengthAt, length));
+  }
+  /** No more than `write` writes. */
+  get mostLength(): number {
+    return this.prefix.buffer.length + this.to - this.from + 12;
+  }
+}
 
 /**
  * Attribute actions on bytes: one pass finds the attributes that actions name, the actions work on places, and what they
@@ -26,31 +87,25 @@ type Step = (client: Client) => void;
  * programs write them; others it leaves to that.
  */
 export class AttributeProgram {
-  readonly #keys: AttributeKey[] = [];
-  /** Each key as its field of an entry, with the tag of the value behind. */
-  readonly #prefixes: Buffer[] = [];
-  /** Keys by their length in bytes, as numbers of slots. */
-  readonly #byLength: (number[] | undefined)[] = new Array(128).fill(undefined);
+  readonly #slots: Slot[] = [];
+  /** Slots by the length of their keys. */
+  readonly #byLength: (Slot[] | undefined)[] = new Array(LONGEST_KEY + 1).fill(undefined);
   readonly #steps: Step[] = [];
 
-  // What is known of the item at hand, by slot: where its entry is and its key in it, its value, and what became of it.
-  #bytes: Buffer = EMPTY;
-  readonly #at: number[] = [];
-  readonly #stop: number[] = [];
-  readonly #value: Buffer[] = [];
-  readonly #from: number[] = [];
-  readonly #to: number[] = [];
-  readonly #state: number[] = [];
-  readonly #removed: boolean[] = [];
-  /** Where in `#appended`; −1 for the place where the entry was. */
-  readonly #place: number[] = [];
-  /** Slots in the order of their entries, and of what is added behind. */
-  readonly #found: number[] = [];
-  readonly #appended: number[] = [];
+  // What is known of the item at hand.
+  #bytes = NO_BYTES;
+  /** Slots in the order of their entries; of items before, more may stand behind. */
+  readonly #found: Slot[] = [];
+  #foundCount = 0;
+  /** Slots in the order in which they were added behind; as above. */
+  readonly #added: Slot[] = [];
+  #addedCount = 0;
   #isChanged = false;
+  /** What was set takes no more bytes. */
+  #setLength = 0;
   readonly #scratch = new ProtoWriter(256);
   /** Numbers that texts were converted to; beyond its end, that is done in another way. */
-  readonly #digits = Buffer.alloc(256);
+  readonly #digits = new Bytes(Buffer.alloc(256));
   #digitsLength = 0;
 
   /** The actions were judged. Undefined for actions that look at all keys. */
@@ -60,7 +115,12 @@ export class AttributeProgram {
       if (action.pattern !== "" && action.action !== "extract") return undefined;
       program.#steps.push(program.#stepOf(action));
     }
-    return program.#keys.every(({ bytes }) => bytes.length < 128) ? program : undefined;
+    for (const slot of program.#slots) {
+      const { length } = slot.key.bytes;
+      if (length > LONGEST_KEY) return undefined;
+      (program.#byLength[length] ??= []).push(slot);
+    }
+    return program;
   }
 
   /**
@@ -72,28 +132,23 @@ export class AttributeProgram {
     start: number,
     end: number,
     field: number,
-    client: Client,
+    client: OtlpClient,
     out: ProtoWriter,
   ): boolean | undefined {
-    if (!this.#scan(bytes, start, end, (field << 3) | 2)) return undefined;
+    this.#bytes = Bytes.of(bytes);
+    const tag = (field << 3) | 2;
+    if (!this.#scan(start, end, tag)) return undefined;
     this.#isChanged = false;
-    this.#scratch.reset();
-    this.#digitsLength = 0;
     const steps = this.#steps;
     for (let i = 0; i < steps.length; i++) steps[i]!(client);
     if (!this.#isChanged) return false;
-    this.#write(start, end, (field << 3) | 2, out);
+    this.#write(start, end, tag, out);
     return true;
   }
 
-  #slot(name: string): number {
-    const known = this.#keys.findIndex(({ text }) => text === name);
-    if (known >= 0) return known;
-    const key = new AttributeKey(name);
-    const slot = this.#keys.push(key) - 1;
-    this.#prefixes[slot] = Buffer.concat([Buffer.of(KEY_TAG, key.bytes.length), key.bytes, Buffer.of(VALUE_TAG)]);
-    (this.#byLength[key.bytes.length] ??= []).push(slot);
-    this.#value[slot] = EMPTY;
+  #slot(name: string): Slot {
+    let slot = this.#slots.find(({ key }) => key.text === name);
+    if (slot === undefined) this.#slots.push((slot = new Slot(name)));
     return slot;
   }
 
@@ -108,7 +163,7 @@ export class AttributeProgram {
         return () => this.#remove(slot);
       case "hash":
         return () => {
-          if (this.#state[slot] !== NOTHING) this.#setValue(slot, hashed(this.#valueOf(slot)));
+          if (slot.isThere) this.#setValue(slot, hashed(valueIn(slot)));
         };
       case "extract":
         return this.#extraction(given, slot);
@@ -116,8 +171,8 @@ export class AttributeProgram {
         const convert = CONVERSIONS[given.converted_type]!;
         const isInt = given.converted_type === "int";
         return () => {
-          if (this.#state[slot] === NOTHING || (isInt && this.#setDigits(slot))) return;
-          const value = this.#valueOf(slot);
+          if (!slot.isThere || (isInt && this.#setDigits(slot))) return;
+          const value = valueIn(slot);
           const converted = convert(value);
           if (converted !== value) this.#setValue(slot, converted);
         };
@@ -125,104 +180,107 @@ export class AttributeProgram {
     }
   }
 
-  #setter(given: ActionArguments, slot: number): Step {
+  #setter(given: ActionArguments, slot: Slot): Step {
     const whenThere = given.action !== "insert";
     const whenMissing = given.action !== "update";
-    const applies = () => (this.#state[slot] === NOTHING ? whenMissing : whenThere);
+    const applies = () => (slot.isThere ? whenThere : whenMissing);
     if (given.from_attribute !== "") {
       const source = this.#slot(given.from_attribute);
       return () => {
-        if (this.#state[source] === NOTHING || !applies()) return;
-        this.#set(slot, this.#value[source]!, this.#from[source]!, this.#to[source]!);
+        if (source.isThere && applies()) this.#set(slot, source.value, source.from, source.to);
       };
     }
     if (given.from_context !== "") {
       const source = contextSource(given.from_context);
-      return ({ clientMetadata, clientAddress }) => {
+      return (client) => {
         if (!applies()) return;
-        const value = source(NO_ATTRIBUTES, clientMetadata, clientAddress);
+        const value = source(NO_ATTRIBUTES, client);
         if (value !== ABSENT) this.#setValue(slot, value);
       };
     }
-    const writer = new ProtoWriter();
-    writeAny(writer, constant(given));
-    const value = Buffer.from(writer.finish());
+    const { bytes, valueAt } = new EncodedEntry(slot.key, constant(given));
     return () => {
-      if (applies()) this.#set(slot, value, 0, value.length);
+      if (!applies()) return;
+      this.#set(slot, bytes, valueAt, bytes.buffer.length);
+      slot.isEntry = true;
     };
   }
 
-  #extraction(given: ActionArguments, slot: number): Step {
+  #extraction(given: ActionArguments, slot: Slot): Step {
     const regex = pattern(given);
     const targets = regex.groupNames.slice(1).map((name) => this.#slot(name));
     return () => {
-      if (this.#state[slot] === NOTHING) return;
-      const value = this.#valueOf(slot);
+      if (!slot.isThere) return;
+      const value = valueIn(slot);
       const match = typeof value === "string" ? regex.exec(value) : null;
       if (match === null) return;
       for (let k = 0; k < targets.length; k++) this.#setValue(targets[k]!, match[k + 1] ?? "");
     };
   }
 
-  #valueOf(slot: number) {
-    return decodeAny(this.#value[slot]!, this.#from[slot]!, this.#to[slot]!);
-  }
-  #setValue(slot: number, value: Parameters<typeof writeAny>[1]): void {
-    const from = this.#scratch.length;
+  #setValue(slot: Slot, value: AnyValue): void {
+    this.#scratch.reset();
     writeAny(this.#scratch, value);
-    this.#set(slot, this.#scratch.view() as Buffer, from, this.#scratch.length);
+    const bytes = new Bytes(this.#scratch.finish());
+    this.#set(slot, bytes, 0, bytes.buffer.length);
   }
   /** A text of a few digits as an int. */
-  #setDigits(slot: number): boolean {
-    const value = this.#value[slot]!;
-    const from = this.#from[slot]! + 2;
-    const to = this.#to[slot]!;
-    if (to - from < 1 || to - from > MOST_DIGITS || value[from - 2] !== TEXT_TAG || value[from - 1] !== to - from)
-      return false;
+  #setDigits(slot: Slot): boolean {
+    const value = slot.value.buffer;
+    const from = slot.from + 2;
+    const { to } = slot;
+    const length = to - from;
+    if (length < 1 || length > MOST_DIGITS || value[from - 2] !== TEXT_TAG || value[from - 1] !== length) return false;
     let number = 0;
     for (let i = from; i < to; i++) {
       const digit = value[i]! - 0x30;
       if (digit < 0 || digit > 9) return false;
       number = number * 10 + digit;
     }
-    if (this.#digitsLength + MOST_DIGITS > this.#digits.length) return false;
-    const bytes = this.#digits;
+    const bytes = this.#digits.buffer;
     const begin = this.#digitsLength;
+    if (begin + MOST_DIGITS > bytes.length) return false;
     let at = begin;
     bytes[at++] = INT_TAG;
     for (; number >= 0x80; number = Math.floor(number / 128)) bytes[at++] = (number % 128) | 0x80;
     bytes[at++] = number;
     this.#digitsLength = at;
-    this.#set(slot, bytes, begin, at);
+    this.#set(slot, this.#digits, begin, at);
     return true;
   }
-  #set(slot: number, value: Buffer, from: number, to: number): void {
-    if (this.#state[slot] === NOTHING) this.#place[slot] = this.#appended.push(slot) - 1;
-    this.#state[slot] = SET;
-    this.#value[slot] = value;
-    this.#from[slot] = from;
-    this.#to[slot] = to;
+  #set(slot: Slot, value: Bytes, from: number, to: number): void {
+    if (!slot.isThere) {
+      this.#added[this.#addedCount] = slot;
+      slot.place = this.#addedCount++;
+    }
+    slot.isThere = slot.isSet = true;
+    slot.isEntry = false;
+    slot.value = value;
+    slot.from = from;
+    slot.to = to;
+    this.#setLength += slot.mostLength;
     this.#isChanged = true;
   }
-  #remove(slot: number): void {
-    if (this.#state[slot] === NOTHING) return;
-    if (this.#place[slot] === -1) this.#removed[slot] = true;
-    this.#state[slot] = NOTHING;
+  #remove(slot: Slot): void {
+    if (!slot.isThere) return;
+    if (slot.place === -1) slot.isRemoved = true;
+    slot.isThere = slot.isSet = false;
     this.#isChanged = true;
   }
 
   /** Finds the entries of all slots; false for a message that is left to others. */
-  #scan(bytes: Buffer, start: number, end: number, tag: number): boolean {
-    this.#bytes = bytes;
-    this.#found.length = 0;
-    this.#appended.length = 0;
-    for (let slot = 0; slot < this.#keys.length; slot++) this.#state[slot] = NOTHING;
+  #scan(start: number, end: number, tag: number): boolean {
+    this.#foundCount = this.#addedCount = 0;
+    this.#setLength = this.#digitsLength = 0;
+    const slots = this.#slots;
+    for (let i = 0; i < slots.length; i++) slots[i]!.clear();
+    const { buffer } = this.#bytes;
     for (let at = start; at < end; ) {
       const begin = at;
-      const read = bytes[at++]!;
+      const read = buffer[at++]!;
       switch (read & 7) {
         case 0:
-          while (at < end && bytes[at]! >= 0x80) at += 1;
+          while (at < end && buffer[at]! >= 0x80) at += 1;
           at += 1;
           break;
         case 1:
@@ -232,15 +290,15 @@ export class AttributeProgram {
           at += 4;
           break;
         case 2: {
-          let length = bytes[at++]!;
+          let length = buffer[at++]!;
           if (length >= 0x80) {
-            const second = bytes[at++]!;
-            const third = second < 0x80 ? 0 : bytes[at++]!;
+            const second = buffer[at++]!;
+            const third = second < 0x80 ? 0 : buffer[at++]!;
             if (third >= 0x80) return false;
             length = (length & 0x7f) | ((second & 0x7f) << 7) | (third << 14);
           }
           if (at + length > end) return false;
-          if (read === tag && !this.#entry(bytes, begin, at, at + length)) return false;
+          if (read === tag && !this.#entry(begin, at, at + length)) return false;
           at += length;
           break;
         }
@@ -251,66 +309,52 @@ export class AttributeProgram {
     }
     return true;
   }
-  #entry(bytes: Buffer, begin: number, body: number, stop: number): boolean {
-    const length = bytes[body + 1]!;
-    if (body === stop || bytes[body] !== KEY_TAG || length >= 0x80) return false;
-    const key = body + 2;
-    const keyStop = key + length;
+  #entry(begin: number, body: number, stop: number): boolean {
+    const { buffer, view } = this.#bytes;
+    const length = buffer[body + 1]!;
+    if (body === stop || buffer[body] !== KEY_TAG || length > LONGEST_KEY) return false;
+    const keyStop = body + 2 + length;
     if (keyStop > stop) return false;
     const candidates = this.#byLength[length];
     if (candidates === undefined) return true;
-    search: for (let c = 0; c < candidates.length; c++) {
-      const slot = candidates[c]!;
-      const wanted = this.#keys[slot]!.bytes;
-      for (let k = length - 1; k >= 0; k--) if (bytes[key + k] !== wanted[k]) continue search;
-      if (this.#state[slot] !== NOTHING) return false; // the key comes twice
-      const from = valueStart(bytes, keyStop, stop);
-      if (from < 0) return false;
-      this.#at[slot] = begin;
-      this.#stop[slot] = stop;
-      this.#value[slot] = bytes;
-      this.#from[slot] = from;
-      this.#to[slot] = stop;
-      this.#state[slot] = ORIGINAL;
-      this.#removed[slot] = false;
-      this.#place[slot] = -1;
-      this.#found.push(slot);
+    for (let i = 0; i < candidates.length; i++) {
+      const slot = candidates[i]!;
+      if (!slot.key.isAt(view, body + 2)) continue;
+      const from = valueStart(buffer, keyStop, stop);
+      if (from < 0 || slot.isFound) return false; // the key comes twice
+      slot.find(this.#bytes, begin, from, stop);
+      this.#found[this.#foundCount++] = slot;
       return true;
     }
     return true;
   }
 
   #write(start: number, end: number, tag: number, out: ProtoWriter): void {
-    const bytes = this.#bytes;
+    const target = out.reserve(end - start + this.#setLength);
+    let to = out.length;
     let copied = start;
-    for (let i = 0; i < this.#found.length; i++) {
+    for (let i = 0; i < this.#foundCount; i++) {
       const slot = this.#found[i]!;
-      const isRemoved = this.#removed[slot]!;
-      if (!isRemoved && this.#state[slot] !== SET) continue;
-      out.raw(bytes, copied, this.#at[slot]!);
-      copied = this.#stop[slot]!;
-      if (!isRemoved) this.#writeEntry(out, tag, slot);
+      if (!slot.isRemoved && !slot.isSet) continue;
+      to = copyRun(this.#bytes, copied, slot.at, target, to);
+      copied = slot.stop;
+      if (!slot.isRemoved) to = slot.write(target, to, tag);
     }
-    out.raw(bytes, copied, end);
-    for (let i = 0; i < this.#appended.length; i++) {
-      const slot = this.#appended[i]!;
-      if (this.#state[slot] !== SET || this.#place[slot] !== i) continue;
-      this.#writeEntry(out, tag, slot);
+    to = copyRun(this.#bytes, copied, end, target, to);
+    for (let i = 0; i < this.#addedCount; i++) {
+      const slot = this.#added[i]!;
+      if (slot.isSet && slot.place === i) to = slot.write(target, to, tag);
     }
-  }
-  #writeEntry(out: ProtoWriter, tag: number, slot: number): void {
-    const prefix = this.#prefixes[slot]!;
-    const length = this.#to[slot]! - this.#from[slot]!;
-    out.rawVarint(tag);
-    out.rawVarint(prefix.length + varintLength(length) + length);
-    out.raw(prefix);
-    out.rawVarint(length);
-    out.raw(this.#value[slot]!, this.#from[slot]!, this.#to[slot]!);
+    out.advance(to);
   }
 }
 
 /** A context has nothing to do with attributes. */
 const NO_ATTRIBUTES = new KeyValues();
+
+function valueIn({ value, from, to }: Slot): AnyValue {
+  return decodeAny(value.buffer, from, to);
+}
 
 /** Where the value of an entry begins, which is all that follows the key; −1 for another form. */
 function valueStart(bytes: Buffer, keyStop: number, stop: number): number {

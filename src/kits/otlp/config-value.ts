@@ -1,17 +1,13 @@
 import { Labels } from "#base/labels";
 import { type AnyValue, KeyValues, ValueList } from "#formats/otlp/values";
+import { ArgumentError } from "#lang/faults";
 import type { Value } from "#lang/value";
-
-/** A value in a configuration that attributes cannot hold. The message completes "value …". */
-export class InvalidValueError extends Error {
-  override readonly name = "InvalidValueError";
-}
 
 const LARGEST = 2n ** 63n;
 
 /**
  * A value of the configuration as the value of an attribute, as `pcommon.Value.FromRaw` makes it. Numbers that are whole
- * become ints, however they are written. Throws InvalidValueError.
+ * become ints, however they are written. Throws ArgumentError.
  */
 export function valueFromConfig(value: Value): AnyValue {
   switch (typeof value) {
@@ -21,7 +17,7 @@ export function valueFromConfig(value: Value): AnyValue {
     case "number":
       return Number.isSafeInteger(value) ? BigInt(value) : value;
     case "bigint":
-      if (value >= LARGEST) throw new InvalidValueError("is larger than an int64 holds");
+      if (value >= LARGEST) throw new ArgumentError("is larger than an int64 holds");
       return value;
   }
   if (value === null) return undefined;
@@ -36,7 +32,7 @@ export function valueFromConfig(value: Value): AnyValue {
     for (const [name, text] of value) map.append(name, text);
     return map;
   }
-  throw new InvalidValueError(
+  throw new ArgumentError(
     "is a secret, a capsule or a function: attributes hold texts, numbers, bools, lists and objects",
   );
 }

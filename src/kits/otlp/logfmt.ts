@@ -1,4 +1,3 @@
-import { formatFloat } from "#base/metrics";
 import { type AnyValue, KeyValues, ValueList } from "#formats/otlp/values";
 import { printed } from "../ottl/value.ts";
 
@@ -37,15 +36,7 @@ function valueText(value: AnyValue): string {
   if (value instanceof KeyValues || value instanceof ValueList) return '"unsupported value type"';
   if (value instanceof Uint8Array) return quoted(Buffer.from(value).toString());
   if (typeof value === "string") return value === "null" ? '"null"' : quoted(value);
-  return quoted(goText(value));
-}
-
-/** Go's `%v` prints floats from here on with an exponent. */
-const EXPONENT_FROM = 1e6;
-
-/** A value that is neither map nor list nor bytes as Go's `fmt` prints it with `%v`. */
-export function goText(value: AnyValue): string {
-  return typeof value === "number" ? formatFloat(value, EXPONENT_FROM) : printed(value);
+  return quoted(printed(value));
 }
 
 function quoted(text: string): string {

@@ -1,14 +1,15 @@
-import { compileRegex, RegexError } from "#base/regex";
-import { formatPlainNumber } from "#formats/go-number";
 import { GROUP, LOG, METRIC, RESOURCE, SCOPE, SPAN } from "#formats/otlp/fields";
 import type { OtlpKind } from "#formats/otlp/otlp";
 import type { OtlpRecord } from "#formats/otlp/record";
 import type { RecordList } from "#formats/otlp/record-list";
 import { type AnyValue, AttributeKey, type KeyValues } from "#formats/otlp/values";
 import { members, resourceGroups } from "#formats/otlp/walk";
+import { ArgumentError, faultsOf, within } from "#lang/faults";
+import { formatFloat } from "#lang/number";
 import { type BodySchema, type Infer, type InferFields, s } from "#lang/schema";
 import { attributeText, same } from "../ottl/value.ts";
-import { InvalidValueError, valueFromConfig } from "./config-value.ts";
+import { regexArgument } from "../regex-argument.ts";
+import { valueFromConfig } from "./config-value.ts";
 
 /**
  * What `include` and `exclude` of processors select. Matches internal/filter of the Collector's contrib repository
@@ -74,11 +75,6 @@ export const matchSchema = s.object({
 });
 export type MatchArguments = Infer<typeof matchSchema>;
 
-/** `include` and `exclude` that no item of a signal can be judged by. */
-export class MatchError extends Error {
-  override readonly name = "MatchError";
-}
-
 type TextTest = (text: string) => boolean;
 type AttributesTest = (attributes: KeyValues) => boolean;
 
@@ -133,10 +129,10 @@ export class ItemSelection {
   readonly #include: Matcher | undefined;
   readonly #exclude: Matcher | undefined;
 
-  /** Throws MatchError for what cannot be used with this signal. */
+  /** Throws ArgumentError for what cannot be used with this signal. */
   constructor(kind: OtlpKind, include: MatchArguments | undefined, exclude: MatchArguments | undefined) {
-    this.#include = compile(kind, include, "include");
-    this.#exclude = compile(kind, exclude, "exclude");
+    this.#include = compile(kind, include);
+    this.#exclude = compile(kind, exclude);
   }
 
   /** Runs a step on each selected span, log record or metric of a request; `lent` serves one after the other. */
@@ -188,45 +184,28 @@ export function withMatchRules<A extends MatchBlocks>(
   kindsOf: (given: A) => readonly OtlpKind[],
 ): BodySchema<A> {
   const blocks = ["include", "exclude"] as const;
-  return blocks.reduce((ruled, block) => {
-    const fault = (given: A) => matchFault(kindsOf(given), given[block], block);
-    return ruled.rule(
-      block,
-      (given) => fault(given) === undefined,
-      (given) => fault(given)!,
-    );
-  }, schema);
+  return schema.refuse((given) => {
+    const compileAll = (block: (typeof blocks)[number]) => {
+      for (const kind of kindsOf(given)) within(block, () => compile(kind, given[block]));
+    };
+    return faultsOf(blocks.map((block) => () => compileAll(block)));
+  });
 }
 
-/** What is wrong with `include` or `exclude` for one of these signals; undefined if nothing is. */
-function matchFault(
-  kinds: readonly OtlpKind[],
-  given: MatchArguments | undefined,
-  block: "include" | "exclude",
-): string | undefined {
-  for (const kind of kinds) {
-    try {
-      compile(kind, given, block);
-    } catch (error) {
-      if (error instanceof MatchError) return error.message;
-      throw error;
-    }
-  }
-  return undefined;
-}
-
-function compile(kind: OtlpKind, given: MatchArguments | undefined, block: string): Matcher | undefined {
+/** Throws ArgumentError. */
+function compile(kind: OtlpKind, given: MatchArguments | undefined): Matcher | undefined {
   if (given === undefined) return undefined;
   const { item, useless, needed } = SIGNALS[kind];
   const wrong = useless.find((argument) => isGiven(given, argument));
   if (wrong !== undefined) {
-    throw new MatchError(
-      `has \`${wrong}\`, which ${item} do not have: leave it out, or send ${kind} through a component of their own`,
+    throw new ArgumentError(
+      `is something that ${item} do not have: leave it out, or send ${kind} through a component of their own`,
+      wrong,
     );
   }
   if (!needed.some((argument) => isGiven(given, argument))) {
     const list = needed.map((argument) => `\`${argument}\``).join(", ");
-    throw new MatchError(`selects no ${item}: give at least one of ${list}, or leave out \`${block}\``);
+    throw new ArgumentError(`selects no ${item}: give at least one of ${list}, or leave out the block`);
   }
   switch (kind) {
     case "traces":
@@ -240,26 +219,27 @@ function compile(kind: OtlpKind, given: MatchArguments | undefined, block: strin
 
 /** Upstream accepts `resource` and does not look at it. */
 function metricMatcher(given: MatchArguments): Matcher | undefined {
-  const item = fieldTest(given, given.metric_names, METRIC.name);
+  const item = fieldTest(given, "metric_names", METRIC.name);
   return item && { resource: undefined, scope: undefined, item };
 }
 
 function spanMatcher(given: MatchArguments): Matcher {
-  const unknown = given.span_kinds.find((kind) => SPAN_KINDS.indexOf(kind) < 1);
-  if (given.match_type === "strict" && unknown !== undefined) {
-    throw new MatchError(
-      `has the unknown span kind ${JSON.stringify(unknown)}; there are ${SPAN_KINDS.slice(1).join(", ")}`,
+  const unknown = given.span_kinds.findIndex((kind) => SPAN_KINDS.indexOf(kind) < 1);
+  if (given.match_type === "strict" && unknown >= 0) {
+    throw new ArgumentError(
+      `is the unknown span kind ${JSON.stringify(given.span_kinds[unknown])}; there are ${SPAN_KINDS.slice(1).join(", ")}`,
+      `span_kinds[${unknown}]`,
     );
   }
-  const isService = textTest(given, given.services);
-  const isKind = textTest(given, given.span_kinds);
+  const isService = listTest(given, "services");
+  const isKind = listTest(given, "span_kinds");
   const kinds = SPAN_KINDS.map((name) => isKind?.(name) ?? true);
   const isOtherKind = isKind?.("") ?? true;
   return {
     resource: all([isService && ((group) => isService(serviceName(resourceAttributes(group)))), resourceTest(given)]),
     scope: scopeTest(given),
     item: all([
-      fieldTest(given, given.span_names, SPAN.name),
+      fieldTest(given, "span_names", SPAN.name),
       isKind && ((span) => kinds[span.int32(SPAN.kind)] ?? isOtherKind),
       itemAttributesTest(given, SPAN.attributes),
     ]),
@@ -267,7 +247,7 @@ function spanMatcher(given: MatchArguments): Matcher {
 }
 
 function logMatcher(given: MatchArguments): Matcher {
-  const isBody = textTest(given, given.log_bodies);
+  const isBody = listTest(given, "log_bodies");
   const severity = given.log_severity;
   const least = severity === undefined ? 0 : SEVERITIES.indexOf(severity.min) + 1;
   return {
@@ -275,7 +255,7 @@ function logMatcher(given: MatchArguments): Matcher {
     scope: scopeTest(given),
     item: all([
       isBody && ((log) => isBody(attributeText(log.any(LOG.body).value))),
-      fieldTest(given, given.log_severity_texts, LOG.severityText),
+      fieldTest(given, "log_severity_texts", LOG.severityText),
       severity &&
         ((log) => {
           const number = log.int32(LOG.severityNumber);
@@ -298,22 +278,22 @@ function all(tests: readonly (RecordTest | undefined)[]): RecordTest | undefined
   };
 }
 
-function fieldTest(given: MatchArguments, wanted: readonly string[], field: number): RecordTest | undefined {
-  const test = textTest(given, wanted);
+function fieldTest(given: MatchArguments, argument: TextsArgument, field: number): RecordTest | undefined {
+  const test = listTest(given, argument);
   return test && ((record) => test(record.text(field)));
 }
 function itemAttributesTest(given: MatchArguments, field: number): RecordTest | undefined {
-  const test = attributesTest(given, given.attribute);
+  const test = attributesTest(given, "attribute");
   return test && ((record) => test(record.map(field)));
 }
 function resourceTest(given: MatchArguments): RecordTest | undefined {
-  const test = attributesTest(given, given.resource);
+  const test = attributesTest(given, "resource");
   return test && ((group) => test(resourceAttributes(group)));
 }
 function scopeTest(given: MatchArguments): RecordTest | undefined {
-  const tests = given.library.map(({ name, version }) => ({
-    name: textTest(given, [name])!,
-    version: version === undefined ? undefined : textTest(given, [version]),
+  const tests = given.library.map(({ name, version }, i) => ({
+    name: within(`library[${i}].name`, () => textTest(given, name)),
+    version: version === undefined ? undefined : within(`library[${i}].version`, () => textTest(given, version)),
   }));
   if (tests.length === 0) return undefined;
   return (group) => {
@@ -323,35 +303,30 @@ function scopeTest(given: MatchArguments): RecordTest | undefined {
   };
 }
 
-/** Whether a text is one of these, or matches one of them; undefined for none. */
-function textTest(given: MatchArguments, wanted: readonly string[]): TextTest | undefined {
+type TextsArgument = { [K in Argument]: MatchArguments[K] extends readonly string[] ? K : never }[Argument];
+/** Whether a text is one of an argument's, or matches one of them; undefined for none. */
+function listTest(given: MatchArguments, argument: TextsArgument): TextTest | undefined {
+  const wanted = given[argument];
   if (wanted.length === 0) return undefined;
-  if (given.match_type === "strict") {
-    const only = wanted[0]!;
-    if (wanted.length === 1) return (text) => text === only;
-    const known = new Set(wanted);
-    return (text) => known.has(text);
-  }
-  const expressions = [...new Set(wanted)].map(compileExpression);
-  const only = expressions[0]!;
-  if (expressions.length === 1) return (text) => only.test(text);
+  if (wanted.length === 1) return within(`${argument}[0]`, () => textTest(given, wanted[0]!));
+  const known = new Set(wanted);
+  if (given.match_type === "strict") return (text) => known.has(text);
+  const expressions = Array.from(known, (source) =>
+    within(`${argument}[${wanted.indexOf(source)}]`, () => regexArgument(source)),
+  );
   return (text) => expressions.some((each) => each.test(text));
 }
-function compileExpression(source: string) {
-  try {
-    return compileRegex(source);
-  } catch (error) {
-    if (error instanceof RegexError) {
-      throw new MatchError(`has the invalid regular expression ${JSON.stringify(source)}: ${error.message}`);
-    }
-    throw error;
-  }
+/** Whether a text is this one, or matches it. */
+function textTest(given: MatchArguments, wanted: string): TextTest {
+  if (given.match_type === "strict") return (text) => text === wanted;
+  const expression = regexArgument(wanted);
+  return (text) => expression.test(text);
 }
-
 /** Whether there are all of these attributes; undefined for none. */
-function attributesTest(given: MatchArguments, wanted: MatchArguments["attribute"]): AttributesTest | undefined {
+function attributesTest(given: MatchArguments, argument: "attribute" | "resource"): AttributesTest | undefined {
+  const wanted = given[argument];
   if (wanted.length === 0) return undefined;
-  const tests = wanted.map((each) => attributeTest(given, each));
+  const tests = wanted.map((each, i) => within(`${argument}[${i}]`, () => attributeTest(given, each)));
   const only = tests[0]!;
   if (tests.length === 1) return only;
   return (attributes) => {
@@ -360,17 +335,16 @@ function attributesTest(given: MatchArguments, wanted: MatchArguments["attribute
   };
 }
 function attributeTest(given: MatchArguments, wanted: MatchArguments["attribute"][number]): AttributesTest {
-  if (wanted.key === "") throw new MatchError("has an attribute with an empty key");
+  if (wanted.key === "") throw new ArgumentError("is empty", "key");
   const key = new AttributeKey(wanted.key);
-  const value = configValue(wanted);
+  const written = wanted.value;
+  const value = written === undefined ? undefined : within("value", () => valueFromConfig(written));
   if (value === undefined) return (attributes) => attributes.has(key);
   if (given.match_type === "regexp") {
     if (typeof value !== "string") {
-      throw new MatchError(
-        `has a value of ${JSON.stringify(wanted.key)} that is no text: with \`match_type = "regexp"\` it must be one, such as "^1$"`,
-      );
+      throw new ArgumentError('is no text: with `match_type = "regexp"` it must be one, such as "^1$"', "value");
     }
-    const test = textTest(given, [value])!;
+    const test = within("value", () => textTest(given, value));
     return (attributes) => {
       const i = attributes.find(key);
       if (i < 0) return false;
@@ -390,15 +364,6 @@ function attributeTest(given: MatchArguments, wanted: MatchArguments["attribute"
     return i >= 0 && same(attributes.valueAt(i), value);
   };
 }
-function configValue({ key, value }: MatchArguments["attribute"][number]): AnyValue {
-  try {
-    return value === undefined ? undefined : valueFromConfig(value);
-  } catch (error) {
-    if (error instanceof InvalidValueError)
-      throw new MatchError(`has a value of ${JSON.stringify(key)} that ${error.message}`);
-    throw error;
-  }
-}
 
 /** A text, number or bool as text; undefined for other values, which no expression matches. */
 export function scalarText(value: AnyValue): string | undefined {
@@ -406,7 +371,7 @@ export function scalarText(value: AnyValue): string | undefined {
     case "string":
       return value;
     case "number":
-      return formatPlainNumber(value);
+      return formatFloat(value);
     case "bigint":
     case "boolean":
       return String(value);

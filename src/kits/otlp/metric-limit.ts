@@ -6,17 +6,25 @@ import { describeDrops, RecentDrops } from "../recent-drops.ts";
 export class SeriesLimit {
   readonly #ctx: Pick<ComponentContext, "clock" | "log">;
   readonly #recent = new RecentDrops();
-  /** What became of the points, and what to do, such as "raise `max_streams`". */
+  readonly #why: () => string;
   readonly #consequence: string;
 
-  constructor(ctx: Pick<ComponentContext, "clock" | "log" | "rule">, consequence: string) {
+  /** `consequence` is what becomes of the points, and what to do, such as "raise `max_streams`". */
+  constructor(
+    ctx: Pick<ComponentContext, "clock" | "log" | "rule">,
+    consequence: string,
+    why = () => "the memory for series is used up",
+  ) {
     this.#ctx = ctx;
     this.#consequence = consequence;
+    this.#why = why;
     ctx.rule("too_many_series", () => this.#judge());
   }
 
-  refused(points: number, why: string): void {
-    const due = this.#recent.add("too_many_series", points, why, this.#ctx.clock.now());
+  /** A point of a series that is not remembered. */
+  refused(): void {
+    const why = this.#why();
+    const due = this.#recent.add("too_many_series", 1, why, this.#ctx.clock.now());
     if (due !== undefined) this.#ctx.log.warn("too many series", { points: due, why, consequence: this.#consequence });
   }
 

@@ -2,6 +2,8 @@ import { hashView } from "#pipeline/series-hash";
 import { SeriesSlabs } from "#pipeline/series-slabs";
 import type { SeriesKey } from "./series-identity.ts";
 
+/** Forgetting series takes a look at all of them. */
+export const SHORTEST_SWEEP_MS = 1_000;
 const INITIAL_CAPACITY = 256;
 /** Columns of an entry, beside its key: hash, parent, children, weight, two places of the table, and when it was seen. */
 const COLUMN_BYTES = 4 * 4 + 2 * 4 + 8;

@@ -122,13 +122,7 @@ export class MetricWalk<S extends object> {
   readonly #limit: number;
   readonly #key = new SeriesKey();
   readonly #lentMetric = new OtlpRecord();
-  /** One a kind: a record keeps the parts of its fields, and those differ in what a field's number means. */
-  readonly #lentPoints: Readonly<Record<PointKind, OtlpRecord>> = {
-    number: new OtlpRecord(),
-    histogram: new OtlpRecord(),
-    exponential: new OtlpRecord(),
-    summary: new OtlpRecord(),
-  };
+  readonly #lentPoint = new OtlpRecord();
   readonly #place = new VisitedMetric();
   /** Entries of the present resource, scope and metric; 0 for one that was not looked for yet. */
   #resource = 0;
@@ -150,8 +144,10 @@ export class MetricWalk<S extends object> {
   #started = 0;
   /** Whether bytes of the request were edited in place. */
   hasEdited = false;
-  /** Points removed since `reset`. */
+  /** Of the last request: points that were removed, … */
   removed = 0;
+  /** … and points that went the short way. */
+  stepped = 0;
 
   constructor(levels: IdentityLevels, limit: number) {
     this.#levels = levels;
@@ -173,6 +169,7 @@ export class MetricWalk<S extends object> {
     this.#step = step;
     this.hasEdited = false;
     this.removed = 0;
+    this.stepped = 0;
     try {
       this.keepMetrics(request.reset(bytes), isKept);
     } finally {
@@ -234,6 +231,7 @@ export class MetricWalk<S extends object> {
       if (!step.point(this.#number)) break;
     }
     this.#done = p;
+    this.stepped += p;
     const isDone = p === count;
     if (isDone && step.temporality !== undefined && scan.temporalityAt >= 0) {
       bytes[scan.temporalityAt] = step.temporality;
@@ -308,13 +306,12 @@ export class MetricWalk<S extends object> {
    */
   keepPoints(isKept: (point: OtlpRecord) => boolean): number {
     const { points, kind } = this.#place;
-    const lent = this.#lentPoints[kind];
     const step = kind === "number" ? this.#step : undefined;
     const before = points.length;
     const done = this.#done;
     removeIf(points, (p) => {
       if (step !== undefined && (p < done || this.#isDone(points, p, step))) return !step.keepsPoints;
-      const point = points.borrow(p, lent);
+      const point = points.borrow(p, this.#lentPoint);
       const kept = isKept(point);
       if (kept) points.giveBack(p, point);
       return !kept;
@@ -327,7 +324,10 @@ export class MetricWalk<S extends object> {
     const range = this.#range;
     if (!points.rawAt(p, range) || range.bytes !== this.#bytes) return false;
     const number = this.#number;
-    return number.read(range.bytes, this.#view, range.start, range.end) && number.startAt >= 0 && step.point(number);
+    if (!number.read(range.bytes, this.#view, range.start, range.end) || number.startAt < 0) return false;
+    if (!step.point(number)) return false;
+    this.stepped += 1;
+    return true;
   }
 
   /** The series of a point of the present metric; 0 for one that is not known. */

@@ -44,7 +44,7 @@ const value = fc.oneof(
   { weight: 1, arbitrary: fc.array(scalar, { maxLength: 3 }).map((values) => ({ arrayValue: { values } })) },
 );
 const attributes = fc
-  .dictionary(fc.string({ maxLength: 4 }), value, { maxKeys: 40 })
+  .dictionary(fc.string({ maxLength: 4 }), value, { maxKeys: 40, size: "max" })
   .map((entries) => Object.entries(entries).map(([key, each]) => ({ key, value: each })));
 
 test("the order of attributes does not matter", () => {

@@ -4,8 +4,8 @@ import { OtlpRecord } from "#formats/otlp/record";
 import { type AnyValue, type KeyValues, ValueList } from "#formats/otlp/values";
 import { members, resourceGroups } from "#formats/otlp/walk";
 import type { LogBatchBuilder } from "#pipeline/log-batch";
-import { attributeText } from "../ottl/value.ts";
-import { goText, LogfmtKeyError } from "./logfmt.ts";
+import { attributeText, printed } from "../ottl/value.ts";
+import { LogfmtKeyError } from "./logfmt.ts";
 import { jsonLine, logfmtRecordLine, NotFiniteError, rawLine } from "./to-logs-line.ts";
 
 /** Attributes that say how a record becomes an entry; none of them is in the line. */
@@ -162,7 +162,7 @@ function promote(from: Attributes, hints: Attributes, hint: string, labels: Map<
 }
 function namesOf(hint: AnyValue): readonly string[] {
   if (typeof hint === "string") return hint.split(",");
-  if (hint instanceof ValueList) return hint.items.map(goText);
+  if (hint instanceof ValueList) return hint.items.map(printed);
   return [attributeText(hint)];
 }
 

@@ -1,8 +1,8 @@
 import { Labels } from "#base/labels";
-import { formatPlainNumber } from "#formats/go-number";
 import { BUCKETS, EXEMPLAR, POINT, QUANTILE } from "#formats/otlp/fields";
 import { sparseBuckets } from "#formats/otlp/metrics-histograms";
 import type { OtlpRecord } from "#formats/otlp/record";
+import { formatFloat } from "#lang/number";
 import type { NativeHistogram } from "#pipeline/batch";
 import type { SeriesRef, SeriesRegistry } from "#pipeline/series";
 import { idText } from "./id-text.ts";
@@ -159,7 +159,7 @@ export class KnownHistogram implements KnownSeries {
     if (isSame) return;
     const old = this.#buckets;
     this.#bounds = bounds.slice(0, count);
-    this.#buckets = this.#bounds.map((bound) => maker.make("_bucket", ["le", formatPlainNumber(bound)]));
+    this.#buckets = this.#bounds.map((bound) => maker.make("_bucket", ["le", formatFloat(bound)]));
     for (const ref of old) this.#registry.release(ref);
   }
 }
@@ -211,7 +211,7 @@ export class KnownSummary implements KnownSeries {
       const value = list.at(i).double(QUANTILE.value);
       let ref = this.#quantiles.get(quantile);
       if (ref === undefined) {
-        ref = maker.make("", ["quantile", formatPlainNumber(quantile)]);
+        ref = maker.make("", ["quantile", formatFloat(quantile)]);
         this.#quantiles.set(quantile, ref);
       }
       sink.add(ref, value);

@@ -25,7 +25,7 @@ import { attributeValue, compare, isNil, OttlError, type OttlValue, typeOf } fro
 import { goCamel } from "./words.ts";
 
 /** Paths that the Collector has and this agent does not, since batches do not carry what they tell. */
-const UNSUPPORTED_PATHS = ["client.addr", "client.auth.attributes", "grpc.metadata"];
+const UNSUPPORTED_PATHS = ["client.addr", "grpc.metadata"];
 
 /** A value: computed, or one that stands in the statement itself. */
 export interface Getter {

@@ -2,6 +2,7 @@ import type { PointKind } from "#formats/otlp/fields";
 import { OtlpRecord } from "#formats/otlp/record";
 import type { RecordList } from "#formats/otlp/record-list";
 import { KeyValues } from "#formats/otlp/values";
+import type { OtlpClient } from "#pipeline/batch";
 import { OttlError, type OttlValue } from "./value.ts";
 
 const MOST_LAMBDA_CALLS = 1_000_000;
@@ -24,7 +25,8 @@ export class OttlContext {
   point: OtlpRecord = NOTHING;
   pointKind: PointKind = "number";
   exemplar: OtlpRecord = NOTHING;
-  clientMetadata: ReadonlyMap<string, readonly string[]> | undefined;
+  clientMetadata: OtlpClient["clientMetadata"];
+  clientAttributes: OtlpClient["clientAttributes"];
   /** Values of lambdas' parameters. */
   readonly locals: OttlValue[] = [];
   #lambdaCalls = 0;
@@ -32,6 +34,11 @@ export class OttlContext {
   readonly cache = new KeyValues();
   #cacheUsed = false;
 
+  /** Keeps nothing else of what may be a batch. */
+  setClient({ clientMetadata, clientAttributes }: OtlpClient): void {
+    this.clientMetadata = clientMetadata;
+    this.clientAttributes = clientAttributes;
+  }
   usedCache(): KeyValues {
     this.#cacheUsed = true;
     return this.cache;

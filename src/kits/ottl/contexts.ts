@@ -53,7 +53,17 @@ const metadata: Field = {
       return getIndexed(c, texts(c.clientMetadata?.get(literal.text.toLowerCase())), keys, 1);
     }, "otelcol.client.metadata"),
 };
-const otelcolFields: Fields = { "client.metadata": metadata };
+/** What authentication told of the client: texts only, of those authenticators that there are. */
+function authAttributesOf(c: OttlContext): KeyValues {
+  const map = new KeyValues();
+  for (const [name, value] of c.clientAttributes ?? []) map.append(name, value);
+  return map;
+}
+const authAttributes: Field = {
+  ...readOnly(authAttributesOf, "otelcol.client.auth.attributes"),
+  indexed: (keys) => readOnly((c) => getIndexed(c, authAttributesOf(c), keys), "otelcol.client.auth.attributes"),
+};
+const otelcolFields: Fields = { "client.metadata": metadata, "client.auth.attributes": authAttributes };
 
 const COMMON: readonly (readonly [string, Fields])[] = [["otelcol", otelcolFields]];
 const SCOPE: readonly (readonly [string, Fields])[] = [

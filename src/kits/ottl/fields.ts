@@ -1,7 +1,7 @@
 import type { OtlpRecord } from "#formats/otlp/record";
 import { type AttributeKey, KeyValues } from "#formats/otlp/values";
 import type { OttlContext } from "./context.ts";
-import { type Accessor, type CompiledKey, getIndexed, setIndexed } from "./keys.ts";
+import { type Accessor, type CompiledKey, entrySetter, getIndexed, setIndexed } from "./keys.ts";
 import {
   asInt,
   asString,
@@ -123,10 +123,7 @@ export function mapField(mapOf: (c: OttlContext) => KeyValues): Field {
     set: (c, value) => setMap(mapOf(c), value),
     indexed: (keys, literal) => {
       if (literal !== undefined && keys.length === 1) {
-        return {
-          get: (c) => mapOf(c).get(literal),
-          set: (c, value) => setIndexed(c, mapOf(c), keys, value),
-        };
+        return { get: (c) => mapOf(c).get(literal), set: entrySetter(mapOf, literal) };
       }
       return {
         get: (c) => getIndexed(c, mapOf(c), keys),

@@ -1,24 +1,18 @@
+import { SPAN } from "#formats/otlp/fields";
 import { OtlpRecord } from "#formats/otlp/record";
 import type { RecordList } from "#formats/otlp/record-list";
 import type { OtlpKind } from "#formats/otlp/schema";
-import { countItems, encodeRequest, members, removeIf, resourceGroups } from "#formats/otlp/walk";
+import { members, removeIf, resourceGroups } from "#formats/otlp/walk";
+import type { OtlpClient } from "#pipeline/batch";
+import { type EditedPart, removedItems, restOf } from "../otelcol/processor.ts";
 import { OttlContext } from "./context.ts";
 import type { ContextName } from "./contexts.ts";
 import type { CompiledCondition, ErrorMode } from "./programs.ts";
 import { anyHolds, type OnFailure } from "./transform.ts";
-import { lentPoints, pointsOf } from "./walk.ts";
+import { pointsOf } from "./walk.ts";
 
 /** Conditions by context; what one of them holds for is dropped, with all that is in it. */
 export type FilterGroup = ReadonlyMap<ContextName, readonly CompiledCondition[]>;
-
-export interface Filtered {
-  readonly bytes: Uint8Array;
-  /** Spans, data points or log records before and after. */
-  readonly before: number;
-  readonly after: number;
-  /** Nothing is left, not even an empty resource. */
-  readonly isEmpty: boolean;
-}
 
 /** Runs groups of conditions over requests. Matches processor/filterprocessor. */
 export class Filter {
@@ -30,7 +24,7 @@ export class Filter {
   readonly #request = new OtlpRecord();
   readonly #entry = new OtlpRecord();
   readonly #event = new OtlpRecord();
-  readonly #lent = lentPoints();
+  readonly #point = new OtlpRecord();
 
   constructor(kind: OtlpKind, groups: readonly FilterGroup[], errorMode: ErrorMode, onFailure: OnFailure) {
     this.#kind = kind;
@@ -40,27 +34,20 @@ export class Filter {
   }
 
   /**
-   * The request without what was dropped; the same bytes if nothing was. Throws ProtobufError for what is no request, and
-   * OttlError for a condition that fails if the error mode is `propagate`.
+   * The request without what was dropped; no bytes if not even an empty resource is left. Throws ProtobufError for what is
+   * no request, and OttlError for a condition that fails if the error mode is `propagate`.
    */
-  run(bytes: Uint8Array, clientMetadata: OttlContext["clientMetadata"]): Filtered {
+  run(bytes: Uint8Array, client: OtlpClient): EditedPart {
     const request = this.#request.reset(bytes);
-    this.#context.clientMetadata = clientMetadata;
+    this.#context.setClient(client);
     const resources = resourceGroups(request);
-    const before = countItems(this.#kind, request);
     for (const group of this.#groups) {
       removeIf(resources, (r) => {
         this.#context.resourceGroup = resources.at(r);
         return this.#resource(group);
       });
     }
-    const isChanged = request.changed;
-    return {
-      bytes: isChanged ? encodeRequest(request, bytes) : bytes,
-      before,
-      after: isChanged ? countItems(this.#kind, request) : before,
-      isEmpty: resources.length === 0,
-    };
+    return restOf(request, bytes, request.changed ? removedItems(this.#kind, bytes, request) : 0);
   }
 
   #holds(group: FilterGroup, context: ContextName): boolean {
@@ -102,8 +89,8 @@ export class Filter {
     const c = this.#context;
     c.span = spans.borrow(i, this.#entry);
     if (this.#holds(group, "span")) return true;
-    if (group.has("spanevent") && c.span.has(11)) {
-      const events = c.span.list(11);
+    if (group.has("spanevent") && c.span.has(SPAN.events)) {
+      const events = c.span.list(SPAN.events);
       c.eventIndex = undefined;
       removeIf(events, (e) => {
         c.event = events.borrow(e, this.#event);
@@ -121,7 +108,7 @@ export class Filter {
     const points = group.has("datapoint") ? pointsOf(c) : undefined;
     if (points === undefined) return false;
     removeIf(points, (p) => {
-      c.point = points.borrow(p, this.#lent[c.pointKind]);
+      c.point = points.borrow(p, this.#point);
       return this.#holds(group, "datapoint");
     });
     metrics.giveBack(i, c.metric);

@@ -1,6 +1,6 @@
 import { lower, upper } from "#base/go-case";
 import { KeyValues, ValueList } from "#formats/otlp/values";
-import { int as langInt } from "#lang/number";
+import { float as langFloat, int as langInt } from "#lang/number";
 import { sprintf } from "#lang/stdlib-format";
 import type { Value } from "#lang/value";
 import * as p from "./parameters.ts";
@@ -124,6 +124,8 @@ function printable(value: OttlValue): Value {
       return null;
     case "bigint":
       return langInt(value);
+    case "number":
+      return langFloat(value);
     case "object":
       if (value instanceof ValueList) return value.items.map(printable);
       if (value instanceof OttlId || isBytes(value) || value instanceof KeyValues) return printed(value);

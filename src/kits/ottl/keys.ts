@@ -1,4 +1,4 @@
-import { type AnyValue, AttributeKey, KeyValues, ValueList } from "#formats/otlp/values";
+import { type AnyValue, AttributeKey, EncodedEntry, KeyValues, ValueList } from "#formats/otlp/values";
 import type { OttlContext } from "./context.ts";
 import { asInt, asString, attributeValue, OttlError, type OttlValue, typeOf } from "./value.ts";
 
@@ -66,6 +66,25 @@ export function indexResult(c: OttlContext, value: OttlValue, keys: readonly Com
     } else throw OttlError.of(`a ${typeOf(current)} cannot be indexed with a ${typeOf(by)}`);
   }
   return current;
+}
+
+/** Puts values under one key. Most often each item gets the same one, whose entry is encoded only once then. */
+export function entrySetter(mapOf: (c: OttlContext) => KeyValues, key: AttributeKey): Set {
+  let encoded: EncodedEntry | undefined;
+  let latest: OttlValue;
+  return (c, value) => {
+    const map = mapOf(c);
+    const at = map.find(key);
+    if (at >= 0 && Object.is(map.valueAt(at), value)) return;
+    let next: AnyValue | EncodedEntry = attributeValue(value);
+    if (typeof next !== "object" && next !== undefined) {
+      if (Object.is(encoded?.value, next)) next = encoded!;
+      else if (Object.is(latest, next)) next = encoded = new EncodedEntry(key, next);
+      else latest = next;
+    }
+    if (at < 0) map.append(key, next);
+    else map.setAt(at, next);
+  };
 }
 
 /** Puts a value under the keys of a map, with the maps and lists that are missing on the way. */

@@ -1,4 +1,14 @@
-import { DATA, dataField, GAUGE, POINT, type PointKind, pointKindOf, SUM, TEMPORALITY } from "#formats/otlp/fields";
+import {
+  DATA,
+  dataField,
+  GAUGE,
+  METRIC,
+  POINT,
+  type PointKind,
+  pointKindOf,
+  SUM,
+  TEMPORALITY,
+} from "#formats/otlp/fields";
 import type { OtlpRecord } from "#formats/otlp/record";
 import type { RecordList } from "#formats/otlp/record-list";
 import { METRIC_DATA_FIELDS } from "#formats/otlp/schema";
@@ -27,10 +37,10 @@ export function dataOf(metric: OtlpRecord): MetricData | undefined {
 export function addMetric(c: OttlContext, suffix: string, unit: string, description?: string): OtlpRecord {
   const { metric } = c;
   const added = c.metrics!.append();
-  added.setText(1, metric.text(1) + suffix);
-  const text = description ?? metric.text(2);
-  if (text !== "") added.setText(2, text);
-  if (unit !== "") added.setText(3, unit);
+  added.setText(METRIC.name, metric.text(METRIC.name) + suffix);
+  const text = description ?? metric.text(METRIC.description);
+  if (text !== "") added.setText(METRIC.description, text);
+  if (unit !== "") added.setText(METRIC.unit, unit);
   return added;
 }
 

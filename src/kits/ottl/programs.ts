@@ -1,23 +1,16 @@
 import { parseCondition, parseStatement } from "#formats/ottl/parser";
 import { type Condition, MentionCollector, OttlSyntaxError, pointAt, type Statement } from "#formats/ottl/syntax";
+import { ArgumentError, within } from "#lang/faults";
 import { type Check, type CompiledStatement, Compiler } from "./compiler.ts";
 import { CONTEXTS, type ContextName, PRIORITY } from "./contexts.ts";
 import { conditionFunctions, statementFunctions } from "./functions.ts";
 
-/** From texts to what runs: parsing, finding out the context, compiling. Matches pkg/ottl/parser_collection.go. */
+/**
+ * From texts to what runs: parsing, finding out the context, compiling. Matches pkg/ottl/parser_collection.go. An
+ * ArgumentError names the text at fault, counted from 0, and shows it with a mark under the character.
+ */
 
 export type ErrorMode = "ignore" | "silent" | "propagate";
-
-/** One of several texts with an error. The message has the text with a mark under the character at fault. */
-export class OttlProgramError extends Error {
-  override readonly name = "OttlProgramError";
-  /** Which of the texts, counted from 0; undefined if it is all of them together. */
-  readonly index: number | undefined;
-  constructor(message: string, index: number | undefined) {
-    super(message);
-    this.index = index;
-  }
-}
 
 export interface CompiledCondition {
   readonly text: string;
@@ -31,24 +24,30 @@ export const SIGNAL_CONTEXTS = {
   logs: ["resource", "scope", "log"],
 } as const satisfies Record<string, readonly ContextName[]>;
 
+/** For a block's `context` that the signal does not have. */
+export function noContext(kind: string, context: string, contexts: readonly string[]): ArgumentError {
+  const options = contexts.join(", ");
+  return new ArgumentError(`cannot be ${JSON.stringify(context)}: the contexts of ${kind} are ${options}`, "context");
+}
+
 /** Runs a step for text i and turns its errors into ones that show the place. */
 function at<T>(texts: readonly string[], index: number, step: (text: string) => T): T {
   const text = texts[index]!;
   try {
     return step(text);
   } catch (error) {
-    if (error instanceof OttlSyntaxError) throw new OttlProgramError(pointAt(text, error.at, error.message), index);
-    throw error;
+    if (!(error instanceof OttlSyntaxError)) throw error;
+    throw new ArgumentError(`has an error: ${pointAt(text, error.at, error.message)}`, `[${index}]`);
   }
 }
 
-/** Statements of a context that is given: paths may leave its name out. Throws OttlProgramError. */
+/** Statements of a context that is given: paths may leave its name out. Throws ArgumentError. */
 export function compileStatements(context: ContextName, texts: readonly string[]): CompiledStatement[] {
   const compiler = new Compiler(CONTEXTS[context], statementFunctions(context), { isExplicit: true });
   return texts.map((_, i) => at(texts, i, (text) => compiler.statement(parseStatement(text), text)));
 }
 
-/** Statements whose context is to be found out from their paths, which begin with it. Throws OttlProgramError. */
+/** Statements whose context is to be found out from their paths, which begin with it. Throws ArgumentError. */
 export function inferStatements(
   contexts: readonly ContextName[],
   texts: readonly string[],
@@ -64,26 +63,22 @@ export function inferStatements(
   return { context, statements };
 }
 
-/** Conditions of a context that is given. Throws OttlProgramError. */
+/** Conditions of a context that is given. Throws ArgumentError. */
 export function compileConditions(context: ContextName, texts: readonly string[]): CompiledCondition[] {
   const compiler = new Compiler(CONTEXTS[context], conditionFunctions(context), { isExplicit: true });
   return texts.map((_, i) => at(texts, i, (text) => ({ text, check: compiler.condition(parseCondition(text)) })));
 }
 
-/** A condition whose context is to be found out. Throws OttlProgramError. */
+/** A condition whose context is to be found out. Throws ArgumentError. */
 export function inferCondition(
   contexts: readonly ContextName[],
   texts: readonly string[],
   index: number,
 ): { readonly context: ContextName; readonly condition: CompiledCondition } {
   const parsed: Condition = at(texts, index, parseCondition);
-  let context: ContextName;
-  try {
-    context = infer(contexts, "condition", (mentions) => mentions.condition(parsed), conditionFunctions);
-  } catch (error) {
-    if (error instanceof OttlProgramError) throw new OttlProgramError(`${error.message}: ${texts[index]}`, index);
-    throw error;
-  }
+  const context = within(`[${index}]`, () =>
+    infer(contexts, "condition", (mentions) => mentions.condition(parsed), conditionFunctions),
+  );
   const compiler = new Compiler(CONTEXTS[context], conditionFunctions(context), { isExplicit: false });
   return { context, condition: at(texts, index, (text) => ({ text, check: compiler.condition(parsed) })) };
 }
@@ -112,9 +107,8 @@ function infer(
   }
   const options = contexts.join(", ");
   if (found === undefined) {
-    throw new OttlProgramError(
-      `no context can be told from the ${what}: paths must begin with one of ${options}`,
-      undefined,
+    throw new ArgumentError(
+      `has an error: no context can be told from the ${what}: paths must begin with one of ${options}`,
     );
   }
   const lacks = (name: ContextName): string | undefined => {
@@ -134,8 +128,7 @@ function infer(
     // A function or enum that no context has: compiling says where it is.
     return lower ?? known;
   }
-  throw new OttlProgramError(
-    `the ${what} use the context ${found}, which this signal does not have: ${options}`,
-    undefined,
+  throw new ArgumentError(
+    `has an error: the ${what} use the context ${found}, which this signal does not have: ${options}`,
   );
 }

@@ -1,15 +1,9 @@
 import { decodeRequest, type OtlpObject, type OtlpValue } from "#formats/otlp/decode";
 import type { OtlpKind } from "#formats/otlp/schema";
+import { ArgumentError } from "#lang/faults";
 import type { ContextName } from "./contexts.ts";
 import { Filter } from "./filter.ts";
-import {
-  compileConditions,
-  compileStatements,
-  type ErrorMode,
-  inferStatements,
-  OttlProgramError,
-  SIGNAL_CONTEXTS,
-} from "./programs.ts";
+import { compileConditions, compileStatements, type ErrorMode, inferStatements, SIGNAL_CONTEXTS } from "./programs.ts";
 import { Transformer } from "./transform.ts";
 import { OttlError } from "./value.ts";
 
@@ -33,7 +27,7 @@ export function runStatements(
         ? inferStatements(SIGNAL_CONTEXTS[kind], statements)
         : { context, statements: compileStatements(context, statements) };
     const transformer = new Transformer(kind, [{ ...group, conditions: [], errorMode }], () => {});
-    return () => transformer.run(input, undefined);
+    return () => transformer.run(input, { clientMetadata: undefined }).bytes;
   });
 }
 
@@ -47,10 +41,7 @@ export function runConditions(
   return outcome(() => {
     const group = new Map([[context, compileConditions(context, conditions)]]);
     const filter = new Filter(kind, [group], "propagate", () => {});
-    return () => {
-      const { bytes, isEmpty } = filter.run(input, undefined);
-      return isEmpty ? undefined : bytes;
-    };
+    return () => filter.run(input, { clientMetadata: undefined }).bytes;
   });
 }
 
@@ -59,7 +50,7 @@ function outcome(compile: () => () => Uint8Array | undefined): Outcome {
   try {
     run = compile();
   } catch (error) {
-    if (error instanceof OttlProgramError) return { refused: error.message };
+    if (error instanceof ArgumentError) return { refused: error.message };
     throw error;
   }
   try {

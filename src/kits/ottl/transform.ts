@@ -1,12 +1,15 @@
+import { SPAN } from "#formats/otlp/fields";
 import { OtlpRecord } from "#formats/otlp/record";
 import type { OtlpKind } from "#formats/otlp/schema";
 import { eachOf, encodeRequest, members, resourceGroups } from "#formats/otlp/walk";
+import type { OtlpClient } from "#pipeline/batch";
+import { type EditedPart, removedItems } from "../otelcol/processor.ts";
 import type { CompiledStatement } from "./compiler.ts";
 import { OttlContext } from "./context.ts";
 import type { ContextName } from "./contexts.ts";
 import type { CompiledCondition, ErrorMode } from "./programs.ts";
 import { OttlError } from "./value.ts";
-import { exemplarsOf, lentPoints, pointsOf } from "./walk.ts";
+import { exemplarsOf, pointsOf } from "./walk.ts";
 
 /** Statements that run one after the other on each item of a context. */
 export interface StatementGroup {
@@ -32,7 +35,7 @@ export class Transformer {
   readonly #request = new OtlpRecord();
   readonly #entry = new OtlpRecord();
   readonly #event = new OtlpRecord();
-  readonly #lent = lentPoints();
+  readonly #point = new OtlpRecord();
 
   constructor(kind: OtlpKind, groups: readonly StatementGroup[], onFailure: OnFailure) {
     this.#kind = kind;
@@ -44,16 +47,21 @@ export class Transformer {
    * The request with the statements run; the same bytes if they changed nothing. Throws ProtobufError for what is no
    * request, and OttlError for a failure of a group whose error mode is `propagate`.
    */
-  run(bytes: Uint8Array, clientMetadata: OttlContext["clientMetadata"]): Uint8Array {
+  run(bytes: Uint8Array, client: OtlpClient): EditedPart {
     const request = this.#request.reset(bytes);
-    this.#context.clientMetadata = clientMetadata;
+    this.#context.setClient(client);
     // Groups never see another resource than the item's own, so that all of them may run on one resource first.
     const resources = resourceGroups(request);
     for (let r = 0; r < resources.length; r++) {
       this.#context.resourceGroup = resources.at(r);
       for (const group of this.#groups) this.#resource(group);
     }
-    return encodeRequest(request, bytes);
+    // Only functions of metrics make items of others.
+    const hasOthers = this.#kind === "metrics" && request.changed;
+    return {
+      bytes: encodeRequest(request, bytes),
+      removed: hasOthers ? removedItems(this.#kind, bytes, request) : 0,
+    };
   }
 
   #resource(group: StatementGroup): void {
@@ -90,8 +98,8 @@ export class Transformer {
 
   #events(group: StatementGroup): void {
     const c = this.#context;
-    if (!c.span.has(11)) return;
-    eachOf(c.span.list(11), this.#event, (event, i) => {
+    if (!c.span.has(SPAN.events)) return;
+    eachOf(c.span.list(SPAN.events), this.#event, (event, i) => {
       c.event = event;
       c.eventIndex = BigInt(i);
       this.#execute(group);
@@ -117,7 +125,7 @@ export class Transformer {
     const points = pointsOf(c);
     if (points === undefined) return;
     const kind = c.pointKind;
-    eachOf(points, this.#lent[kind], (point) => {
+    eachOf(points, this.#point, (point) => {
       c.point = point;
       c.pointKind = kind;
       if (group.context === "datapoint") {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { decodeRequest } from "#formats/otlp/decode";
 import type { OtlpKind } from "#formats/otlp/schema";
 import { CONTEXTS, type ContextName } from "./contexts.ts";
 import { OTTL_DATA } from "./data.testing.ts";
@@ -48,6 +49,14 @@ for (const kind of ["traces", "metrics", "logs"] as const) {
     }
   });
 }
+
+test("floats are formatted as Go's fmt does, whole ones too", () => {
+  const statement = 'set(log.body, Format("%v %d %s %.1f %v", [1000000.0, 1.0, 2.0, 2.25, 7]))';
+  const result = runStatements("logs", "", [statement], OTTL_DATA.logs);
+  assert.ok("bytes" in result && result.bytes !== undefined);
+  const text = "1e+06 %!d(float64=1) %!s(float64=2) 2.2 7";
+  assert.match(JSON.stringify(decodeRequest("logs", [result.bytes])), new RegExp(text.replace(/[+()]/g, "\\$&")));
+});
 
 /** All of pkg/ottl/ottlfuncs, processor/transformprocessor and processor/filterprocessor, version 0.158.0. */
 const NAMES = `

@@ -7,10 +7,10 @@ import { join } from "node:path";
  * repeat what stands in a data source name, for any part of it may belong to a password.
  */
 
-export const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-export const SESSION_KINDS = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const;
+const SESSION_KINDS = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const;
 export type SessionKind = (typeof SESSION_KINDS)[number];
 
 export interface PostgresHost {

@@ -191,10 +191,8 @@ test("any number of empty requests cannot wait, either", async () => {
 test("a client is answered before it would give up; one that goes away is no trouble", async () => {
   const { recorder, open } = gated();
   await using t = await startPushSource(source, "", { recorder });
-  const began = performance.now();
-  const answer = await t.ask("POST", "/push", "a");
+  const answer = await t.ask("POST", "/push", "a"); // without one the server would cut the connection after its time
   assert.deepEqual([answer.status, answer.headers["retry-after"]], [503, "5"]);
-  assert.ok(performance.now() - began < 500, "before the server's time is over");
   assert.match(t.status().cause, /1 requests as 503/);
   const failures = t.component.flow.failures;
   await assert.rejects(t.ask("POST", "/push", "b", {}, AbortSignal.timeout(50)));

@@ -1,6 +1,7 @@
 import type { Logger } from "#base/log";
 import { clientDefaults, HttpClient, type HttpClientOptions, type HttpClientRequest } from "../http/client.ts";
 import type { HttpClientArguments } from "../http/client-schema.ts";
+import { shownUrl } from "../http/url.ts";
 
 /** The schema of the attributes' names, as the Collector's detectors at v0.158.0 have it. */
 export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0";
@@ -66,18 +67,20 @@ export class MetadataClient {
     const answer = await this.#client.request({ maxBytes: MAX_ANSWER_BYTES, ...request, method, timeoutMs }, signal);
     if (answer.status === 404) return undefined;
     if (answer.status < 200 || answer.status > 299)
-      throw new Error(`${method} ${request.url} is answered with ${answer.status}`);
+      throw new Error(`${method} ${shownUrl(String(request.url))} is answered with ${answer.status}`);
     return answer.body.toString();
   }
   async text(request: Request, signal: AbortSignal): Promise<string> {
     const body = await this.find(request, signal);
-    if (body === undefined) throw new Error(`${request.method ?? "GET"} ${request.url} is answered with 404`);
+    if (body === undefined)
+      throw new Error(`${request.method ?? "GET"} ${shownUrl(String(request.url))} is answered with 404`);
     return body;
   }
   /** An object; rejects for anything else. */
   async json(request: Request, signal: AbortSignal): Promise<JsonObject> {
     const value: unknown = JSON.parse(await this.text(request, signal));
-    if (typeof value !== "object" || value === null) throw new Error(`${request.url} is answered with no object`);
+    if (typeof value !== "object" || value === null)
+      throw new Error(`${shownUrl(String(request.url))} is answered with no object`);
     return new JsonObject(value);
   }
 }

@@ -2,6 +2,7 @@ import { promisify } from "node:util";
 import { gunzip, gunzipSync } from "node:zlib";
 
 const NEWLINE = 10;
+const NOTHING = Buffer.alloc(0);
 /** Compressed bodies up to this size are unpacked at once; larger ones in a thread of their own. */
 const SYNC_BYTES = 128 * 1024;
 /** Without `body_size_limit` a page may still not be larger than this: what a gzip bomb would unpack to. */
@@ -16,28 +17,36 @@ export class BodySizeError extends Error {
   }
 }
 
-/** Buffers for pages, reused so that a page of megabytes does not fault in fresh memory with each scrape. */
-export class PageBuffers {
-  readonly #free: Buffer[] = [];
-  #freeBytes = 0;
-  readonly #keepBytes: number;
+/** The smallest buffer for a page: most pages of small programs fit. */
+const LEAST_BYTES = 8 * 1024;
+/** Buffers that nobody uses are kept up to this sum. */
+const KEPT_BYTES = 32 * 1024 * 1024;
 
-  constructor(keepBytes = 32 * 1024 * 1024) {
-    this.#keepBytes = keepBytes;
-  }
+/**
+ * Buffers for pages, reused so that a page of megabytes does not fault in fresh memory with each scrape. Their sizes are
+ * powers of two: thousands of targets that are asked at once take no more than twice what they send.
+ */
+export class PageBuffers {
+  readonly #free = new Map<number, Buffer[]>();
+  #freeBytes = 0;
 
   take(bytes: number): Buffer {
-    const fit = this.#free.findIndex((each) => each.length >= bytes);
-    if (fit < 0) return Buffer.allocUnsafeSlow(Math.max(65_536, Math.ceil(bytes * 1.1)));
-    const [buffer] = this.#free.splice(fit, 1);
-    this.#freeBytes -= buffer!.length;
-    return buffer!;
+    let size = LEAST_BYTES;
+    while (size < bytes) size *= 2;
+    const known = this.#free.get(size)?.pop();
+    if (known === undefined) return Buffer.allocUnsafeSlow(size);
+    this.#freeBytes -= size;
+    return known;
   }
 
+  /** Takes back what `take` gave; anything else is left to the garbage collector. */
   give(buffer: Buffer): void {
-    if (this.#freeBytes + buffer.length > this.#keepBytes) return;
-    this.#free.push(buffer);
-    this.#freeBytes += buffer.length;
+    const size = buffer.length;
+    if (size < LEAST_BYTES || !Number.isInteger(Math.log2(size)) || this.#freeBytes + size > KEPT_BYTES) return;
+    const others = this.#free.get(size);
+    if (others === undefined) this.#free.set(size, [buffer]);
+    else others.push(buffer);
+    this.#freeBytes += size;
   }
 }
 
@@ -47,11 +56,14 @@ export interface Page {
   readonly length: number;
   /** Bytes as the target sent them, unpacked. */
   readonly size: number;
+  /** Bytes as the target sent them, packed if it packs. */
+  readonly received: number;
 }
 
 /**
  * Reads a body to its end into a buffer of `buffers`, unpacks it, and sees that it ends in a newline. `limit` is in
- * unpacked bytes; a body of that many is too large already, as in Prometheus. Rejects with a BodySizeError.
+ * unpacked bytes; a body of that many is too large already, as in Prometheus. `expectedBytes` are those that are likely to
+ * be received. Rejects with a BodySizeError.
  */
 export async function readPage(
   body: AsyncIterable<Uint8Array>,
@@ -60,20 +72,20 @@ export async function readPage(
   expectedBytes: number,
   buffers: PageBuffers,
 ): Promise<Page> {
-  let buffer = buffers.take(expectedBytes + 1);
+  let buffer: Buffer = NOTHING; // until something comes: many targets may be slow
   let length = 0;
   for await (const chunk of body) {
     if (length + chunk.length >= limit) throw new BodySizeError();
     if (length + chunk.length + 1 > buffer.length) {
-      // The outgrown buffer is not kept: the target's next page begins with one that is large enough.
-      const larger = buffers.take(Math.max(Math.ceil(length * 1.5), length + chunk.length + 1));
+      const larger = buffers.take(Math.max(length * 2, length + chunk.length + 1, expectedBytes + 1));
       buffer.copy(larger, 0, 0, length);
+      buffers.give(buffer);
       buffer = larger;
     }
     buffer.set(chunk, length);
     length += chunk.length;
   }
-  if (encoding !== "gzip" || length === 0) return terminated(buffer, length, buffers);
+  if (encoding !== "gzip" || length === 0) return terminated(buffer, length, length);
   let plain: Buffer;
   try {
     const packed = buffer.subarray(0, length);
@@ -86,18 +98,16 @@ export async function readPage(
     buffers.give(buffer);
   }
   if (plain.length >= limit) throw new BodySizeError();
-  return terminated(plain, plain.length, undefined);
+  return terminated(plain, plain.length, length);
 }
 
-function terminated(buffer: Buffer, length: number, buffers: PageBuffers | undefined): Page {
-  if (length === 0 || buffer[length - 1] === NEWLINE) return { buffer, length, size: length };
-  if (length < buffer.length) {
-    buffer[length] = NEWLINE;
-    return { buffer, length: length + 1, size: length };
+function terminated(buffer: Buffer, length: number, received: number): Page {
+  if (length === 0 || buffer[length - 1] === NEWLINE) return { buffer, length, size: length, received };
+  let longer = buffer;
+  if (length === buffer.length) {
+    longer = Buffer.allocUnsafeSlow(length + 1);
+    buffer.copy(longer, 0, 0, length);
   }
-  const longer = Buffer.allocUnsafeSlow(length + 1);
-  buffer.copy(longer, 0, 0, length);
-  buffers?.give(buffer);
   longer[length] = NEWLINE;
-  return { buffer: longer, length: length + 1, size: length };
+  return { buffer: longer, length: length + 1, size: length, received };
 }

@@ -5,7 +5,7 @@ import { SeriesRegistry } from "#pipeline/series";
 import { ScrapeDirectory, type ScrapedTarget } from "./directory.ts";
 
 function target(componentId: string, url: string, labels: Record<string, string>): ScrapedTarget {
-  return { componentId, url, shownUrl: url, labels: Labels.from(Object.entries(labels)) };
+  return { componentId, href: url, shownUrl: url, labels: Labels.from(Object.entries(labels)) };
 }
 const URL = "http://a:1/metrics";
 

@@ -5,8 +5,8 @@ import type { SeriesRegistry } from "#pipeline/series";
 /** Something that a component of the agent scrapes. */
 export interface ScrapedTarget {
   readonly componentId: string;
-  /** Equal for what is fetched in the same way, credentials aside. */
-  readonly url: string;
+  /** The URL: equal for what is fetched in the same way, credentials aside. */
+  readonly href: string;
   /** The same for messages, without a password. */
   readonly shownUrl: string;
   /** What all of its series carry. */
@@ -18,7 +18,8 @@ const directories = new WeakMap<SeriesRegistry, ScrapeDirectory>();
 
 /** All that an agent scrapes: tells what is scraped twice, and who scrapes the target that a series came from. */
 export class ScrapeDirectory {
-  readonly #byUrl = new Map<string, readonly ScrapedTarget[]>();
+  /** By URL: one target as it is, several in an array. */
+  readonly #byUrl = new Map<string, ScrapedTarget | readonly ScrapedTarget[]>();
   /** URLs with more than one entry. */
   readonly #repeated = new Set<string>();
 
@@ -30,24 +31,20 @@ export class ScrapeDirectory {
   }
 
   add(target: ScrapedTarget): void {
-    const all = [...(this.#byUrl.get(target.url) ?? []), target];
-    this.#byUrl.set(target.url, all);
-    if (all.length > 1) this.#repeated.add(target.url);
+    this.#set(target.href, [...this.#at(target.href), target]);
   }
 
   /** Takes out what `add` was given. */
   remove(target: ScrapedTarget): void {
-    const rest = (this.#byUrl.get(target.url) ?? []).filter((each) => each !== target);
-    if (rest.length === 0) this.#byUrl.delete(target.url);
-    else this.#byUrl.set(target.url, rest);
-    if (rest.length < 2) this.#repeated.delete(target.url);
+    const rest = this.#at(target.href).filter((each) => each !== target);
+    this.#set(target.href, rest);
   }
 
   /** Targets whose series have these values of `job` and `instance`. Looks at all there are. */
   find(job: string, instance: string): readonly ScrapedTarget[] {
     const found: ScrapedTarget[] = [];
-    for (const targets of this.#byUrl.values()) {
-      for (const each of targets) {
+    for (const url of this.#byUrl.keys()) {
+      for (const each of this.#at(url)) {
         if (each.labels.get("job") === job && each.labels.get("instance") === instance) found.push(each);
       }
     }
@@ -58,7 +55,7 @@ export class ScrapeDirectory {
   judge(componentId: string): Judgement {
     const own: (readonly ScrapedTarget[])[] = [];
     for (const url of this.#repeated) {
-      const targets = this.#byUrl.get(url)!;
+      const targets = this.#at(url);
       if (targets.some((each) => each.componentId === componentId)) own.push(targets);
     }
     if (own.length === 0) return undefined;
@@ -68,6 +65,19 @@ export class ScrapeDirectory {
       "its samples are sent twice, unless the two go to different places: drop one of them, such as with a keep rule in a " +
       "discovery.relabel";
     return { state: "degraded", cause: `${named.join("; ")}${more}: ${remedy}` };
+  }
+
+  #at(url: string): readonly ScrapedTarget[] {
+    const targets = this.#byUrl.get(url);
+    if (targets === undefined) return [];
+    return "href" in targets ? [targets] : targets;
+  }
+
+  #set(url: string, targets: readonly ScrapedTarget[]): void {
+    if (targets.length === 0) this.#byUrl.delete(url);
+    else this.#byUrl.set(url, targets.length === 1 ? targets[0]! : targets);
+    if (targets.length > 1) this.#repeated.add(url);
+    else this.#repeated.delete(url);
   }
 }
 

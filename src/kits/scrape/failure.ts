@@ -31,8 +31,8 @@ export class StatusError extends Error {
 export class RequestError extends Error {
   override readonly name = "RequestError";
   readonly isTimeout: boolean;
-  constructor(message: string, isTimeout: boolean, cause: unknown) {
-    super(message, { cause });
+  constructor(message: string, isTimeout: boolean) {
+    super(message); // without its cause, which the message names: one is kept for each target that is down
     this.isTimeout = isTimeout;
   }
 }

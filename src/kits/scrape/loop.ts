@@ -1,18 +1,18 @@
 import type { Clock } from "#base/clock";
+import type { Labels } from "#base/labels";
 import { errorText, type Logger } from "#base/log";
-import type { ExpositionColumns } from "#formats/exposition/columns";
 import type { ExpositionMetadata } from "#formats/exposition/metadata";
-import type { MetricBatch, MetricOrigin } from "#pipeline/batch";
+import type { MetricBatch, MetricMetadata, MetricOrigin } from "#pipeline/batch";
 import type { Deadline } from "#pipeline/component";
 import { selectSamples } from "#pipeline/metric-batch";
-import type { SeriesRegistry } from "#pipeline/series";
-import type { NewSeries } from "../new-series.ts";
 import { BodySizeError, HARD_BODY_LIMIT, type Page, type PageBuffers, readPage } from "./body.ts";
+import type { ScrapedTarget } from "./directory.ts";
 import { RequestError, StatusError, scrapeRule } from "./failure.ts";
 import type { ScrapeMetrics } from "./metrics.ts";
 import { pageSyntax, type ScrapeProtocol } from "./protocol.ts";
-import { type BatchColumns, type PageResult, type PageRules, ScrapeSeries } from "./series.ts";
+import { type PageResult, type PageRules, ScrapeSeries, type SeriesEnvironment } from "./series.ts";
 import type { ScrapeTarget } from "./target.ts";
+import type { Turns, TurnTaker } from "./turns.ts";
 
 /** How far a scrape may be behind its turn and still carry the turn's timestamp. */
 const ALIGN_TOLERANCE_MS = 2;
@@ -57,140 +57,160 @@ export interface ScrapeSettings {
 }
 
 /** What all loops of a pool share. */
-export interface ScrapeEnvironment {
+export interface ScrapeEnvironment extends SeriesEnvironment {
+  readonly componentId: string;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly registry: SeriesRegistry;
   readonly metrics: ScrapeMetrics;
-  readonly columns: ExpositionColumns;
-  readonly batches: BatchColumns;
   readonly buffers: PageBuffers;
+  readonly turns: Turns;
   /** Aborted when the component stops. */
   readonly signal: AbortSignal;
-  /**
-   * Called when `signal` is aborted. A thousand loops that sleep are not to be a thousand listeners of it: adding one more
-   * compares it with all of them.
-   */
-  readonly sleepers: Set<() => void>;
   /** Moves the turns of all targets, so that those of different machines differ. */
   readonly offsetSeed: number;
   deadline(ms: number): Deadline;
   consume(batch: MetricBatch, signal: AbortSignal): void | Promise<void>;
-  /** Told of series that pages after a target's first one add. */
-  readonly newSeries: NewSeries;
-  /** Told when something about a loop changed that rules judge. */
-  changed(): void;
+  /** Told after each scrape. */
+  scraped(loop: ScrapeLoop): void;
   /** Writes to `scrape_failure_log_file`. */
   logFailure(target: ScrapeTarget, error: Error): void;
 }
 
+/** Samples and exemplars of a page that were dropped, by why. */
+export interface PageTroubles {
+  /** Samples of series that were there twice. */
+  readonly duplicates: number;
+  /** Samples of times that cannot be. */
+  readonly outOfBounds: number;
+  /** Samples of histograms that could not be converted, and why not. */
+  readonly unconverted: number;
+  readonly conversionError: string;
+  readonly invalidExemplars: number;
+}
+
+const NO_TROUBLES: PageTroubles = {
+  duplicates: 0,
+  outOfBounds: 0,
+  unconverted: 0,
+  conversionError: "",
+  invalidExemplars: 0,
+};
+
 export type TargetHealth = "unknown" | "up" | "down";
 
-/** Scrapes one target again and again and remembers its series in between. */
-export class ScrapeLoop {
-  readonly target: ScrapeTarget;
+/**
+ * Scrapes one target again and again and remembers its series in between. There may be tens of thousands: one that waits
+ * for its turn is this object and what it knows of its page, no timer and no promise.
+ */
+export class ScrapeLoop implements TurnTaker, ScrapedTarget, MetricOrigin {
+  /** Another one with the same key may take its place. */
+  target: ScrapeTarget;
   settings: ScrapeSettings;
   /** Why the target is not asked although its turn comes. */
   forcedError: Error | undefined;
   health: TargetHealth = "unknown";
   lastError: Error | undefined;
-  /** Of the last page. */
+  /** Of the last answer, if it was no page: what failed may be explained by it. */
   contentType: string | undefined;
   /** Epoch milliseconds; 0 before the first scrape. */
   lastScrape = 0;
   lastDurationMs = 0;
-  /** Samples of the last page that were dropped: of series that were there twice, and of times that cannot be. */
-  duplicates = 0;
-  outOfBounds = 0;
-  /** Of the last page: samples of histograms that could not be converted, why not, and exemplars that were dropped. */
-  unconverted = 0;
-  conversionError = "";
-  invalidExemplars = 0;
+  /** Of the last page. */
+  troubles: PageTroubles = NO_TROUBLES;
+  due = NaN;
   readonly #environment: ScrapeEnvironment;
   readonly #series: ScrapeSeries;
-  readonly #origin: MetricOrigin;
-  #running: AbortController | undefined;
-  #task: Promise<void> = Promise.resolve();
+  /** What the wall clock should show at the turn that is due. */
+  #aligned = NaN;
+  #isStopped = false;
+  #scraping: Promise<void> | undefined;
   #handingOn: Promise<void> | undefined;
-  #pageBytes = 0;
+  /** Of the last page. */
+  #receivedBytes = 0;
 
   constructor(target: ScrapeTarget, settings: ScrapeSettings, environment: ScrapeEnvironment) {
     this.target = target;
     this.settings = settings;
     this.#environment = environment;
-    const { registry, columns } = environment;
-    const page = { ...settings.page, ...target.histograms };
-    const { extraMetrics } = settings;
-    this.#series = new ScrapeSeries(registry, columns, target.labels, page, extraMetrics, environment.newSeries);
-    const { metadata } = this.#series;
-    this.#origin = { discovered: target.discovered, metadata: (family) => metadata.get(family) };
+    const { histograms, labels } = target;
+    const hasOwn = Object.keys(histograms).length > 0;
+    const page = hasOwn ? { ...settings.page, ...histograms } : settings.page;
+    this.#series = new ScrapeSeries(environment, labels, page, settings.extraMetrics);
   }
 
-  get metadata(): ExpositionMetadata {
+  get componentId(): string {
+    return this.#environment.componentId;
+  }
+  get href(): string {
+    return this.target.href;
+  }
+  get shownUrl(): string {
+    return this.target.shownUrl;
+  }
+  get labels(): Labels {
+    return this.target.labels;
+  }
+  get discovered(): Labels {
+    return this.target.discovered;
+  }
+  metadata(family: string): MetricMetadata | undefined {
+    return this.#series.metadata.get(family);
+  }
+  get families(): ExpositionMetadata {
     return this.#series.metadata;
   }
   get memoryBytes(): number {
     return this.#series.memoryBytes;
   }
 
-  /** Scrapes at the target's turns until `stop`. Never rejects. */
-  run(): Promise<void> {
-    const running = new AbortController();
-    this.#running = running;
-    const previous = this.#task;
-    this.#task = previous.then(() => this.#run(running.signal));
-    return this.#task;
+  /** Scrapes at the target's turns until `stop`. */
+  start(): void {
+    this.#isStopped = false;
+    if (this.#scraping !== undefined) return; // it goes on with the turns when it has ended
+    const { clock, offsetSeed, turns } = this.#environment;
+    const offset = this.target.offsetMs(clock.now(), offsetSeed);
+    this.#aligned = clock.now() + offset;
+    turns.add(this, clock.monotonic() + offset);
   }
 
   /** Ends the turns; resolves when a scrape under way has come to its end. */
-  stop(): Promise<void> {
-    this.#running?.abort();
-    return this.#task;
+  async stop(): Promise<void> {
+    this.finish();
+    await this.#scraping;
   }
 
   /** Ends the turns, without waiting for a page that is asked for; gives what is being handed on, if something is. */
   finish(): Promise<void> | undefined {
-    this.#running?.abort();
+    this.#isStopped = true;
+    this.due = NaN;
     return this.#handingOn;
   }
 
-  async #run(stopped: AbortSignal): Promise<void> {
-    const { clock, signal, sleepers } = this.#environment;
-    const sleep = async (ms: number) => {
-      const controller = new AbortController();
-      const wake = () => controller.abort();
-      if (stopped.aborted || signal.aborted) return;
-      stopped.addEventListener("abort", wake);
-      sleepers.add(wake);
-      await clock.sleep(ms, controller.signal).catch(() => {});
-      sleepers.delete(wake);
-      stopped.removeEventListener("abort", wake);
-    };
+  /** One turn. Never rejects. */
+  async take(due: number): Promise<void> {
+    const { clock, signal, turns } = this.#environment;
     const { intervalMs } = this.target;
-    const offset = this.target.offsetMs(clock.now(), this.#environment.offsetSeed);
-    let turn = clock.monotonic() + offset;
-    let aligned = clock.now() + offset;
-    await sleep(offset);
-    while (!stopped.aborted && !signal.aborted) {
-      let now = Math.round(clock.now());
-      // A jump of the wall clock moves the turns' timestamps with it.
-      if (Math.abs(now - aligned) <= Math.min(intervalMs / 100, ALIGN_TOLERANCE_MS)) now = Math.round(aligned);
-      else aligned = now;
-      await this.scrape(now);
-      do {
-        turn += intervalMs;
-        aligned += intervalMs;
-      } while (turn <= clock.monotonic());
-      if (stopped.aborted || signal.aborted) return;
-      await sleep(Math.max(0, turn - clock.monotonic()));
-    }
+    let now = Math.round(clock.now());
+    // A jump of the wall clock moves the turns' timestamps with it.
+    if (Math.abs(now - this.#aligned) <= Math.min(intervalMs / 100, ALIGN_TOLERANCE_MS))
+      now = Math.round(this.#aligned);
+    else this.#aligned = now;
+    this.#scraping = this.scrape(now);
+    await this.#scraping;
+    this.#scraping = undefined;
+    if (this.#isStopped || signal.aborted) return;
+    let next = due;
+    do {
+      next += intervalMs;
+      this.#aligned += intervalMs;
+    } while (next <= clock.monotonic());
+    turns.add(this, next);
   }
 
   /** Asks the target once and hands on what it says, its report, and stale markers. Never rejects. */
   async scrape(now: number): Promise<void> {
     const { clock, metrics, registry, batches, buffers, log, signal } = this.#environment;
     const { settings } = this;
-    this.#series.sampleLimit = settings.sampleLimit;
     const began = clock.monotonic();
     if (this.lastScrape > 0) metrics.intervalLength(this.target.intervalMs, (clock.now() - this.lastScrape) / 1000);
     let error = this.forcedError;
@@ -201,11 +221,11 @@ export class ScrapeLoop {
       try {
         const { page, syntax } = await this.#ask();
         bodyBytes = page.size;
-        if (page.size > 0) this.#pageBytes = page.size;
+        if (page.received > 0) this.#receivedBytes = page.received;
         if (page.length > 0) {
           const kind = syntax();
           const length = kind === "protobuf" ? page.size : page.length; // without the newline added to text
-          ({ batch, result } = this.#series.page(page.buffer, length, kind, now, batches, this.target.shownUrl));
+          ({ batch, result } = this.#series.page(page.buffer, length, kind, now, this.target, settings.sampleLimit));
           error = result.error;
         }
         buffers.give(page.buffer);
@@ -215,7 +235,7 @@ export class ScrapeLoop {
         if (error instanceof BodySizeError) bodyBytes = -1;
       }
     }
-    batch ??= this.#series.nothing(now, batches);
+    batch ??= this.#series.nothing(now);
     const durationMs = clock.monotonic() - began;
     this.#note(now, durationMs, error, result);
     const { timeoutMs } = this.target;
@@ -223,7 +243,7 @@ export class ScrapeLoop {
     const report = [error === undefined ? 1 : 0, durationMs / 1000, scraped, relabelled, added];
     if (settings.extraMetrics) report.push(timeoutMs / 1000, settings.sampleLimit, bodyBytes);
     this.#series.report(batch, now, report);
-    batch.origin = this.#origin;
+    batch.origin = this;
     const pin = registry.pin();
     try {
       const handingOn = this.#environment.consume(batch, signal);
@@ -245,13 +265,13 @@ export class ScrapeLoop {
   /** Marks every series stale that `others` do not emit, some time after the last scrape, and lets go of them. */
   async end(now: number, others: readonly ScrapeLoop[]): Promise<void> {
     const { registry, batches, signal } = this.#environment;
-    const batch = this.#series.nothing(now, batches);
+    const batch = this.#series.nothing(now);
     this.#series.report(batch, now, undefined);
     for (const other of others) {
       const emitted = other.#series.emitted();
       selectSamples(batch, (i) => !emitted.has(batch.ref[i]!));
     }
-    batch.origin = this.#origin;
+    batch.origin = this;
     const pin = registry.pin();
     try {
       if (batch.count > 0) await this.#environment.consume(batch, signal);
@@ -289,7 +309,7 @@ export class ScrapeLoop {
             await discard(body);
             throw new StatusError(status, statusText);
           }
-          page = await readPage(body, contentEncoding, limit, this.#pageBytes, this.#environment.buffers);
+          page = await readPage(body, contentEncoding, limit, this.#receivedBytes, this.#environment.buffers);
         },
         deadline.signal,
       );
@@ -298,14 +318,14 @@ export class ScrapeLoop {
       if (error instanceof StatusError || error instanceof BodySizeError) throw error;
       const isTimeout = deadline.signal.aborted || (error as Error).message === DEADLINE_EXCEEDED;
       const why = isTimeout ? DEADLINE_EXCEEDED : errorText(error);
-      throw new RequestError(`Get ${JSON.stringify(target.shownUrl)}: ${why}`, isTimeout, error);
+      throw new RequestError(`Get ${JSON.stringify(target.shownUrl)}: ${why}`, isTimeout);
     }
   }
 
   #note(now: number, durationMs: number, error: Error | undefined, result: PageResult | undefined): void {
-    const { metrics, log, changed } = this.#environment;
-    const before = this.#judged();
+    const { metrics, log } = this.#environment;
     this.health = error === undefined ? "up" : "down";
+    if (error === undefined) this.contentType = undefined;
     this.lastScrape = now;
     this.lastDurationMs = durationMs;
     if (error !== undefined) {
@@ -322,37 +342,36 @@ export class ScrapeLoop {
       if (rule !== "scrape_failed" && result !== undefined) metrics.drop(rule, result.scraped);
     }
     this.lastError = error;
-    const { duplicates = 0, outOfBounds = 0, unconverted = 0, invalidExemplars = 0, oldExemplars = 0 } = result ?? {};
+    this.#noteTroubles(result);
+    this.#environment.scraped(this);
+  }
+
+  #noteTroubles(result: PageResult | undefined): void {
+    const { metrics, log } = this.#environment;
+    const before = this.troubles;
+    this.troubles = NO_TROUBLES;
+    if (result === undefined) return;
+    const { duplicates, outOfBounds, unconverted, conversionError, invalidExemplars, oldExemplars } = result;
+    if (oldExemplars > 0) metrics.exemplarsOutOfOrder.inc(oldExemplars);
+    if (duplicates + outOfBounds + unconverted + invalidExemplars === 0) return;
+    this.troubles = { duplicates, outOfBounds, unconverted, conversionError, invalidExemplars };
     const fields = (dropped: number) => ({ target: this.target.shownUrl, num_dropped: dropped });
     if (duplicates > 0) {
       metrics.duplicates.inc(duplicates);
       metrics.drop("duplicate_sample", duplicates);
-      if (this.duplicates === 0) {
+      if (before.duplicates === 0) {
         log.warn("Error on ingesting samples with different value but same timestamp", fields(duplicates));
       }
     }
     if (outOfBounds > 0) {
       metrics.outOfBounds.inc(outOfBounds);
       metrics.drop("timestamp_out_of_bounds", outOfBounds);
-      if (this.outOfBounds === 0) {
+      if (before.outOfBounds === 0) {
         log.warn("Error on ingesting samples that are too old or are too far into the future", fields(outOfBounds));
       }
     }
     if (unconverted > 0) metrics.drop("histogram_not_converted", unconverted);
     if (invalidExemplars > 0) metrics.drop("invalid_exemplar", invalidExemplars);
-    if (oldExemplars > 0) metrics.exemplarsOutOfOrder.inc(oldExemplars);
-    this.duplicates = duplicates;
-    this.outOfBounds = outOfBounds;
-    this.unconverted = unconverted;
-    this.conversionError = result?.conversionError ?? "";
-    this.invalidExemplars = invalidExemplars;
-    if (before !== this.#judged()) changed();
-  }
-
-  /** All that rules look at. */
-  #judged(): string {
-    const { health, duplicates, outOfBounds, unconverted, invalidExemplars, lastError } = this;
-    return [health, duplicates, outOfBounds, unconverted, invalidExemplars, lastError?.message].join();
   }
 }
 

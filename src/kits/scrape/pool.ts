@@ -2,20 +2,21 @@ import { hostname } from "node:os";
 import type { Labels } from "#base/labels";
 import { errorText } from "#base/log";
 import type { InstrumentsOf } from "#base/metrics";
-import { ExpositionColumns } from "#formats/exposition/columns";
+import { ExpositionParser } from "#formats/exposition/exposition";
 import type { MetricBatch } from "#pipeline/batch";
 import type { ComponentContext } from "#pipeline/component";
 import { hashBytes } from "#pipeline/series-hash";
 import { NewSeries } from "../new-series.ts";
 import { NoTargets } from "../no-targets.ts";
 import { PageBuffers } from "./body.ts";
-import { ScrapeDirectory, type ScrapedTarget } from "./directory.ts";
+import { ScrapeDirectory } from "./directory.ts";
 import { TargetLimitError } from "./failure.ts";
 import { type ScrapeEnvironment, ScrapeLoop, type ScrapeSettings } from "./loop.ts";
 import { type scrapeMetricSpecs, scrapeMetrics } from "./metrics.ts";
-import { addScrapeRules } from "./rules.ts";
+import { addScrapeRules, ScrapeOutcomes } from "./rules.ts";
 import { BatchColumns } from "./series.ts";
 import { ScrapeTarget, type TargetDefaults } from "./target.ts";
+import { Turns } from "./turns.ts";
 
 export interface PoolConfiguration {
   readonly targets: readonly Labels[];
@@ -46,8 +47,9 @@ export class ScrapePool {
   readonly #loops = new Map<string, ScrapeLoop>();
   /** Loops of targets that are gone and whose series are not stale yet. */
   readonly #ending = new Map<string, { readonly loop: ScrapeLoop; readonly since: number }>();
-  /** What the directory knows of each loop. */
-  readonly #listed = new Map<ScrapeLoop, ScrapedTarget>();
+  readonly #outcomes = new ScrapeOutcomes();
+  /** Whether turns are given: not before the component is active. */
+  #isRunning = false;
   /** What the series of a loop depend on; loops are not taken over when it changes. */
   #identity = "";
   #job = "";
@@ -63,36 +65,41 @@ export class ScrapePool {
     this.#noTargets = new NoTargets(ctx);
     const newSeries = new NewSeries(() => ctx.clock.monotonic());
     ctx.metrics.pools.inc();
-    const sleepers = new Set<() => void>();
     const host = Buffer.from(hostname());
-    ctx.signal.addEventListener("abort", () => {
-      for (const wake of [...sleepers]) wake();
-    });
+    const turns = new Turns(ctx.clock);
     this.#environment = {
+      componentId: ctx.id,
       clock: ctx.clock,
       log: ctx.log,
       registry: ctx.services.series,
       metrics: scrapeMetrics(ctx.metrics, ctx.flow),
-      columns: new ExpositionColumns(),
+      parser: new ExpositionParser(),
       batches: new BatchColumns(ctx.services.series),
       buffers: new PageBuffers(),
       signal: ctx.signal,
-      sleepers,
+      turns,
       offsetSeed: hashBytes(host, 0, host.length),
       deadline: (ms) => ctx.deadline(ms),
       consume,
       newSeries,
-      changed: () => ctx.flow.judge(),
+      scraped: (loop) => {
+        if (this.#loops.get(loop.target.key) === loop) this.#outcomes.note(loop);
+      },
       logFailure: (target, error) => {
         ctx.flow.failed(`${target.shownUrl}: ${errorText(error)}`);
         logFailure(target, error);
       },
     };
-    addScrapeRules(ctx, this.#loops, {
+    addScrapeRules(ctx, this.#outcomes, {
       invalid_targets: () => (this.#invalid === "" ? undefined : { state: "degraded", cause: this.#invalid }),
       no_targets: () => this.#noTargets.judge(),
       duplicate_targets: () => this.#directory.judge(ctx.id),
       high_cardinality: () => newSeries.judge(),
+    });
+    ctx.run((signal) => {
+      this.#isRunning = true;
+      for (const loop of this.#loops.values()) loop.start();
+      return turns.run(signal);
     });
     ctx.every(SHOW_LABELS_MS, () => newSeries.show(ctx.metrics.newLabelValues));
   }
@@ -131,15 +138,18 @@ export class ScrapePool {
       const known = this.#loops.get(key);
       if (known !== undefined) {
         known.settings = settings;
+        known.target = target;
         continue;
       }
       const ended = this.#ending.get(key);
       const loop = ended?.loop ?? new ScrapeLoop(target, settings, this.#environment);
       loop.settings = settings;
+      loop.target = target;
       this.#ending.delete(key);
       this.#loops.set(key, loop);
-      this.#list(loop);
-      this.#ctx.run(() => loop.run());
+      this.#directory.add(loop);
+      if (loop.health !== "unknown") this.#outcomes.note(loop);
+      if (this.#isRunning) loop.start();
     }
     this.#noTargets.update(configuration.targets.length);
     // The first scrapes are spread over the interval.
@@ -161,18 +171,19 @@ export class ScrapePool {
     let families = 0;
     let characters = 0;
     for (const loop of this.#loops.values()) {
-      families += loop.metadata.size;
-      characters += loop.metadata.characters;
+      families += loop.families.size;
+      characters += loop.families.characters;
     }
     return { families, characters };
   }
 
   /** Lets go of all series; no loop may be running. */
   close(): void {
-    for (const loop of this.#loops.values()) loop.close();
+    for (const loop of this.#loops.values()) {
+      this.#directory.remove(loop);
+      loop.close();
+    }
     for (const { loop } of this.#ending.values()) loop.close();
-    for (const each of this.#listed.values()) this.#directory.remove(each);
-    this.#listed.clear();
     this.#loops.clear();
     this.#ending.clear();
   }
@@ -201,7 +212,8 @@ export class ScrapePool {
 
   #end(key: string, loop: ScrapeLoop): void {
     const { clock } = this.#ctx;
-    this.#unlist(loop);
+    this.#directory.remove(loop);
+    this.#outcomes.forget(loop);
     const ending = { loop, since: clock.now() };
     this.#ending.set(key, ending);
     this.#ctx.run(async (signal) => {
@@ -216,19 +228,6 @@ export class ScrapePool {
       }
       loop.close();
     });
-  }
-
-  #list(loop: ScrapeLoop): void {
-    const { url, shownUrl, labels } = loop.target;
-    const listed = { componentId: this.#ctx.id, url: url.href, shownUrl, labels };
-    this.#listed.set(loop, listed);
-    this.#directory.add(listed);
-  }
-
-  #unlist(loop: ScrapeLoop): void {
-    const listed = this.#listed.get(loop);
-    if (listed !== undefined) this.#directory.remove(listed);
-    this.#listed.delete(loop);
   }
 
   #forgetJob(): void {

@@ -1,8 +1,9 @@
 import { Labels } from "#base/labels";
-import type { ExpositionColumns, PageExemplar } from "#formats/exposition/columns";
+import type { PageExemplar } from "#formats/exposition/columns";
 import { ExpositionError } from "#formats/exposition/error";
-import { ExpositionParser } from "#formats/exposition/exposition";
+import type { ExpositionParser } from "#formats/exposition/exposition";
 import { checkHistogram, largestSchema, limitHistogram } from "#formats/exposition/histogram";
+import type { KnownPage } from "#formats/exposition/known-page";
 import type { LabelBytes } from "#formats/exposition/labels";
 import type { ExpositionMetadata } from "#formats/exposition/metadata";
 import { translateProtobuf } from "#formats/exposition/protobuf";
@@ -13,6 +14,7 @@ import type { NewSeries } from "../new-series.ts";
 import { ScrapeExemplars } from "./exemplars.ts";
 import { type LabelRules, ScrapeLabels } from "./labels.ts";
 import type { PageSyntax } from "./protocol.ts";
+import type { ScrapeTarget } from "./target.ts";
 
 /** Samples further ahead than this are dropped, as in Prometheus. */
 const MAX_AHEAD_MS = 600_000;
@@ -120,74 +122,76 @@ export class BatchColumns {
   }
 }
 
+/** What the series of all targets of a pool share. */
+export interface SeriesEnvironment {
+  readonly registry: SeriesRegistry;
+  readonly parser: ExpositionParser;
+  readonly batches: BatchColumns;
+  /** Told of series that pages after a target's first one add. */
+  readonly newSeries: NewSeries;
+}
+
+const NO_REFS: readonly SeriesRef[] = [];
+
 /**
  * The series of one target: turns its pages into samples with stale markers for what has vanished, and owns the series
  * that it has emitted. One page at a time: `page` or `nothing`, then `report`, and `settle` once the samples were taken.
  */
 export class ScrapeSeries {
-  readonly #registry: SeriesRegistry;
-  readonly #parser: ExpositionParser;
-  readonly #labels: ScrapeLabels;
+  readonly #shared: SeriesEnvironment;
+  readonly #known: KnownPage;
   readonly #rules: PageRules;
   readonly #reports: SeriesRef[];
-  readonly #newSeries: NewSeries;
-  /** More samples than this fail a page; 0 stands for no limit. */
-  sampleLimit = 0;
-  readonly #maxSchema: number;
-  readonly #exemplars = new ScrapeExemplars();
+  /** Undefined until there is one. */
+  #exemplars: ScrapeExemplars | undefined;
   /** When series of the target got a sample or a stale marker last. */
   #lastTime: number;
   /** Whether there was a page before: all series of the first are new, and no sign of anything. */
   #hasHadPage = false;
   #reported = false;
-  #stale: number[] = [];
-  #forgotten: number[] = [];
+  /** Series that have vanished, and whose stale markers are on their way. */
+  #forgotten = NO_REFS;
 
-  constructor(
-    registry: SeriesRegistry,
-    columns: ExpositionColumns,
-    target: Labels,
-    rules: PageRules,
-    extraMetrics: boolean,
-    newSeries: NewSeries,
-  ) {
-    this.#registry = registry;
-    this.#parser = new ExpositionParser(columns, rules);
-    this.#parser.honorTimestamps = rules.honorTimestamps;
-    this.#labels = new ScrapeLabels(registry, target, rules.labels);
+  constructor(shared: SeriesEnvironment, target: Labels, rules: PageRules, extraMetrics: boolean) {
+    this.#shared = shared;
+    this.#known = shared.parser.know(rules);
     this.#rules = rules;
-    this.#newSeries = newSeries;
     this.#lastTime = rules.startsAfter;
-    this.#maxSchema = largestSchema(rules.minBucketFactor);
     const names = extraMetrics ? [...REPORT_NAMES, ...EXTRA_REPORT_NAMES] : REPORT_NAMES;
-    this.#reports = names.map((name) => registry.intern(target.merge(Labels.from([["__name__", name]]))));
+    this.#reports = names.map((name) => shared.registry.intern(target.merge(Labels.from([["__name__", name]]))));
   }
 
   /** What is known of the families of the target, and bytes held off the heap. */
   get metadata(): ExpositionMetadata {
-    return this.#parser.metadata;
+    return this.#known.metadata;
   }
   get memoryBytes(): number {
-    return this.#parser.cache.memoryBytes;
+    return this.#known.cache.memoryBytes;
   }
 
   /**
-   * Reads a page into a batch from `batches`; a page that fails gives stale markers for everything. `source` is what
-   * messages about its new series call the target.
+   * Reads a page into a batch; a page that fails gives stale markers for everything. More samples than `sampleLimit` fail
+   * it; 0 stands for no limit.
    */
-  page(bytes: Buffer, length: number, syntax: PageSyntax, now: number, batches: BatchColumns, source: string) {
-    const parser = this.#parser;
-    const limit = this.sampleLimit > 0 ? this.sampleLimit : Infinity;
-    this.#newSeries.source = source;
-    this.#exemplars.begin();
+  page(bytes: Buffer, length: number, syntax: PageSyntax, now: number, target: ScrapeTarget, sampleLimit: number) {
+    const { registry, batches, newSeries } = this.#shared;
+    const parser = this.#parser();
+    parser.honorTimestamps = this.#rules.honorTimestamps;
+    const limit = sampleLimit > 0 ? sampleLimit : Infinity;
+    this.#exemplars?.begin();
     let error: Error | undefined;
     let sides: PageSides | undefined;
     let refused = 0;
     let wasRead = syntax !== "protobuf";
+    let series: ScrapeLabels | undefined;
     const resolve = (labels: LabelBytes, quoted: boolean) => {
-      if (this.#hasHadPage && this.#newSeries.begin()) this.#lookAt(labels);
+      if (series === undefined) {
+        series = new ScrapeLabels(registry, target.labels, this.#rules.labels);
+        newSeries.source = target.shownUrl;
+      }
+      if (this.#hasHadPage && newSeries.begin()) this.#lookAt(labels);
       refused = 1;
-      const ref = this.#labels.resolve(labels, quoted);
+      const ref = series.resolve(labels, quoted);
       refused = 0;
       return ref;
     };
@@ -222,7 +226,7 @@ export class ScrapeSeries {
       invalidExemplars: 0,
       oldExemplars: 0,
     };
-    if (error !== undefined || sides === undefined) return { batch: this.nothing(now, batches), result };
+    if (error !== undefined || sides === undefined) return { batch: this.nothing(now), result };
     this.#hasHadPage = true;
     const { timestamp } = parser.columns;
     const tracksAll = this.#rules.trackTimestampsStaleness;
@@ -232,22 +236,28 @@ export class ScrapeSeries {
     const samples = sides.starts === undefined ? parser.count : parser.count * 2;
     const batch = batches.take(samples + this.#reports.length);
     const outOfBounds = this.#copySamples(batch, sides, now);
-    parser.commit(this.#stale, this.#forgotten, tracked);
+    const stale: SeriesRef[] = [];
+    const forgotten: SeriesRef[] = [];
+    parser.commit(stale, forgotten, tracked);
+    this.#forget(forgotten);
     this.#lastTime = now;
     const metadata = parser.metadata.takeChanged();
     if (metadata.length > 0) batch.metadata = metadata;
-    const { invalid, outOfOrder } = this.#exemplars;
+    const { invalid = 0, outOfOrder = 0 } = this.#exemplars ?? {};
     return {
-      batch: this.#withStale(batch, now, batches),
+      batch: this.#withStale(batch, stale, now),
       result: { ...result, outOfBounds, invalidExemplars: invalid, oldExemplars: outOfOrder },
     };
   }
 
   /** What is emitted when there is no page: stale markers for all. */
-  nothing(now: number, batches: BatchColumns): MetricBatch {
-    this.#parser.abandon(this.#stale, this.#forgotten);
-    if (this.#stale.length > 0) this.#lastTime = now;
-    return this.#withStale(batches.take(this.#stale.length + this.#reports.length), now, batches);
+  nothing(now: number): MetricBatch {
+    const stale: SeriesRef[] = [];
+    const forgotten: SeriesRef[] = [];
+    this.#parser().abandon(stale, forgotten);
+    this.#forget(forgotten);
+    if (stale.length > 0) this.#lastTime = now;
+    return this.#withStale(this.#shared.batches.take(stale.length + this.#reports.length), stale, now);
   }
 
   /** Adds the report's values, in the order of their names, or stale markers for them if there are none. */
@@ -260,37 +270,52 @@ export class ScrapeSeries {
   /** The refs that would get a stale marker now. */
   emitted(): Set<SeriesRef> {
     const refs = new Set(this.#reported ? this.#reports : []);
-    this.#parser.forEachEmitted((ref) => refs.add(ref));
+    this.#known.forEachEmitted((ref) => refs.add(ref));
     return refs;
   }
 
   /** After the batch of a page was taken: lets go of the series that have vanished. */
   settle(): void {
     for (const ref of this.#forgotten) {
-      this.#exemplars.forget(ref);
-      this.#registry.release(ref);
+      this.#exemplars?.forget(ref);
+      this.#shared.registry.release(ref);
     }
-    this.#forgotten = [];
+    this.#forgotten = NO_REFS;
   }
 
   /** Lets go of all series. */
   close(): void {
+    const { registry } = this.#shared;
     this.settle();
-    this.#parser.clear((ref) => this.#registry.release(ref));
-    for (const ref of this.#reports.splice(0)) this.#registry.release(ref);
+    this.#known.clear((ref) => registry.release(ref));
+    for (const ref of this.#reports.splice(0)) registry.release(ref);
+  }
+
+  /** The parser of all targets, set to what is known of this one. */
+  #parser(): ExpositionParser {
+    const { parser } = this.#shared;
+    parser.known = this.#known;
+    return parser;
+  }
+
+  #forget(refs: readonly SeriesRef[]): void {
+    if (refs.length > 0) this.#forgotten = [...this.#forgotten, ...refs];
   }
 
   #lookAt(labels: LabelBytes): void {
+    const { newSeries } = this.#shared;
     const { text } = labels;
     for (let i = 0; i < labels.count; i++) {
-      this.#newSeries.label(text, labels.nameStart(i), labels.nameEnd(i), labels.valueStart(i), labels.valueEnd(i));
+      newSeries.label(text, labels.nameStart(i), labels.nameEnd(i), labels.valueStart(i), labels.valueEnd(i));
     }
   }
 
   /** Checks native histograms and merges their buckets as far as limits demand. Throws an ExpositionError. */
   #limited(histograms: readonly NativeHistogram[]): NativeHistogram[] {
+    const { minBucketFactor, bucketLimit } = this.#rules;
+    const maxSchema = largestSchema(minBucketFactor);
     return histograms.map((each) => {
-      const limited = limitHistogram(each, this.#maxSchema, this.#rules.bucketLimit);
+      const limited = limitHistogram(each, maxSchema, bucketLimit);
       checkHistogram(limited);
       return { ...limited, sample: each.sample };
     });
@@ -298,19 +323,20 @@ export class ScrapeSeries {
 
   /** Fills the batch with the page's samples; returns how many lie too far ahead. */
   #copySamples(batch: MetricBatch, { exemplars, histograms, starts }: PageSides, now: number): number {
-    const { count, columns, cache, duplicates, hasTimestamps } = this.#parser;
-    const { entry, value, timestamp } = columns;
-    const refs = cache.ref;
+    const { parser } = this.#shared;
+    const { count, columns, duplicates, hasTimestamps } = parser;
+    const { value, timestamp } = columns;
     const kept: Exemplar[] = [];
     let exemplar = 0;
     const keepExemplars = (i: number, sample: number, time: number) => {
       const first = exemplar;
       while (exemplars[exemplar]?.sample === i) exemplar += 1;
       if (sample < 0 || exemplar === first) return;
+      this.#exemplars ??= new ScrapeExemplars();
       this.#exemplars.add(kept, exemplars.slice(first, exemplar), batch.ref[sample]!, sample, time);
     };
     if (duplicates.length === 0 && !hasTimestamps && histograms.length === 0 && starts === undefined) {
-      for (let i = 0; i < count; i++) batch.ref[i] = refs[entry[i]!]!;
+      parser.copyRefs(batch.ref);
       batch.value.set(value.subarray(0, count));
       batch.timestamp.fill(now, 0, count);
       batch.flags.fill(0, 0, count);
@@ -336,10 +362,10 @@ export class ScrapeSeries {
       // One that is older was told of before, or its zero would come after later samples.
       if (keep && start < time && start > this.#lastTime) {
         if (native !== undefined) keptHistograms.push(emptied(native, batch.count));
-        append(batch, refs[entry[i]!]!, start, 0);
+        append(batch, parser.refOf(i), start, 0);
       }
       if (keep && native !== undefined) keptHistograms.push({ ...native, sample: batch.count });
-      if (keep) append(batch, refs[entry[i]!]!, time, value[i]!);
+      if (keep) append(batch, parser.refOf(i), time, value[i]!);
       keepExemplars(i, keep ? batch.count - 1 : -1, time);
     }
     if (kept.length > 0) batch.exemplars = kept;
@@ -347,9 +373,8 @@ export class ScrapeSeries {
     return outOfBounds;
   }
 
-  #withStale(batch: MetricBatch, now: number, batches: BatchColumns): MetricBatch {
-    const stale = this.#stale;
-    this.#stale = [];
+  #withStale(batch: MetricBatch, stale: readonly SeriesRef[], now: number): MetricBatch {
+    const { batches } = this.#shared;
     const needed = batch.count + stale.length + this.#reports.length;
     let target = batch;
     const { exemplars, histograms, metadata } = batch;

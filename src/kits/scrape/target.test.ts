@@ -33,6 +33,12 @@ test("turns stay where they are, differ between machines, and spread over the in
   );
 });
 
+test("what is shown of an address: what it is about, and nothing secret", () => {
+  const shown = target({ __address__: "me:hush@a:1", __param_apikey: "hush", __param_module: "m" }).shownUrl;
+  assert.equal(shown, "http://me:xxxxx@a:1/metrics?apikey=xxxxx&module=m");
+  assert.throws(() => target({ __address__: "me:hush@a:port" }), /"http:\/\/me:xxxxx@a:port" is not a valid URL/);
+});
+
 test("labels about histograms are read as Go reads booleans", () => {
   assert.deepEqual(target({ __address__: "a:1" }).histograms, {});
   assert.deepEqual(

@@ -1,6 +1,8 @@
+import { hash } from "node:crypto";
 import { formatPrometheusDuration, parsePrometheusDuration } from "#base/duration";
 import { Labels, quote } from "#base/labels";
 import { hashBytes } from "#pipeline/series-hash";
+import { shownUrl } from "../http/url.ts";
 import { resourceLabels } from "../otlp/scrape-resource.ts";
 
 /** What a scrape configuration says of each of its targets. */
@@ -20,44 +22,39 @@ export interface TargetHistograms {
   readonly convertHistograms?: boolean;
 }
 
+const AS_CONFIGURED: TargetHistograms = {};
+
 /** Texts that Go's strconv.ParseBool takes. */
 const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True"]);
 const FALSE = new Set(["0", "f", "F", "FALSE", "false", "False"]);
 
 /** Why a set of labels is no target. */
-export class TargetError extends Error {
+class TargetError extends Error {
   override readonly name = "TargetError";
 }
 
-/** Something to scrape, from its discovered labels: prometheus/scrape/target.go in its rules and messages. */
+/**
+ * Something to scrape, from its discovered labels: prometheus/scrape/target.go in its rules and messages. There may be
+ * tens of thousands, so what can be worked out again is not kept.
+ */
 export class ScrapeTarget {
   /** With `instance` and `job`, without those that start with `__`: what every sample of the target gets. */
   readonly labels: Labels;
-  readonly url: URL;
-  /** The URL as messages and the API show it: without the password that it may have. */
-  readonly shownUrl: string;
-  /** What of the discovered labels tells what the target is, with `job`, `instance` and `__scheme__`. */
-  readonly discovered: Labels;
-  /** Equal for targets that are scraped in the same way. */
+  readonly href: string;
+  /** Equal for targets that are scraped in the same way: a hash, since all it is made of would be long. */
   readonly key: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly histograms: TargetHistograms;
+  readonly #found: Labels;
+  readonly #defaults: TargetDefaults;
+  #discovered: Labels | undefined;
 
   /** Throws a TargetError. */
-  constructor(discovered: Labels, defaults: TargetDefaults) {
-    const values = new Map<string, string>();
-    for (const [name, value] of discovered) if (value !== "") values.set(name, value);
-    const setDefault = (name: string, value: string) => {
-      if (!values.has(name) && value !== "") values.set(name, value);
-    };
-    setDefault("job", defaults.jobName);
-    setDefault("__scrape_interval__", formatPrometheusDuration(defaults.intervalMs));
-    setDefault("__scrape_timeout__", formatPrometheusDuration(defaults.timeoutMs));
-    setDefault("__metrics_path__", defaults.metricsPath);
-    setDefault("__scheme__", defaults.scheme);
-    for (const [name, list] of defaults.params) if (list.length > 0) setDefault(`__param_${name}`, list[0]!);
-
+  constructor(found: Labels, defaults: TargetDefaults) {
+    this.#found = found;
+    this.#defaults = defaults;
+    const values = completed(found, defaults);
     const address = values.get("__address__");
     if (address === undefined) throw new TargetError("no address");
     if (address.includes("/")) throw new TargetError(`"${address}" is not a valid hostname`);
@@ -69,14 +66,27 @@ export class ScrapeTarget {
       );
     }
     this.histograms = histogramLabels(values);
-    setDefault("instance", address);
-    this.discovered = resourceLabels(Labels.from(values));
     for (const name of [...values.keys()]) if (name.startsWith("__meta_")) values.delete(name);
     const all = Labels.from(values);
-    this.labels = all.filter((name) => !name.startsWith("__"));
-    this.url = urlOf(values, address, defaults.params);
-    this.shownUrl = withoutPassword(this.url);
-    this.key = `${all} ${this.url}`;
+    // In an array of their own and no longer than they are.
+    this.labels = Labels.fromSorted(all.filter((name) => !name.startsWith("__")).flat.slice());
+    this.href = urlOf(values, address, defaults.params).href;
+    this.key = hash("sha1", `${all} ${this.href}`, "base64");
+  }
+
+  /** Made anew for each call. */
+  get url(): URL {
+    return new URL(this.href);
+  }
+  /** The URL as messages and the API show it: without what may be secret in it. Made anew for each call. */
+  get shownUrl(): string {
+    return shownUrl(this.href);
+  }
+
+  /** What of the discovered labels tells what the target is, with `job`, `instance` and `__scheme__`. */
+  get discovered(): Labels {
+    this.#discovered ??= resourceLabels(Labels.from(completed(this.#found, this.#defaults)));
+    return this.#discovered;
   }
 
   /**
@@ -91,10 +101,30 @@ export class ScrapeTarget {
   }
 }
 
+/** What was discovered, with what the configuration says where that says nothing. Labels without a value are left out. */
+function completed(found: Labels, defaults: TargetDefaults): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const [name, value] of found) if (value !== "") values.set(name, value);
+  const setDefault = (name: string, value: string) => {
+    if (!values.has(name) && value !== "") values.set(name, value);
+  };
+  setDefault("job", defaults.jobName);
+  setDefault("__scrape_interval__", formatPrometheusDuration(defaults.intervalMs));
+  setDefault("__scrape_timeout__", formatPrometheusDuration(defaults.timeoutMs));
+  setDefault("__metrics_path__", defaults.metricsPath);
+  setDefault("__scheme__", defaults.scheme);
+  for (const [name, list] of defaults.params) if (list.length > 0) setDefault(`__param_${name}`, list[0]!);
+  setDefault("instance", values.get("__address__") ?? "");
+  return values;
+}
+
 function histogramLabels(values: ReadonlyMap<string, string>): TargetHistograms {
   const convertHistograms = bool(values, "convert_classic_histograms_to_nhcb");
   const classicHistograms = bool(values, "always_scrape_classic_histograms");
   const nativeHistograms = bool(values, "scrape_native_histograms");
+  if (convertHistograms === undefined && classicHistograms === undefined && nativeHistograms === undefined) {
+    return AS_CONFIGURED;
+  }
   return {
     ...(convertHistograms !== undefined && { convertHistograms }),
     ...(classicHistograms !== undefined && { classicHistograms }),
@@ -107,13 +137,6 @@ function bool(values: ReadonlyMap<string, string>, name: string): boolean | unde
   if (text === undefined || TRUE.has(text) || FALSE.has(text)) return text === undefined ? undefined : TRUE.has(text);
   const what = name.replaceAll("_", " ");
   throw new TargetError(`error parsing ${what}: strconv.ParseBool: parsing ${quote(text)}: invalid syntax`);
-}
-
-function withoutPassword(url: URL): string {
-  if (url.password === "") return url.href;
-  const shown = new URL(url);
-  shown.password = "xxxxx";
-  return shown.href;
 }
 
 function urlOf(values: ReadonlyMap<string, string>, address: string, params: TargetDefaults["params"]): URL {
@@ -130,7 +153,7 @@ function urlOf(values: ReadonlyMap<string, string>, address: string, params: Tar
   try {
     url = new URL(`${scheme}://${address}`);
   } catch {
-    throw new TargetError(`"${scheme}://${address}" is not a valid URL`);
+    throw new TargetError(`"${shownUrl(`${scheme}://${address}`)}" is not a valid URL`);
   }
   const path = values.get("__metrics_path__") ?? "/";
   url.pathname = path.replaceAll("%", "%25");

@@ -1,5 +1,6 @@
 import { ProtoWriter } from "#formats/protobuf";
-import { type Infer, s } from "#lang/schema";
+import { ArgumentError, faultsOf, within } from "#lang/faults";
+import { type Fault, type Infer, s } from "#lang/schema";
 import { hashBytes } from "#pipeline/series-hash";
 import { compileGlob } from "../ottl/glob.ts";
 import { OttlError } from "../ottl/value.ts";
@@ -218,30 +219,37 @@ export function textValue(text: string | Uint8Array): Buffer {
 /** Labels that are there by themselves. */
 const OWN_NAMES = ["service.name", "span.kind", "status.code", "span.name", "collector.instance.id"];
 
-/** What is wrong with a list of dimensions; undefined if nothing is. Matches validateDimensions of the connector. */
-export function faultOfDimensions(dimensions: readonly Dimension[]): string | undefined {
+/** What is wrong with the dimensions in a field. Matches validateDimensions of the connector. */
+export function dimensionFaults(field: string, dimensions: readonly Dimension[]): Fault[] {
   const names = new Set(OWN_NAMES);
-  const globs = new Map<string, (name: string) => boolean>();
-  for (const { name, glob, default: fallback } of dimensions) {
-    if (name !== "" && glob !== "") return `must set only one of \`name\` and \`glob\`, and has ${name} and ${glob}`;
-    if (name === "" && glob === "") return "must set one of `name` and `glob`";
-    if (glob === "") {
-      if (OWN_NAMES.includes(name)) return `names ${name}, which is a label by itself; leave it out`;
-      if (names.has(name)) return `names ${name} twice`;
-      names.add(name);
-      continue;
-    }
-    if (fallback !== undefined) return `cannot have a \`default\` together with the \`glob\` ${glob}`;
-    try {
-      globs.set(glob, compileDimensionGlob(glob));
-    } catch (error) {
-      if (error instanceof OttlError) return `has a \`glob\` that cannot be used, ${glob}: ${error.message}`;
-      throw error;
-    }
+  const each = (judge: (dimension: Dimension) => void) =>
+    faultsOf(dimensions.map((dimension, i) => () => within(`${field}[${i}]`, () => judge(dimension))));
+  const faults = each((dimension) => judgeDimension(dimension, names));
+  if (faults.length > 0) return faults;
+  return each(({ glob }) => {
+    const taken = glob === "" ? undefined : [...names].find(compileDimensionGlob(glob));
+    if (taken !== undefined) throw new ArgumentError(`also finds ${taken}, which is a label already`, "glob");
+  });
+}
+/** `names` are those of labels before, of which the dimension's becomes one. Throws ArgumentError. */
+function judgeDimension({ name, glob, default: fallback }: Dimension, names: Set<string>): void {
+  if (name !== "" && glob !== "") {
+    throw new ArgumentError(`must set only one of \`name\` and \`glob\`, and has ${name} and ${glob}`);
   }
-  for (const [glob, matches] of globs) {
-    const taken = [...names].find(matches);
-    if (taken !== undefined) return `has a \`glob\`, ${glob}, that also finds ${taken}, which is a label already`;
+  if (name === "" && glob === "") throw new ArgumentError("must set one of `name` and `glob`");
+  if (glob === "") {
+    if (OWN_NAMES.includes(name)) {
+      throw new ArgumentError(`is ${name}, which is a label by itself; leave it out`, "name");
+    }
+    if (names.has(name)) throw new ArgumentError(`names ${name} twice`, "name");
+    names.add(name);
+    return;
   }
-  return undefined;
+  if (fallback !== undefined) throw new ArgumentError("cannot be set together with `glob`", "default");
+  try {
+    compileDimensionGlob(glob);
+  } catch (error) {
+    if (!(error instanceof OttlError)) throw error;
+    throw new ArgumentError(`cannot be used: ${error.message}`, "glob");
+  }
 }

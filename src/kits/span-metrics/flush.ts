@@ -40,7 +40,6 @@ export class SpanConnector<C extends SpanCounter> {
   /** The times of two flushes differ. */
   #lastFlush = 0;
   #flushing: Promise<void> = Promise.resolve();
-  #hasBegun = false;
 
   constructor(ctx: Context, out: Fanout<"otlp">, losses: SpanLosses, counter: C, loops: SpanConnectorLoops<C>) {
     this.#ctx = ctx;
@@ -55,13 +54,8 @@ export class SpanConnector<C extends SpanCounter> {
     return this.#counter;
   }
 
-  /** Counts a batch. What it held is in the metrics from then on, and in no other place. */
+  /** Counts a batch of traces. What it held is in the metrics from then on, and in no other place. */
   take(batch: OtlpBatch, signal: AbortSignal): void | Promise<void> {
-    if (batch.kind !== "traces") {
-      this.#losses.take(new Map([["unsupported_signal", batch.items]]));
-      batch.acknowledgement.release();
-      return;
-    }
     const now = this.#ctx.clock.now();
     attempt(() => {
       for (const part of batch.parts) this.#counter.add(part, now);
@@ -69,9 +63,7 @@ export class SpanConnector<C extends SpanCounter> {
     this.#losses.take(this.#counter.losses);
     batch.acknowledgement.release();
     if (this.#loops.flushMs <= 0) return this.flush(signal);
-    // The first metrics may be a minute away.
-    if (!this.#hasBegun) this.#ctx.flow.ok();
-    this.#hasBegun = true;
+    this.#ctx.flow.took(); // the first metrics may be a minute away
   }
 
   /** Hands on the metrics as they are. */

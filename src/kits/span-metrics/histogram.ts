@@ -85,7 +85,7 @@ const NONE = new Float64Array(0);
 const bits = new DataView(new ArrayBuffer(8));
 
 /** The smallest and largest numbers of buckets that go-expohisto takes, and what stands for none. */
-export const EXPONENTIAL_SIZES = { least: 2, most: 16_384, usual: 160 } as const;
+const EXPONENTIAL_SIZES = { least: 2, most: 16_384, usual: 160 } as const;
 
 /**
  * The bucket of a positive value: bucket i of scale s holds (b^i, b^(i+1)] with b = 2^(2^−s). Matches the mappings

@@ -25,11 +25,12 @@ function textOf(table: SeriesTable, id: number): string {
 test("a table is what a map would be, with few numbers and within its budget", () => {
   const step = fc.record({ name: fc.integer({ min: 0, max: 300 }), remove: fc.integer({ min: 0, max: 60 }) });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 600 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 600, size: "max" }), (steps) => {
       const budget = new MemoryBudget(1e9);
       const sums = new SumColumns();
       const table = new SeriesTable(budget, [sums]);
       const model = new Map<string, number>();
+      const starts = new Map<string, number>();
       for (const [now, { name, remove }] of steps.entries()) {
         if (remove === 0) {
           for (const each of model.keys()) if (each.length % 2 === 1) model.delete(each);
@@ -39,7 +40,10 @@ test("a table is what a map would be, with few numbers and within its budget", (
         const key = keyOf(text);
         let id = table.find(key, key.hash());
         assert.equal(id >= 0, model.has(text));
-        if (id < 0) id = table.add(key, key.hash(), Buffer.from(text), now, false);
+        if (id < 0) {
+          id = table.add(key, key.hash(), Buffer.from(text), now, false);
+          starts.set(text, now);
+        }
         sums.add(id, 1);
         model.set(text, (model.get(text) ?? 0) + 1);
       }
@@ -50,6 +54,7 @@ test("a table is what a map would be, with few numbers and within its budget", (
         writer.reset();
         sums.write(writer, id, false);
         found.set(textOf(table, id), writer.view()[1]!);
+        assert.equal(table.start[id], starts.get(textOf(table, id)));
       }
       assert.deepEqual(new Map([...found].sort()), new Map([...model].sort()));
       assert.equal(table.size, model.size);
@@ -59,6 +64,21 @@ test("a table is what a map would be, with few numbers and within its budget", (
     }),
     { numRuns: 60 },
   );
+});
+
+test("what removed series leave in memory is used again, and the others stay what they are", () => {
+  const table = new SeriesTable(new MemoryBudget(1e9), []);
+  const texts = Array.from({ length: 300 }, (_, i) => `${i % 4 === 0 ? "stays" : "goes"} ${i} ${"x".repeat(500)}`);
+  const add = (text: string) => table.add(keyOf(text), keyOf(text).hash(), Buffer.from(text), 0, false);
+  for (const text of texts) add(text);
+  table.removeIf((id) => textOf(table, id).startsWith("goes"));
+  const before = table.arena.length;
+  for (let i = 0; i < 300; i++) add(`more ${i} ${"x".repeat(400)}`);
+  assert.ok(table.arena.length <= before * 2, `${before} bytes became ${table.arena.length}`);
+  for (const text of texts.filter((each) => each.startsWith("stays"))) {
+    const id = table.find(keyOf(text), keyOf(text).hash());
+    assert.equal(id >= 0 && textOf(table, id), text);
+  }
 });
 
 test("a series for which there is no room is none, but for the one that is kept free", () => {

@@ -21,13 +21,6 @@ export const commonLosses = {
       "were not counted: their resource has no attribute service.name, without which the metrics would be nobody's; " +
       "set OTEL_SERVICE_NAME where they come from, or add the attribute on the way with otelcol.processor.transform",
   },
-  unsupported_signal: {
-    rule: "unsupported_signal",
-    isDrop: true,
-    text:
-      "were no spans, but metrics or logs, of which there are no metrics to make; " +
-      "take this component out of the metrics and logs in the output of what comes before",
-  },
 } as const satisfies Record<string, LossKind>;
 
 export class SpanLosses {

@@ -36,7 +36,7 @@ export function cellLabel(kind: SqlKind, cell: SqlCell): string {
   if (cell === null) return "";
   if (kind !== "float") return cell;
   const value = parseGoFloat(cell);
-  return value === undefined ? cell : formatFloat(value, 1e6);
+  return value === undefined ? cell : formatFloat(value);
 }
 
 /** The index of each column by its name; of several with one name, the last. */

@@ -158,7 +158,7 @@ function addHistogram(
     samples.push({ family, sample: { name: `${name}_${suffix}`, labels: [...labels, ...own], value } });
   const buckets = bounds.map((bound, i) => [bound, values[i]] as const).sort((a, b) => a[0] - b[0]);
   for (const [bound, value] of buckets) {
-    if (value !== undefined && bound !== Infinity) push("bucket", value, ["le", formatFloat(bound, 1e6)]);
+    if (value !== undefined && bound !== Infinity) push("bucket", value, ["le", formatFloat(bound)]);
   }
   push("bucket", countValue, ["le", "+Inf"]);
   push("sum", sumValue);

@@ -62,8 +62,8 @@ test("values of another kind count as the zero value of the one that is looked f
 });
 
 test("of several attributes with a key the first counts", () => {
-  const conditions = [attribute(equalsAnyTest("a", ["2"])), attribute(equalsAnyTest("b", ["2"]))];
-  const attributes = ["a", "b", "a"].map((key, i) => pair(key, { stringValue: `${i + 1}` }));
+  const conditions = ["a 3", "b 2", "b 4"].map((each) => attribute(equalsAnyTest(each[0]!, [each[2]!])));
+  const attributes = ["a", "b", "a", "b"].map((key, i) => pair(key, { stringValue: `${i + 1}` }));
   assert.deepEqual(held(conditions, { attributes }), [1]);
 });
 
@@ -103,6 +103,11 @@ test("status, flags and trace state", () => {
   assert.deepEqual(held(conditions, { status: { code: 3 } }), []);
 });
 
+test("fields that no condition is about are passed over, of whatever type", () => {
+  const condition: Condition = { kind: "status", codes: 4 };
+  assert.deepEqual(held([condition], { kind: 3, droppedAttributesCount: 300, links: [{}], status: { code: 2 } }), [0]);
+});
+
 test("ids and parents", () => {
   const reader = new ConditionReader([]);
   const read = (span: object) => {
@@ -113,6 +118,19 @@ test("ids and parents", () => {
   assert.deepEqual(read({ traceId: Buffer.alloc(16, 7) }), [7, true]);
   assert.deepEqual(read({ parentSpanId: Buffer.alloc(8) }), [-1, true]);
   assert.deepEqual(read({ parentSpanId: Buffer.alloc(8, 1) }), [-1, false]);
+});
+
+test("a trace in the place of another has nothing of its times", () => {
+  const set = new PolicySet([], [{ kind: "latency", aboveMs: 10, atMostMs: 0 }], new OttlContext());
+  const traces = new Traces(4);
+  traces.prepare(set);
+  for (const start of [1_000_000_000, 2_000_000_000]) {
+    traces.begin(2, 0, 1);
+    const bytes = spanOf({ startTimeUnixNano: `${start}`, endTimeUnixNano: `${start + 1}` });
+    set.reader.span(bytes, 0, bytes.length);
+    traces.observe(2, set);
+    assert.equal(traces.holds(2, 0), false);
+  }
 });
 
 test("a latency with two bounds holds for good once it has held, and times of 0 are missing", () => {

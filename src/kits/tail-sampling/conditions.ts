@@ -35,7 +35,7 @@ export interface SpanProgram {
 }
 
 /** An AnyValue that was found, good until the next one. */
-export class FoundValue {
+class FoundValue {
   #bytes: Buffer = EMPTY;
   #kind: "text" | "bool" | "int" | "other" = "other";
   #from = 0;

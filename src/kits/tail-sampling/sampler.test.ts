@@ -200,6 +200,19 @@ test("new policies are for new traces; those that wait keep the ones they began 
   assert.deepEqual([counts.sampled, counts.not], [4, 0]);
 });
 
+test("decisions are kept beyond the traces once a reload asks for it", () => {
+  const { counts, events } = record();
+  const limits = { ...LIMITS, decisionTicks: 1, traces: 1 };
+  const sampler = new TailSampler(limits, everything(), events, 0);
+  sampler.configure({ ...limits, sampledIds: 5 });
+  for (let trace = 1; trace <= 3; trace++) {
+    sampler.add(one(trace), trace * 10_000);
+    for (let tick = 1; tick <= 2; tick++) for (const _ of sampler.tick(trace * 10_000 + tick * 1000, 0));
+  }
+  assert.equal(sampler.add(one(1, 9), 60_000)?.spans, 1, "a late span of the first trace goes on at once");
+  assert.equal(counts.cached, 1);
+});
+
 test("a longer wait is for new traces, and none is lost on the way", () => {
   const { events } = record();
   const sampler = new TailSampler({ ...LIMITS, decisionTicks: 1 }, everything(), events, 0);

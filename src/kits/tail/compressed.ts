@@ -38,7 +38,7 @@ export interface CompressedOptions {
 }
 
 /** One compressed file and how far it has been read, in decompressed bytes. */
-export class CompressedFile {
+class CompressedFile {
   readonly target: TailTarget;
   readonly labelText: string;
   state: TailState = "waiting";

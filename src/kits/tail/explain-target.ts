@@ -12,7 +12,7 @@ const MAX_SHOWN = 5;
 const MAX_VALUE = 60;
 
 /** A target's labels, cut to those that tell it from others: `{job="x", … 23 more labels}`. */
-export function describeTarget(target: Labels): string {
+function describeTarget(target: Labels): string {
   const telling = [...target].filter(([name]) => !name.startsWith("__") || TELLING.includes(name));
   const shown = telling.slice(0, MAX_SHOWN).map(([name, value]) => {
     const cut = value.length > MAX_VALUE ? `${value.slice(0, MAX_VALUE)}…` : value;

@@ -62,9 +62,9 @@ export interface FileIdentity {
  * The first bytes of a file, as many as there are up to FINGERPRINT_BYTES. Read at once: of a file that is cut meanwhile,
  * pieces would be of two contents.
  */
-export async function readHead(fd: number, length = FINGERPRINT_BYTES): Promise<Buffer> {
-  const head = Buffer.allocUnsafeSlow(length); // not of the pool, whose parts stay as long as one of them is kept
-  return head.subarray(0, await readFile(fd, head, 0, length, 0));
+export async function readHead(fd: number): Promise<Buffer> {
+  const head = Buffer.allocUnsafeSlow(FINGERPRINT_BYTES); // not of the pool, whose parts stay as long as one of them is kept
+  return head.subarray(0, await readFile(fd, head, 0, FINGERPRINT_BYTES, 0));
 }
 
 export function fingerprintOf(head: Uint8Array, length = head.length): Fingerprint {

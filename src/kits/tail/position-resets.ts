@@ -1,5 +1,6 @@
-import { chown, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { chown, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "#pipeline/make-folder";
 
 /**
  * Requests to begin anew, which `invar positions reset` leaves in a component's folder. Only the component itself writes
@@ -53,7 +54,7 @@ export async function writeResets(directory: string, resets: readonly PositionRe
   for (const each of [...(await readResets(directory)), ...resets]) all.set(`${each.path}\0${each.labels}`, each);
   const path = resetsPath(directory);
   const temporary = `${path}.tmp`;
-  await mkdir(directory, { recursive: true, mode: 0o750 });
+  await makeFolder(directory, 0o750);
   const { uid, gid } = await stat(directory);
   const handle = await open(temporary, "w", 0o600);
   try {

@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "#base/clock";
 import { errorText, type Logger } from "#base/log";
+import { makeFolder } from "#pipeline/make-folder";
 import { closeFile, type FileIdentity, fingerprintOf, openFile, readHead, statFile } from "./file-io.ts";
 import { type ImportedPosition, parsePositionsYaml } from "./positions-yaml.ts";
 
@@ -195,7 +196,7 @@ export class Positions {
     const began = clock.monotonic();
     const temporary = `${this.#path}.tmp`;
     try {
-      await mkdir(dirname(this.#path), { recursive: true, mode: 0o750 });
+      await makeFolder(dirname(this.#path), 0o750);
       const handle = await open(temporary, "w", 0o600);
       try {
         await handle.writeFile(this.#serialize());

@@ -161,7 +161,7 @@ class World {
     this.#open();
     if (!existsSync(this.#real)) this.#write(); // without a file there is no target, and nobody looks for others
     this.sync();
-    for (const end = performance.now() + 6_000; ; ) {
+    for (const end = performance.now() + 60_000; ; ) {
       this.#count(life);
       if (this.#came.size === this.#written) break;
       if (performance.now() > end) assert.fail(`lines are missing: ${this.#missing()}\n${this.#story(life)}`);

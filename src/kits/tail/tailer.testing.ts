@@ -119,7 +119,7 @@ export async function startTailer(directory: string) {
 }
 
 export async function eventually(check: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 5_000; !check(); ) {
+  for (const end = performance.now() + 60_000; !check(); ) {
     if (performance.now() > end) throw new Error(`it did not come about: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 3));
   }

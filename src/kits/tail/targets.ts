@@ -8,7 +8,7 @@ import { GlobListings } from "./glob-listing.ts";
 import { mayRead } from "./permissions.ts";
 
 export const PATH_LABEL = "__path__";
-export const EXCLUDE_LABEL = "__path_exclude__";
+const EXCLUDE_LABEL = "__path_exclude__";
 
 /** What became of one target with a pattern. */
 export interface MatchReport {

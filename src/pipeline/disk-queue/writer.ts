@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
+import { type FileHandle, open, unlink } from "node:fs/promises";
+import { makeFolder } from "../make-folder.ts";
 import type { Entry } from "./reader.ts";
 import { addToTotals, encodeFooter, encodeHeader, HEADER_BYTES, SEGMENT_MAGIC } from "./record.ts";
 import { type Segment, segmentAt } from "./segment.ts";
@@ -185,7 +186,7 @@ export class SegmentWriter {
       this.#handle = await open(segment.path, flags, 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      await mkdir(this.#dir, { recursive: true }); // the folder was removed under the running agent
+      await makeFolder(this.#dir); // the folder was removed under the running agent
       this.#handle = await open(segment.path, flags, 0o600);
     }
     this.#newFiles = true;

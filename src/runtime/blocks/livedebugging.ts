@@ -1,4 +1,4 @@
-import { type Infer, s } from "#lang/schema";
+import { s } from "#lang/schema";
 
 /** `livedebugging { … }`: whether the data on edges may be looked at. */
 export const livedebuggingSchema = s.object({
@@ -9,5 +9,3 @@ export const livedebuggingSchema = s.object({
       "Whether the data that flows can be watched: in the page, with `invar tap` and over the API. Whoever reaches the HTTP port can read it then.",
     ),
 });
-
-export type LivedebuggingArguments = Infer<typeof livedebuggingSchema>;

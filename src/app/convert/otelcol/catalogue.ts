@@ -76,7 +76,7 @@ const EXTENSIONS: readonly Row[] = [
   ["basicauth", "otelcol.auth.basic", []],
   ["bearertokenauth", "otelcol.auth.bearer", [], extensions.BEARER],
   ["headers_setter", "otelcol.auth.headers", [], extensions.HEADERS],
-  ["oauth2client", "otelcol.auth.oauth2", [], extensions.OAUTH2],
+  ["oauth2client", "otelcol.auth.oauth2", []],
   ["sigv4auth", "otelcol.auth.sigv4", [], extensions.SIGV4],
   ["googleclientauth", "otelcol.auth.google", []],
   ["file_storage", "otelcol.storage.file", [], extensions.FILE_STORAGE],

@@ -18,9 +18,6 @@ export const HEADERS: BodyRules = {
   missing: ["additional_auth"],
 };
 
-/** Tokens are replaced five minutes before their expiry. */
-export const OAUTH2: BodyRules = { defaults: { expiry_buffer: '"5m"' } };
-
 export const SIGV4: BodyRules = {
   blocks: { assume_role: { missing: ["web_identity_token_file", "external_id"] } },
 };

@@ -1,52 +1,24 @@
 import assert from "node:assert/strict";
-import { existsSync, globSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { formatFile } from "#lang/format";
-import { parseFile } from "#lang/parser";
 import { COMPONENTS } from "../../registry.gen.ts";
-import { acceptanceProblems } from "../acceptance.ts";
-import { lineOf, Report } from "../report.ts";
+import { anyTree, assertAnswered, convertWith, sourcesIn, testSources } from "../conversions.testing.ts";
 import { silentSettings } from "../silent-settings.testing.ts";
 import { ENTRIES, LATER } from "./catalogue.ts";
 import { otelcol } from "./otelcol.ts";
 
 const FOLDER = join(import.meta.dirname, "testdata");
-const INPUTS = globSync(join(FOLDER, "*.yaml")).sort();
-const FORMAT = await otelcol();
+const INPUTS = sourcesIn(FOLDER);
 
-function convert(text: string, args: readonly string[] = []) {
-  const report = new Report();
-  const conversion = FORMAT.convert(text, args, report);
-  return { ...conversion, report, lines: report.findings.map(lineOf) };
-}
+const convert = convertWith(await otelcol());
 
-for (const input of INPUTS) {
-  const name = basename(input, ".yaml");
-  const { text, lines } = convert(readFileSync(input, "utf8"));
-
-  test(`${name}: output and report`, (t) => {
-    const serializers = [(value: string) => value];
-    t.assert.fileSnapshot(text!, join(FOLDER, `${name}.alloy`), { serializers });
-    t.assert.fileSnapshot(`${lines.join("\n")}\n`, join(FOLDER, `${name}.report`), { serializers });
-  });
-
-  test(`${name}: the output is formatted and valid, but for files that are not here`, async () => {
-    const { file, diagnostics } = parseFile({ name, text: text! });
-    assert.deepEqual(diagnostics, []);
-    assert.equal(formatFile(file), text);
-    // What needs a flag, and what is read when the components are built.
-    const other =
-      /is at stability level|there is no such file|no credential source provided|is no address|set [A-Z_]+ where the agent is started/;
-    const problems = await acceptanceProblems(text!);
-    assert.deepEqual(
-      problems.filter((each) => !other.test(each)),
-      [],
-    );
-  });
-}
+// What needs a flag, and what is read when the components are built.
+const ALLOWED =
+  /is at stability level|there is no such file|no credential source provided|is no address|set [A-Z_]+ where the agent is started/;
+testSources(INPUTS, convert, ALLOWED);
 
 test("what is said to come later is not there yet", () => {
   const there = [...LATER].filter(([, component]) => COMPONENTS.has(component));
@@ -321,32 +293,7 @@ const KEYS = [
   ..."a::b receivers::otlp << forward level encoding conditions context spans max keepalive file_storage/x".split(" "),
   ...TYPES,
 ];
-const anyTree = fc.letrec((tie) => ({
-  tree: fc.oneof(
-    { maxDepth: 6 },
-    fc.constantFrom(
-      "x",
-      "",
-      "1h",
-      "true",
-      "5",
-      "-1",
-      "${A}",
-      "$$",
-      "${file:/a}",
-      'q"\\',
-      "\u{1f600}",
-      null,
-      true,
-      3,
-      1e30,
-    ),
-    fc.constantFrom(...TYPES),
-    fc.string(),
-    fc.array(tie("tree"), { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom(...KEYS), tie("tree"), { maxKeys: 6 }),
-  ),
-})).tree;
+const TREE = anyTree(KEYS, ["$$", "${file:/a}", ...TYPES]);
 const names = fc.array(fc.constantFrom(...TYPES, "forward", "none"), { maxLength: 4 });
 const anyPipelines = fc.dictionary(
   fc.constantFrom("traces", "metrics", "logs", "traces/2", "metrics/2", "x"),
@@ -354,25 +301,19 @@ const anyPipelines = fc.dictionary(
 );
 
 test("whatever the YAML says: there is a report, and the output is a formatted configuration", () => {
-  const components = fc.dictionary(fc.constantFrom(...TYPES, "forward"), anyTree, { maxKeys: 5 });
+  const components = fc.dictionary(fc.constantFrom(...TYPES, "forward"), TREE, { maxKeys: 5 });
   const source = fc.record({
     receivers: components,
     processors: components,
     exporters: components,
     connectors: components,
     extensions: components,
-    service: fc.oneof(fc.record({ extensions: names, pipelines: anyPipelines, telemetry: anyTree }), anyTree),
-    other: anyTree,
+    service: fc.oneof(fc.record({ extensions: names, pipelines: anyPipelines, telemetry: TREE }), TREE),
+    other: TREE,
   });
   fc.assert(
-    fc.property(fc.oneof(source, fc.dictionary(fc.constantFrom(...KEYS), anyTree)), (tree) => {
-      const { text, report } = convert(stringify(tree));
-      if (text === undefined) assert.ok(report.has("Critical"));
-      else {
-        const { file, diagnostics } = parseFile({ name: "", text });
-        assert.deepEqual(diagnostics, []);
-        assert.equal(formatFile(file), text);
-      }
+    fc.property(fc.oneof(source, fc.dictionary(fc.constantFrom(...KEYS), TREE)), (tree) => {
+      assertAnswered(convert(stringify(tree)));
     }),
     { numRuns: 300 },
   );

@@ -1,49 +1,22 @@
 import assert from "node:assert/strict";
-import { globSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { formatFile } from "#lang/format";
-import { parseFile } from "#lang/parser";
-import { acceptanceProblems } from "../acceptance.ts";
-import { lineOf, Report } from "../report.ts";
+import { anyTree, assertAnswered, convertWith, sourcesIn, testSources } from "../conversions.testing.ts";
 import { silentSettings } from "../silent-settings.testing.ts";
 import { prometheus } from "./prometheus.ts";
 
 const FOLDER = join(import.meta.dirname, "testdata");
-const INPUTS = globSync(join(FOLDER, "*.yaml")).sort();
+const INPUTS = sourcesIn(FOLDER);
 
-function convert(text: string, args: readonly string[] = []) {
-  const report = new Report();
-  const conversion = prometheus.convert(text, args, report);
-  return { ...conversion, report, lines: report.findings.map(lineOf) };
-}
+const convert = convertWith(prometheus);
 
-for (const input of INPUTS) {
-  const name = basename(input, ".yaml");
-  const { text, lines } = convert(readFileSync(input, "utf8"));
-
-  test(`${name}: output and report`, (t) => {
-    const serializers = [(value: string) => value];
-    t.assert.fileSnapshot(text!, join(FOLDER, `${name}.alloy`), { serializers });
-    t.assert.fileSnapshot(`${lines.join("\n")}\n`, join(FOLDER, `${name}.report`), { serializers });
-  });
-
-  test(`${name}: the output is formatted and valid, but for what this version does not run`, async () => {
-    const { file, diagnostics } = parseFile({ name, text: text! });
-    assert.deepEqual(diagnostics, []);
-    assert.equal(formatFile(file), text);
-    // Whether these are there changes from version to version; nothing else may be wrong.
-    const missing =
-      /: (?:the component "[a-z0-9_.]+" is not supported yet|"(?:sigv4|azuread|google_iam)" is not supported|.* is experimental: )/;
-    const problems = await acceptanceProblems(text!);
-    assert.deepEqual(
-      problems.filter((each) => !missing.test(each)),
-      [],
-    );
-  });
-}
+// Whether these are there changes from version to version; nothing else may be wrong.
+const ALLOWED =
+  /: (?:the component "[a-z0-9_.]+" is not supported yet|"(?:sigv4|azuread|google_iam)" is not supported|.* is experimental: )/;
+testSources(INPUTS, convert, ALLOWED);
 
 test("the example of a conversion is what is made of its source", () => {
   const example = (name: string) => readFileSync(join("examples", "from-prometheus", name), "utf8");
@@ -146,26 +119,12 @@ const KEYS = [
   ),
   ..."kubernetes_sd_configs role consul_sd_configs scrape_protocols sample_limit rule_files alerting <<".split(" "),
 ];
-const anyTree = fc.letrec((tie) => ({
-  tree: fc.oneof(
-    { maxDepth: 5 },
-    fc.constantFrom("x", "", "1h", "true", "5", "-1", "${A}", "$$", 'q"\\', "\u{1f600}", null, true, 3, 1e30),
-    fc.string(),
-    fc.array(tie("tree"), { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom(...KEYS), tie("tree"), { maxKeys: 6 }),
-  ),
-})).tree;
+const TREE = anyTree(KEYS, ["$$"]);
 
 test("whatever the YAML says: there is a report, and the output is a formatted configuration", () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom(...KEYS), anyTree, { maxKeys: 8 }), (tree) => {
-      const { text, report } = convert(stringify(tree));
-      if (text === undefined) assert.ok(report.has("Critical"));
-      else {
-        const { file, diagnostics } = parseFile({ name: "", text });
-        assert.deepEqual(diagnostics, []);
-        assert.equal(formatFile(file), text);
-      }
+    fc.property(fc.dictionary(fc.constantFrom(...KEYS), TREE, { maxKeys: 8 }), (tree) => {
+      assertAnswered(convert(stringify(tree)));
     }),
     { numRuns: 300 },
   );

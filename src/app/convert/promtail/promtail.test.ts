@@ -1,53 +1,27 @@
 import assert from "node:assert/strict";
-import { globSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { formatFile } from "#lang/format";
-import { parseFile } from "#lang/parser";
-import { acceptanceProblems } from "../acceptance.ts";
-import { lineOf, Report } from "../report.ts";
+import { anyTree, assertAnswered, convertWith, sourcesIn, testSources } from "../conversions.testing.ts";
 import { silentSettings } from "../silent-settings.testing.ts";
 import { promtail } from "./promtail.ts";
 
 const FOLDER = join(import.meta.dirname, "testdata");
-const INPUTS = globSync(join(FOLDER, "*.yaml")).sort();
+const INPUTS = sourcesIn(FOLDER);
 const EXPAND = ["-config.expand-env=true"];
 
 function argumentsOf(path: string): readonly string[] {
   return basename(path) === "environment.yaml" ? EXPAND : [];
 }
 
-function convert(text: string, args: readonly string[] = []) {
-  const report = new Report();
-  const conversion = promtail.convert(text, args, report);
-  return { ...conversion, report, lines: report.findings.map(lineOf) };
-}
+const convert = convertWith(promtail);
 
-for (const input of INPUTS) {
-  const name = basename(input, ".yaml");
-  const { text, lines } = convert(readFileSync(input, "utf8"), argumentsOf(input));
-
-  test(`${name}: output and report`, (t) => {
-    const serializers = [(value: string) => value];
-    t.assert.fileSnapshot(text!, join(FOLDER, `${name}.alloy`), { serializers });
-    t.assert.fileSnapshot(`${lines.join("\n")}\n`, join(FOLDER, `${name}.report`), { serializers });
-  });
-
-  test(`${name}: the output is formatted and valid, but for what this version does not run`, async () => {
-    const { file, diagnostics } = parseFile({ name, text: text! });
-    assert.deepEqual(diagnostics, []);
-    assert.equal(formatFile(file), text);
-    // Whether these are there changes from version to version and between machines; nothing else may be wrong.
-    const missing =
-      /: (?:the component "[a-z0-9_.]+" is not supported yet|"stage\.[a-z]+" is not supported|.* is experimental: |.* cannot read the GeoIP database )/;
-    assert.deepEqual(
-      (await acceptanceProblems(text!)).filter((each) => !missing.test(each)),
-      [],
-    );
-  });
-}
+// Whether these are there changes from version to version and between machines; nothing else may be wrong.
+const ALLOWED =
+  /: (?:the component "[a-z0-9_.]+" is not supported yet|"stage\.[a-z]+" is not supported|.* is experimental: |.* cannot read the GeoIP database )/;
+testSources(INPUTS, convert, ALLOWED, argumentsOf);
 
 test("the example of a conversion is what is made of its source", () => {
   const example = (name: string) => readFileSync(join("examples", "from-promtail", name), "utf8");
@@ -84,26 +58,12 @@ const KEYS = [
   ..."kubernetes_sd_configs role selectors wal enabled readline_rate_enabled <<".split(" "),
 ];
 
-const anyTree = fc.letrec((tie) => ({
-  tree: fc.oneof(
-    { maxDepth: 5 },
-    fc.constantFrom("x", "", "1h", "true", "5", "-1", "${A}", "${A:-b}c", 'q"\\', "\u{1f600}", null, true, 3, 1e30),
-    fc.string(),
-    fc.array(tie("tree"), { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom(...KEYS), tie("tree"), { maxKeys: 6 }),
-  ),
-})).tree;
+const TREE = anyTree(KEYS, ["${A:-b}c"]);
 
 test("whatever the YAML says: there is a report, and the output is a formatted configuration", () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom(...KEYS), anyTree, { maxKeys: 8 }), fc.boolean(), (tree, expand) => {
-      const { text, report } = convert(stringify(tree), expand ? EXPAND : []);
-      if (text === undefined) assert.ok(report.has("Critical"));
-      else {
-        const { file, diagnostics } = parseFile({ name: "", text });
-        assert.deepEqual(diagnostics, []);
-        assert.equal(formatFile(file), text);
-      }
+    fc.property(fc.dictionary(fc.constantFrom(...KEYS), TREE, { maxKeys: 8 }), fc.boolean(), (tree, expand) => {
+      assertAnswered(convert(stringify(tree), expand ? EXPAND : []));
     }),
     { numRuns: 300 },
   );

@@ -128,9 +128,10 @@ test("decolorize", async () => {
     ),
     cases.map(([, plain]) => `{} ${plain}`),
   );
-  const began = performance.now();
+  const before = process.threadCpuUsage();
   await runStages("stage.decolorize { }", [`${esc}${";".repeat(200_000)}!`]);
-  assert.ok(performance.now() - began < 1_000, "a long run of punctuation takes too long");
+  const microseconds = process.threadCpuUsage(before).user;
+  assert.ok(microseconds < 1e6, `a long run of punctuation takes ${microseconds} µs`);
 });
 
 const LUHN: LuhnOptions = { replacement: "#", minLength: 13, delimiters: "", skip: undefined };

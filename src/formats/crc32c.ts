@@ -20,7 +20,7 @@ function createTables(): Uint32Array[] {
 }
 
 /** The checksum of `data[start, end)`, without a sign. */
-export function crc32c(data: Uint8Array, start: number, end: number): number {
+export function crc32c(data: Uint8Array, start = 0, end: number = data.length): number {
   const [t0, t1, t2, t3, t4, t5, t6, t7] = TABLES as [
     Uint32Array,
     Uint32Array,
