@@ -1,10 +1,10 @@
 /** For tests: sound messages that are damaged as clients and networks damage them. */
 
 /** A number below the given one. */
-export type Pick = (below: number) => number;
+export type Chance = (below: number) => number;
 
 /** A small generator of numbers (xorshift) that is the same for the same seed, so that a failure can be run again. */
-export function numbers(seed: number): Pick {
+export function numbers(seed: number): Chance {
   // Seeds that follow each other are mixed first: xorshift alone would begin with alike numbers.
   let state = Math.imul(seed ^ (seed >>> 16), 0x45d9f3b);
   state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) | 1;
@@ -20,7 +20,7 @@ export function numbers(seed: number): Pick {
  * Bits, bytes, cuts, repeats, lengths that say too much, and the rest of another message. Half of all get one byte wrong,
  * which goes deep; the others up to four damages.
  */
-export function damage(sound: Uint8Array, other: Uint8Array, pick: Pick): Buffer {
+export function damage(sound: Uint8Array, other: Uint8Array, pick: Chance): Buffer {
   let bytes = Buffer.from(sound);
   const isLight = pick(2) === 0;
   for (let n = isLight ? 1 : 1 + pick(4); n > 0 && bytes.length > 0; n--) {
@@ -54,7 +54,7 @@ export function damage(sound: Uint8Array, other: Uint8Array, pick: Pick): Buffer
 }
 
 /** Words and signs that are left out, doubled, or those of another text: what still looks like its language. */
-export function damageWords(sound: string, other: string, pick: Pick): string {
+export function damageWords(sound: string, other: string, pick: Chance): string {
   const words = sound.match(/\w+|\W/gu) ?? [];
   const others = other.match(/\w+|\W/gu) ?? [];
   for (let n = 1 + pick(3); n > 0 && words.length > 0 && others.length > 0; n--) {

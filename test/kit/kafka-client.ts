@@ -62,6 +62,8 @@ export class KafkaTestClient {
       if (code !== 0) throw new Error(`${topic}: ${code} ${reader.nullableString()}`);
       reader.nullableString();
     });
+    // Each partition gets its leader a moment later, and who does not ask for acknowledgements does not hear that it has none.
+    for (let partition = 0; partition < partitions; partition++) await this.read(name, partition);
   }
 
   async addPartitions(topic: string, count: number): Promise<void> {

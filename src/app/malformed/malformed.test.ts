@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
-import { damage, damageWords, numbers, type Pick } from "#formats/damage.testing";
+import { type Chance, damage, damageWords, numbers } from "#formats/damage.testing";
 import { MESSAGES, type MessageKind } from "./messages.testing.ts";
 import { Pipelines } from "./pipelines.testing.ts";
 
@@ -82,7 +82,7 @@ async function timed<T>(work: () => T | Promise<T>): Promise<readonly [result: T
   return [result, (user + system) / 1_000];
 }
 
-function damaged({ isText }: MessageKind, sound: readonly Uint8Array[], pick: Pick): Buffer {
+function damaged({ isText }: MessageKind, sound: readonly Uint8Array[], pick: Chance): Buffer {
   const [one, other] = [sound[pick(sound.length)]!, sound[pick(sound.length)]!];
   if (!isText || pick(4) === 0) return damage(one, other, pick);
   return Buffer.from(damageWords(Buffer.from(one).toString(), Buffer.from(other).toString(), pick));

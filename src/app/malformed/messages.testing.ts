@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import type { Pick } from "#formats/damage.testing";
+import type { Chance } from "#formats/damage.testing";
 import { JaegerProtoDecoder } from "#formats/jaeger/proto";
 import { JaegerThriftDecoder } from "#formats/jaeger/thrift";
 import { PushRequestEncoder } from "#formats/loki-push/encode";
@@ -34,7 +34,7 @@ export interface MessageKind {
    * Does with a message what the receiver and what comes after it do. Returns or resolves to whether it was let in; throws
    * or rejects for what is none of its faults.
    */
-  take(bytes: Buffer, to: Pipelines, pick: Pick): boolean | Promise<boolean>;
+  take(bytes: Buffer, to: Pipelines, pick: Chance): boolean | Promise<boolean>;
 }
 
 const REFUSALS = [ProtobufError, ThriftError, ZipkinError, PushError, OtlpJsonError, SnappyError, HttpError];

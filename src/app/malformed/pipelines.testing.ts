@@ -6,7 +6,7 @@ import { ROUTED, ROUTING_KEYS, routeFor } from "#components/otelcol.exporter.loa
 import { Exemplars } from "#components/prometheus.receive_http/exemplars";
 import { HeldSeries } from "#components/prometheus.receive_http/held-series";
 import { receiveWrite, WRITE_1, WRITE_2, Written } from "#components/prometheus.receive_http/write-request";
-import type { Pick } from "#formats/damage.testing";
+import type { Chance } from "#formats/damage.testing";
 import { OtlpIndex, type OtlpKind } from "#formats/otlp/otlp";
 import { WriteRequestEncoder } from "#formats/remote-write/remote-write";
 import { compress } from "#formats/snappy";
@@ -86,7 +86,7 @@ export class Pipelines {
   #released = 0;
 
   /** `pick` chooses the statements of OTTL that run on all requests. */
-  static async start(pick: Pick): Promise<Pipelines> {
+  static async start(pick: Chance): Promise<Pipelines> {
     const self = new Pipelines();
     const text = CONFIG + transforms(pick);
     await self.#controller.load([{ name: "pipelines.alloy", text }], "/nonexistent");
@@ -95,7 +95,7 @@ export class Pipelines {
   }
 
   /** Takes a request that `index` has just read. */
-  request(kind: OtlpKind, bytes: Uint8Array, pick: Pick): boolean | Promise<boolean> {
+  request(kind: OtlpKind, bytes: Uint8Array, pick: Chance): boolean | Promise<boolean> {
     const { items } = this.index;
     if (pick(4) === 0) readAll(kind, bytes, items);
     this.#last[kind] = bytes;
@@ -119,7 +119,7 @@ export class Pipelines {
   }
 
   /** Rejects with an HttpError for what is no such message. */
-  async write(version: 1 | 2, bytes: Uint8Array, pick: Pick): Promise<boolean> {
+  async write(version: 1 | 2, bytes: Uint8Array, pick: Chance): Promise<boolean> {
     const packed = Buffer.from(compress(bytes));
     if (pick(8) === 0) packed[pick(packed.length)] = pick(256);
     const to = this.#heads.samples[pick(this.#heads.samples.length)]!;
@@ -137,7 +137,7 @@ export class Pipelines {
   }
 
   /** Compiles a statement or condition and runs it on a request, one that was let in or a sound one. Whether it compiled. */
-  statement(text: string, pick: Pick): boolean {
+  statement(text: string, pick: Chance): boolean {
     const { kind, context, isCondition } = STATEMENTS[pick(STATEMENTS.length)]!;
     const request = pick(2) === 0 ? OTTL_DATA[kind] : this.#last[kind];
     const outcome =
@@ -267,7 +267,7 @@ export class Pipelines {
 }
 
 /** A transform and a filter with some of all statements. */
-function transforms(pick: Pick): string {
+function transforms(pick: Chance): string {
   const rules = (isCondition: boolean) =>
     (["traces", "metrics", "logs"] as const)
       .flatMap((kind) => {

@@ -147,6 +147,23 @@ test("the counts keep the resource and name their scope", async () => {
   assert.match(String((scope!.scope as OtlpObject).name), /connector\/countconnector$/);
 });
 
+test("a request has nothing of the times of the one before", async () => {
+  const { component: started, sink } = await start("");
+  await using _ = started;
+  const part = (nanos: string) =>
+    requestFromJson(
+      "logs",
+      JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: [{ timeUnixNano: nanos }] }] }] }),
+    );
+  for (const nanos of ["9", "5"]) {
+    await started.exports.input.consume(batchOf("logs", { parts: [part(nanos)], items: 1 }).batch, signal);
+  }
+  const ends = sink.items.map(
+    ({ parts }) => /"timeUnixNano":"(\d+)"/.exec(JSON.stringify(decodeRequest("metrics", parts)))![1],
+  );
+  assert.deepEqual(ends, ["9", "5"]);
+});
+
 test("conditions choose, and several of them are joined by or", async () => {
   const config = `spans {
     name = "errors"

@@ -287,6 +287,7 @@ test("a span without ids, and a log without a time, have none of those before th
     });
     message(writer, 1, () => {
       writer.string(3, "bare");
+      message(writer, 9, () => protoTime(writer, 1, 7n));
       message(writer, 9, () => {});
     });
   });
@@ -295,7 +296,7 @@ test("a span without ids, and a log without a time, have none of those before th
     group!.scopeSpans[0]!.spans.map(({ name, spanId, events }) => [name, spanId, events]),
     [
       [undefined, "AAAAAAAAAAM=", undefined],
-      ["bare", undefined, [{ timeUnixNano: "11651379494838206464" }]],
+      ["bare", undefined, [{ timeUnixNano: "7000" }, { timeUnixNano: "11651379494838206464" }]],
     ],
   );
 });
