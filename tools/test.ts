@@ -121,7 +121,7 @@ function byLength(one: string, other: string): number {
 
 async function runFiles(files: string[], concurrency: number): Promise<void> {
   const execArgv = ["--no-maglev-osr"];
-  const tests = run({ files, concurrency, timeout: 300_000, execArgv });
+  const tests = run({ files, concurrency, timeout: 600_000, execArgv });
   tests.on("test:fail", () => {
     failed = true;
   });

@@ -2,7 +2,7 @@ import { bytewise, sameSubmatches } from "./regex/analysis.ts";
 import { Engine } from "./regex/engine.ts";
 import { type OffsetPlan, place, planOffsets } from "./regex/offsets.ts";
 import { parseRegex } from "./regex/parser.ts";
-import { simplify, trimForTest, withoutCaptures } from "./regex/simplify.ts";
+import { nullable, simplify, trimForTest, withoutCaptures } from "./regex/simplify.ts";
 import type { Node } from "./regex/syntax.ts";
 
 export { configureRegexEngine } from "./regex/engine.ts";
@@ -32,6 +32,8 @@ export class Regex {
   readonly groupNames: readonly string[];
   readonly #exact: boolean;
   readonly #bytewise: boolean;
+  /** It may match the empty text: then there may be a match at the end of a text. */
+  readonly #mayBeEmpty: boolean;
   readonly #root: Node;
   readonly #tester: Engine;
   #finder: Engine | undefined;
@@ -44,6 +46,7 @@ export class Regex {
     this.#root = simplify(root);
     this.#exact = sameSubmatches(this.#root);
     this.#bytewise = bytewise(this.#root);
+    this.#mayBeEmpty = nullable(this.#root);
     this.#tester = new Engine(trimForTest(simplify(withoutCaptures(root))), true);
   }
 
@@ -141,7 +144,8 @@ export class Regex {
     // Nobody needs to know where groups are.
     let out = "";
     let copied = 0;
-    for (let from = 0; from <= text.length; ) {
+    const last = this.#mayBeEmpty ? text.length : text.length - 1;
+    for (let from = 0; from <= last; ) {
       regex.lastIndex = from;
       const found = regex.exec(text);
       if (found === null) break;

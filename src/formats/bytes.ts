@@ -1,13 +1,15 @@
+import { type SliceableBuffer, sliceable } from "#pipeline/log-batch";
+
 /** Runs up to this length are copied four bytes at a time; beyond it a call into the engine is faster. */
 const SHORT = 96;
 
 /** Bytes with a view of them as numbers, through which short runs are copied and compared four at a time. */
 export class Bytes {
-  readonly buffer: Buffer;
+  readonly buffer: SliceableBuffer;
   readonly view: DataView;
 
   constructor(bytes: Uint8Array) {
-    this.buffer = asBuffer(bytes);
+    this.buffer = sliceable(bytes);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 

@@ -3,6 +3,7 @@ import { createServer as createHttp2Server, type ServerHttp2Stream } from "node:
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { uncompress } from "#formats/snappy";
+import { freePort } from "./process.ts";
 
 /** The largest body that a sink takes, unpacked. */
 const MAX_BODY = 64 * 1024 * 1024;
@@ -108,13 +109,14 @@ export class Sink {
   }
 
   /** `port` is for one that comes back after it went away. */
-  static async start(onBody: TakeBody, port = 0): Promise<Sink> {
+  /** The port, if none is given, is one that nobody else takes while the sink is away for a while. */
+  static async start(onBody: TakeBody, port?: number): Promise<Sink> {
     const sink = new Sink(onBody);
+    sink.#port = port ?? (await freePort());
     await new Promise<void>((resolve, reject) => {
       sink.#server.once("error", reject);
-      sink.#server.listen(port, "127.0.0.1", resolve);
+      sink.#server.listen(sink.#port, "127.0.0.1", resolve);
     });
-    sink.#port = (sink.#server.address() as AddressInfo).port;
     return sink;
   }
 

@@ -14,6 +14,7 @@ const NIL = Symbol("nil");
 const STRIDE = 6;
 /** In the place of a field's begin: the entry was edited. In that of a key's length: the key was given. */
 const GIVEN = -1;
+const ANY_LENGTH = -1;
 
 const place = new FieldPlace();
 const reader = new ProtoReader(NO_BYTES.buffer);
@@ -33,6 +34,8 @@ export class KeyValues implements RecordPart {
   #bytes = NO_BYTES;
   #count = 0;
   #ranges = new Int32Array(STRIDE * 8);
+  /** A bit for each length that a key has, modulo 32, so that a key is mostly known to be missing at once. */
+  #lengths = 0;
   /** Keys that were given, or decoded. */
   #keys: (string | AttributeKey | undefined)[] = [];
   /** Values that were given, or decoded; `undefined` for those that were not. */
@@ -74,6 +77,7 @@ export class KeyValues implements RecordPart {
         ranges[base + 3] = keyLength;
         ranges[base + 4] = value;
         ranges[base + 5] = stop;
+        this.#lengths |= 1 << keyLength;
         return;
       }
     }
@@ -97,6 +101,7 @@ export class KeyValues implements RecordPart {
         ranges[base + 5] = from + length;
       }
     }
+    this.#lengths |= 1 << ranges[base + 3]!;
   }
 
   get size(): number {
@@ -111,6 +116,7 @@ export class KeyValues implements RecordPart {
   /** The index of the first entry with a key; −1 for none. */
   find(key: AttributeKey): number {
     const { length } = key.bytes;
+    if ((this.#lengths & (1 << length)) === 0) return -1;
     const { view } = this.#bytes;
     const ranges = this.#ranges;
     for (let i = 0, base = 0; i < this.#count; i++, base += STRIDE) {
@@ -136,7 +142,7 @@ export class KeyValues implements RecordPart {
     const known = this.#keys[i];
     if (known !== undefined) return textOf(known);
     const from = this.#ranges[i * STRIDE + 2]!;
-    const key = from < 0 ? "" : this.#bytes.buffer.toString("utf8", from, from + this.#ranges[i * STRIDE + 3]!);
+    const key = from < 0 ? "" : this.#bytes.buffer.utf8Slice(from, from + this.#ranges[i * STRIDE + 3]!);
     this.#know(i);
     this.#keys[i] = key;
     return key;
@@ -189,6 +195,7 @@ export class KeyValues implements RecordPart {
     this.setAt(i, this.valueAt(i));
     this.#keys[i] = key;
     this.#ranges[i * STRIDE + 3] = GIVEN;
+    this.#lengths = ANY_LENGTH;
   }
   /** Adds an entry whatever keys there are. */
   append(key: string | AttributeKey, value: AnyValue | EncodedEntry): void {
@@ -196,6 +203,7 @@ export class KeyValues implements RecordPart {
     const base = i * STRIDE;
     if (base + STRIDE > this.#ranges.length) this.#grow();
     this.#ranges[base + 3] = GIVEN;
+    this.#lengths |= typeof key === "string" ? ANY_LENGTH : 1 << key.bytes.length;
     this.#count = i + 1;
     this.setAt(i, value);
     this.#keys[i] = key;
@@ -228,6 +236,7 @@ export class KeyValues implements RecordPart {
     for (let i = 0; i < this.#known; i++) this.#keys[i] = this.#values[i] = undefined;
     this.#known = 0;
     this.#count = 0;
+    this.#lengths = 0;
     this.#edited = false;
     this.#nested = false;
   }
@@ -238,6 +247,7 @@ export class KeyValues implements RecordPart {
     this.#bytes = source.#bytes;
     this.#count = source.#count;
     this.#ranges = source.#ranges;
+    this.#lengths = source.#lengths;
     this.#keys = source.#keys;
     this.#values = source.#values;
     this.#known = source.#known;
@@ -250,6 +260,7 @@ export class KeyValues implements RecordPart {
     const count = this.#count;
     copy.#bytes = this.#bytes;
     copy.#count = count;
+    copy.#lengths = this.#lengths;
     copy.#ranges = this.#ranges.slice(0, Math.max(count, 4) * STRIDE);
     copy.#keys = this.#keys.slice(0, count);
     copy.#values = this.#values.slice(0, count).map((value) => (isMutable(value) ? value.copy() : value));

@@ -220,3 +220,42 @@ function message(fill: (writer: ProtoWriter) => void): Uint8Array {
   fill(writer);
   return writer.finish();
 }
+
+test("attributes that look like a key with a text are read to their end all the same", () => {
+  const isValid = (attribute: string) => {
+    const bytes = Buffer.from(attribute, "hex");
+    const group = message((scope) =>
+      scope.bytes(
+        2,
+        message((span) => span.bytes(9, bytes)),
+      ),
+    );
+    try {
+      countItems(
+        "traces",
+        message((top) =>
+          top.bytes(
+            1,
+            message((resource) => resource.bytes(2, group)),
+          ),
+        ),
+      );
+      return true;
+    } catch (error) {
+      assert.ok(error instanceof ProtobufError);
+      return false;
+    }
+  };
+  // A text, an int, an empty value, no value, the value first, a field that nobody knows.
+  for (const good of ["12060a0474657874", "12021805", "1200", "", "12060a04746578749a0600"]) {
+    assert.ok(isValid(`0a0161${good}`), good);
+  }
+  assert.ok(isValid("12060a04746578740a0161"));
+  // Lengths of the key, the value and the text that are too long or too short, and a text that ends before the value.
+  for (const bad of ["0a026112060a0474657874", "0a016112070a0474657874", "0a016112050a0474657874"]) {
+    assert.ok(!isValid(bad), bad);
+  }
+  for (const bad of ["0a016112060a0574657874", "0a016112060a0374657874", "0a016112060a04746578"]) {
+    assert.ok(!isValid(bad), bad);
+  }
+});

@@ -73,6 +73,8 @@ const ENTRY_SHAPES: Readonly<Record<OtlpKind, Shape>> = {
   metrics: shapeOf(ENTRY_MESSAGES.metrics),
   logs: shapeOf(ENTRY_MESSAGES.logs),
 };
+/** Of attributes, wherever they are. */
+const KEY_VALUE = HEADER_SHAPES.resource.children[1]!;
 
 const EMPTY = new Uint8Array(0);
 
@@ -360,8 +362,12 @@ function validate(bytes: Uint8Array, start: number, end: number, shape: Shape, d
         }
         if (length > end - at) throw new ProtobufError("a length reaches beyond the end of its message", at);
         if ((flags & (MESSAGE | TRACE_ID | SPAN_ID)) !== 0) {
-          if ((flags & MESSAGE) !== 0) validate(bytes, at, at + length, children[tag >>> 3]!, depth + 1);
-          else if (length !== 0 && length !== ((flags & TRACE_ID) !== 0 ? 16 : 8)) {
+          if ((flags & MESSAGE) !== 0) {
+            const child = children[tag >>> 3]!;
+            if (child !== KEY_VALUE || depth + 2 > MAX_NESTING || !isPlainText(bytes, at, at + length)) {
+              validate(bytes, at, at + length, child, depth + 1);
+            }
+          } else if (length !== 0 && length !== ((flags & TRACE_ID) !== 0 ? 16 : 8)) {
             const name = (flags & TRACE_ID) !== 0 ? "trace id" : "span id";
             throw new ProtobufError(`a ${name} of ${length} bytes`, at);
           }
@@ -381,6 +387,23 @@ function validate(bytes: Uint8Array, start: number, end: number, shape: Shape, d
         if (at > end) throw new ProtobufError("truncated message", at - 4);
     }
   }
+}
+
+/** Whether a KeyValue is a key and a text of lengths of one byte and nothing else, as most of all messages are. */
+function isPlainText(bytes: Uint8Array, start: number, end: number): boolean {
+  const keyLength = bytes[start + 1]!;
+  const value = start + 4 + keyLength;
+  const length = end - value;
+  return (
+    bytes[start] === 10 &&
+    keyLength < 0x80 &&
+    length >= 2 &&
+    length < 0x80 &&
+    bytes[value - 2] === 18 &&
+    bytes[value - 1] === length &&
+    bytes[value] === 10 &&
+    bytes[value + 1] === length - 2
+  );
 }
 
 function skipVarint(bytes: Uint8Array, start: number, end: number): number {

@@ -7,6 +7,11 @@ import type { RecordPart } from "./values.ts";
 const EMPTY = Buffer.alloc(0);
 const place = new FieldPlace();
 
+/** For the next list of which messages are written anew: memory that was just in use is the fastest there is. */
+let spareWriter: ProtoWriter | undefined;
+/** A buffer that grew beyond this is not kept. */
+const LARGEST_SPARE = 1024 * 1024;
+
 /** Numbers that describe one message of a list: its field with tag and length, where its content begins, its end. */
 const LIST_STRIDE = 3;
 /** In the place of a field's begin: the message is a record, or was appended, and has no field yet. */
@@ -26,6 +31,8 @@ export class RecordList implements RecordPart {
   #records: (OtlpRecord | undefined)[] = [];
   /** Fields that were written anew. */
   #patches: ProtoWriter | undefined;
+  /** Some record was pointed at patches, so that there may be views of them still. */
+  #isPatchSeen = false;
   #edited = false;
   readonly #spare: OtlpRecord[] = [];
   readonly #make: () => OtlpRecord;
@@ -42,7 +49,7 @@ export class RecordList implements RecordPart {
     this.#count = 0;
     this.#records.length = 0;
     this.#edited = false;
-    this.#patches = undefined;
+    this.#dropPatches();
   }
   /** Adds the messages of fields that follow each other from `from` to `to`. */
   addRun(from: number, to: number): void {
@@ -107,7 +114,9 @@ export class RecordList implements RecordPart {
     const base = i * LIST_STRIDE;
     const out = this.#patchWriter();
     const from = out.length;
-    const bytes = this.#ranges[base]! <= PATCHED ? out.buffer : this.#bytes;
+    const isPatched = this.#ranges[base]! <= PATCHED;
+    if (isPatched) this.#isPatchSeen = true;
+    const bytes = isPatched ? out.buffer : this.#bytes;
     const expected = this.#lengthOf(i);
     const mark = out.begin(this.#field, expected);
     if (write(bytes, this.#ranges[base + 1]!, this.#ranges[base + 2]!, out)) {
@@ -193,12 +202,24 @@ export class RecordList implements RecordPart {
     return this.#ranges[i * LIST_STRIDE + 2]! - this.#ranges[i * LIST_STRIDE + 1]!;
   }
   #patchWriter(): ProtoWriter {
-    if (this.#patches === undefined) {
-      // Room for all of the list and some more, since most often all of it is written anew.
-      const listed = this.#ranges[(this.#count - 1) * LIST_STRIDE + 2]! - this.#ranges[0]!;
-      this.#patches = new ProtoWriter(Math.max(0, listed + (listed >> 2)) + 1024);
-    }
+    if (this.#patches !== undefined) return this.#patches;
+    // Room for all of the list and some more, since most often all of it is written anew.
+    const listed = this.#ranges[(this.#count - 1) * LIST_STRIDE + 2]! - this.#ranges[0]!;
+    const room = Math.max(0, listed + (listed >> 2)) + 1024;
+    if (spareWriter !== undefined && spareWriter.buffer.length >= room) {
+      this.#patches = spareWriter;
+      spareWriter = undefined;
+    } else this.#patches = new ProtoWriter(room);
     return this.#patches;
+  }
+  #dropPatches(): void {
+    const writer = this.#patches;
+    this.#patches = undefined;
+    if (writer !== undefined && !this.#isPatchSeen && writer.buffer.length <= LARGEST_SPARE) {
+      writer.reset();
+      if (writer.buffer.length > (spareWriter?.buffer.length ?? 0)) spareWriter = writer;
+    }
+    this.#isPatchSeen = false;
   }
   /** Message i is the field `[begin, end)` of the patches, with its content from `body` on. */
   #patched(i: number, begin: number, body: number, end: number): void {
@@ -211,7 +232,9 @@ export class RecordList implements RecordPart {
 
   #point(i: number, record: OtlpRecord): void {
     const base = i * LIST_STRIDE;
-    const bytes = this.#ranges[base]! <= PATCHED ? this.#patches!.buffer : this.#bytes;
+    const isPatched = this.#ranges[base]! <= PATCHED;
+    if (isPatched) this.#isPatchSeen = true;
+    const bytes = isPatched ? this.#patches!.buffer : this.#bytes;
     record.reset(bytes, this.#ranges[base + 1]!, this.#ranges[base + 2]!);
   }
   #recycle(i: number): void {

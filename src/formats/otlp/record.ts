@@ -98,7 +98,7 @@ export class OtlpRecord implements RecordPart {
   text(field: number): string {
     if (this.#edits[field] === TEXT) return this.#values[field] as string;
     const i = this.#find(field, 2);
-    return i < 0 ? "" : this.#bytes.buffer.toString("utf8", this.#fields[i + 2]!, this.#fields[i + 3]!);
+    return i < 0 ? "" : this.#bytes.buffer.utf8Slice(this.#fields[i + 2]!, this.#fields[i + 3]!);
   }
   bytes(field: number): Uint8Array {
     if (this.#edits[field] === BYTES) return this.#values[field] as Uint8Array;

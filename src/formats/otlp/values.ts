@@ -1,3 +1,4 @@
+import { sliceable } from "#pipeline/log-batch";
 import { asBuffer, ProtoReader, type ProtoWriter } from "../protobuf.ts";
 import type { AttributeKey } from "./attribute-key.ts";
 // Maps are values and hold values: each of the two files needs the other, but neither while it is loaded.
@@ -78,7 +79,7 @@ export function copyValue(value: AnyValue): AnyValue {
 /** The AnyValue at `bytes[start, end)`; of several values the last counts. Throws ProtobufError. */
 export function decodeAny(bytes: Buffer, start: number, end: number): AnyValue {
   // The common form first: a short string and nothing else.
-  if (bytes[start] === 10 && end - start === bytes[start + 1]! + 2) return bytes.toString("utf8", start + 2, end);
+  if (bytes[start] === 10 && end - start === bytes[start + 1]! + 2) return sliceable(bytes).utf8Slice(start + 2, end);
   const source = new ProtoReader(bytes, start, end);
   let value: AnyValue;
   while (!source.done) {

@@ -30,6 +30,10 @@ const REFUSED: readonly (readonly [value: string, message: RegExp])[] = [
   ['Reduce(attributes["list"], {}, (all, k, v) => {"x": all, "y": all})', /more than 100000 others/],
   ['MapEach(attributes["list"], (a, b) => Split(attributes["big"], ""))', /more than 100000 others/],
   [
+    'MapEach(attributes["list"], (a, b) => MapEach(attributes["list"], (c, d) => attributes["big"]))',
+    /more than 16777216 characters/,
+  ],
+  [
     'All(Split(attributes["big"], ""), (a, b) => not Any(attributes["list"], (c, d) => false))',
     /lambdas are called more than 1000000 times/,
   ],
