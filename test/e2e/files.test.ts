@@ -120,6 +120,27 @@ for (const mode of ["create", "copytruncate"] as const) {
   });
 }
 
+test("files that have the name for less than a tick of the system's clock: every line comes once", async (t) => {
+  const { folder, lines, sink } = await setUp(t);
+  const path = join(folder, "app.log");
+  writeFileSync(path, "");
+  const agent = await startAgent(t, config(sink.url, source(path)));
+  await agent.untilLogged(/start tailing file/);
+  let written = 0;
+  for (let round = 0; round < 4; round++) {
+    for (let file = 0; file < 12; file++) {
+      appendFileSync(path, chunk(written));
+      written += CHUNK_LINES;
+      renameSync(path, `${path}.${10_000 - written / CHUNK_LINES}`);
+      writeFileSync(path, "");
+      await breathe();
+    }
+    await allCame(agent, lines, written);
+  }
+  assert.equal(lines.duplicated, 0);
+  assert.equal(await agent.stop(), 0);
+});
+
 test("two rotations while the backend takes nothing, the older file deleted: nothing is lost, and it is told", async (t) => {
   const { folder, lines, sink } = await setUp(t);
   const path = join(folder, "app.log");

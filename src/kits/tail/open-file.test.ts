@@ -164,3 +164,26 @@ test("knows encodings by their IANA names", () => {
   );
   assert.throws(() => fileEncoding("klingon"), EncodingError);
 });
+
+test("a file that was opened empty is no copy of one that only ends alike", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "open-file-"));
+  try {
+    const [path, other] = [join(directory, "app.log"), join(directory, "app.log.1")];
+    const end = "the same end of each line, longer than what is compared of it at once\n".repeat(2);
+    await writeFile(other, `1 ${end}`);
+    await writeFile(path, "");
+    const { file } = await openSmall(path, 64, "");
+    const { file: old } = await openSmall(other, 64, "");
+    try {
+      await appendFile(path, `2 ${end}`);
+      assert.equal(await file.isLongerThan(old), false);
+      await writeFile(path, `1 ${end}and more\n`);
+      assert.equal(await file.isLongerThan(old), true);
+    } finally {
+      await file.close();
+      await old.close();
+    }
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});

@@ -181,8 +181,9 @@ export class OpenFile {
   /** Whether `other` holds what this file holds up to the other's end, as a copy does that is still being made. */
   async isLongerThan(other: OpenFile): Promise<boolean> {
     if (other.head.length === 0) return false;
-    const head = Math.min(this.head.length, other.head.length);
-    if (!other.head.subarray(0, head).equals(this.head.subarray(0, head))) return false;
+    // Not by the head that is known: this file may have been empty when that was read.
+    const begin = Buffer.allocUnsafe(other.head.length);
+    if ((await readFile(this.fd, begin, 0, begin.length, 0)) < begin.length || !begin.equals(other.head)) return false;
     const length = Math.min(TRAIL_BYTES, other.size);
     const [a, b] = [Buffer.allocUnsafe(length), Buffer.allocUnsafe(length)];
     const at = other.size - length;

@@ -217,7 +217,8 @@ export async function openInBetween(place: TailPlace, sinceMs: number, current: 
   if (sinceMs === 0) return [];
   const files: OpenFile[] = [];
   for (const sibling of (await siblingsOf(path, isRotationOf)).siblings) {
-    if (sibling.bornMs <= sinceMs || isFile(sibling, current)) continue;
+    // Files that are made within one tick of the system's clock have the same time; those that are known are told below.
+    if (sibling.bornMs < sinceMs || isFile(sibling, current)) continue;
     if (environment.tailOf(sibling.path, labelText) !== undefined) continue;
     if (isHeld(place, sibling)) continue;
     const file = await OpenFile.open(sibling.path, fileOptions).catch(() => undefined);
@@ -232,7 +233,7 @@ export async function openInBetween(place: TailPlace, sinceMs: number, current: 
     file.seek(0);
     files.push(file);
   }
-  return files.sort((a, b) => a.bornMs - b.bornMs);
+  return files.sort((a, b) => a.bornMs - b.bornMs || a.modifiedMs - b.modifiedMs);
 }
 
 function isCopyOfKnown({ path, labelText, environment }: TailPlace, file: OpenFile): boolean {
