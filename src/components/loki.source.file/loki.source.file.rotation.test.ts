@@ -25,7 +25,7 @@ test("follows a file that is renamed and created again, and what its writer stil
   await rename(path, `${path}.1`);
   await writer.write("2\n");
   await writeFile(path, "3\n");
-  await recorder.waitFor(3);
+  // Soon: the seconds for which the old one is read on are milliseconds here.
   await writer.write("unfinished");
   await writer.close();
   await recorder.waitFor(4);
