@@ -266,9 +266,9 @@ async function prepare(t: TestContext): Promise<readonly ProbeCase[]> {
     },
     {
       name: "grpc_slow",
-      module: `grpc, timeout: 300ms, grpc: { ${ip4}, service: slow }`,
+      module: `grpc, timeout: 2s, grpc: { ${ip4}, service: slow }`,
       target: `127.0.0.1:${health}`,
-      problem: /longer than 300ms/,
+      problem: /longer than 2s/,
       ours: "it waited without an end",
     },
   ];
